@@ -1,0 +1,126 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+
+/** The environment does not fit the schema. `problems` holds one line a variable. */
+export class EnvironmentError extends Error {
+  override readonly name = 'EnvironmentError';
+  readonly code = 'ENVIRONMENT_INVALID';
+  readonly problems: string[];
+
+  constructor(problems: string[]) {
+    super(problems.join('; '));
+    this.problems = problems;
+  }
+}
+
+/**
+ * Parses environment variables by a zod object schema whose keys are their names.
+ *
+ * An empty variable counts as unset, white space around a value is dropped. A key whose schema ends
+ * in `.meta({ secret: true })` may also come as `NAME_FILE`, the path of a file that holds the value
+ * (one trailing newline is dropped), and its value never appears in a message.
+ *
+ * @throws {EnvironmentError} with every problem at once
+ */
+export function parseEnvironment<Schema extends z.ZodObject>(
+  schema: Schema,
+  env: NodeJS.ProcessEnv,
+): z.output<Schema> {
+  const problems: string[] = [];
+  const values: Record<string, string> = {};
+  const isSecret = (name: string) => schema.shape[name]?.meta()?.secret === true;
+
+  for (const name of Object.keys(schema.shape)) {
+    try {
+      const value = isSecret(name) ? readSecret(name, env) : env[name]?.trim();
+      if (value) values[name] = value;
+    } catch (error) {
+      problems.push((error as Error).message);
+    }
+  }
+
+  const result = schema.safeParse(values);
+  for (const issue of result.error?.issues ?? []) {
+    const name = String(issue.path[0]);
+    if (problems.some((problem) => problem.startsWith(name))) continue;
+    const value = values[name];
+    const got = value === undefined ? 'is not set' : `is ${JSON.stringify(value)}`;
+    problems.push(`${name} ${issue.message}${isSecret(name) ? '' : `, but ${got}`}`);
+  }
+  if (problems.length > 0 || !result.success) throw new EnvironmentError(problems);
+  return result.data;
+}
+
+function readSecret(name: string, env: NodeJS.ProcessEnv): string | undefined {
+  const value = env[name]?.trim();
+  const path = env[`${name}_FILE`]?.trim();
+  if (!path) return value;
+  if (value) throw new Error(`${name} and ${name}_FILE are both set: keep one of them`);
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
+  } catch (error) {
+    throw new Error(`${name}_FILE cannot be read: ${(error as Error).message}`);
+  }
+  if (!text) throw new Error(`${name}_FILE names an empty file: ${path}`);
+  return text;
+}
+
+/** A host name or address to listen on. */
+export const hostSchema = z.string();
+
+/** A TCP port; 0 lets the system choose a free one. */
+export const portSchema = wholeNumber(0, 65_535);
+
+/** A whole number from `min` to `max`. */
+export function wholeNumber(min: number, max: number) {
+  const error = `must be a whole number from ${min} to ${max}`;
+  const number = z.number(error).min(min, error).max(max, error);
+  return z.string().regex(/^\d+$/, error).transform(Number).pipe(number);
+}
+
+/**
+ * The longest time a timer takes: Node fires after 1 ms what is set for more than 2^31 - 1 ms
+ * (24.8 days).
+ */
+const MAX_SECONDS = 2_147_483;
+
+/** Seconds, fractions allowed, as milliseconds. Range: above 0 (or from 0) to 2,147,483 seconds. */
+export function secondsAsMs({ zeroAllowed = false } = {}) {
+  const error = `must be a number of seconds ${zeroAllowed ? 'from 0' : 'above 0'} to ${MAX_SECONDS}`;
+  return positiveDecimal({ max: MAX_SECONDS, zeroAllowed, error }).transform((s) => s * 1000);
+}
+
+/** Megabytes of 1,000,000 bytes, fractions allowed, as bytes. Range: above 0 to `max`. */
+export function megabytesAsBytes(max: number) {
+  const error = `must be a number of megabytes above 0 to ${max}`;
+  return positiveDecimal({ max, zeroAllowed: false, error }).transform((mb) => mb * 1_000_000);
+}
+
+function positiveDecimal(options: { max: number; zeroAllowed: boolean; error: string }) {
+  const { max, zeroAllowed, error } = options;
+  const number = z.number(error).max(max, error);
+  return z
+    .string()
+    .regex(/^\d*\.?\d+$/, error)
+    .transform(Number)
+    .pipe(zeroAllowed ? number.min(0, error) : number.gt(0, error));
+}
+
+/** An absolute `http:` or `https:` URL; user name and password may stand in it. */
+export const httpUrlSchema = z.string().transform((text, context) => {
+  const url = URL.parse(text);
+  if (url && ['http:', 'https:'].includes(url.protocol)) return url;
+  context.addIssue('must be an http:// or https:// URL');
+  return z.NEVER;
+});
+
+/** What every service's environment says about its log. */
+export const logEnvironment = {
+  LOG_LEVEL: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
+      error: 'must be trace, debug, info, warn, error, fatal or silent',
+    })
+    .default('info'),
+  LOG_FORMAT: z.enum(['json', 'pretty'], { error: 'must be json or pretty' }).optional(),
+};

@@ -1,0 +1,132 @@
+import helmet from '@fastify/helmet';
+import {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type FastifyTypeProvider,
+  fastify,
+  LogController,
+  type RawReplyDefaultExpression,
+  type RawRequestDefaultExpression,
+  type RawServerDefault,
+} from 'fastify';
+import type { Registry } from 'prom-client';
+import { z } from 'zod';
+import { drainOnClose } from './draining.ts';
+import { answer, answerClientError, answerErrors, commonErrors } from './errors.ts';
+import { acceptJsonBodies } from './json-body.ts';
+import type { Logger } from './logger.ts';
+import { documentRoutes } from './open-api.ts';
+import { addHealthRoutes, addMetricsRoute, createMetrics, type Readiness } from './operations.ts';
+import { fastSerializerCompiler } from './serialization.ts';
+import { validatorCompiler } from './validation.ts';
+
+/** Fastify with zod schemas as its types: what a handler takes and returns is what is documented. */
+export type HttpService = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>;
+
+interface ZodTypeProvider extends FastifyTypeProvider {
+  validator: this['schema'] extends z.ZodType ? z.output<this['schema']> : unknown;
+  serializer: this['schema'] extends z.ZodType ? z.input<this['schema']> : unknown;
+}
+
+export interface HttpServiceOptions {
+  /** The title of its documentation; `GET /` answers `Welcome to the <title>`. */
+  title: string;
+  description: string;
+  /** The groups of its own routes in the documentation, in the order in which they are shown. */
+  tags?: { name: string; description: string }[] | undefined;
+  log: Logger;
+  /** Default: a registry of its own. */
+  metrics?: Registry | undefined;
+  /** What `/readyz` answers. Default: always ready. */
+  checkReadiness?: (() => Readiness) | undefined;
+  /** How responses become text. Default: fast, without a check of their values. */
+  serializerCompiler?: typeof fastSerializerCompiler | undefined;
+}
+
+/**
+ * A Fastify service with everything the platform's services have in common: zod types, errors as
+ * `{"detail": …}`, documentation, health, metrics, security headers, time-outs and draining. Add the
+ * routes, then listen.
+ */
+export async function createHttpService(options: HttpServiceOptions): Promise<HttpService> {
+  const { title, description, tags = [], log, metrics = createMetrics() } = options;
+  const app: HttpService = fastify({
+    loggerInstance: log as FastifyBaseLogger,
+    logController: new RequestLog(),
+    // Fastify's own default, 0, would let a client send one byte a minute for ever.
+    requestTimeout: 15_000,
+    handlerTimeout: 10_000,
+    keepAliveTimeout: 10_000,
+    http: { headersTimeout: 10_000, connectionsCheckingInterval: 2_000 },
+    // What still arrives on an open connection while the service drains is answered, not refused.
+    return503OnClosing: false,
+    routerOptions: { ignoreTrailingSlash: true },
+    clientErrorHandler: answerClientError,
+    // A path that cannot be decoded is a path to nowhere.
+    frameworkErrors: (_error, _request, reply: FastifyReply) => {
+      reply.code(404).send({ detail: 'Not Found' });
+    },
+  });
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(options.serializerCompiler ?? fastSerializerCompiler);
+
+  drainOnClose(app);
+  await app.register(helmet, {
+    // The service speaks plain HTTP: a browser told to upgrade could not load Swagger UI.
+    contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },
+    strictTransportSecurity: false,
+    crossOriginOpenerPolicy: false,
+    originAgentCluster: false,
+  });
+  answerErrors(app);
+  acceptJsonBodies(app);
+  await documentRoutes(app, {
+    info: { title, description, version: '1.0.0' },
+    tags: [...tags, { name: 'operations', description: 'Health, metrics and a greeting.' }],
+  });
+  addMetricsRoute(app, metrics);
+  addHealthRoutes(app, options.checkReadiness ?? (() => ({ ready: true })));
+  addWelcomeRoute(app, title);
+  return app;
+}
+
+/** One line a request, at debug level: health checks alone would fill the log at info. */
+class RequestLog extends LogController {
+  override incomingRequest(): void {}
+
+  override requestCompleted(
+    _error: Error | null | undefined,
+    { method, url }: FastifyRequest,
+    reply: FastifyReply,
+  ): void {
+    const { statusCode, elapsedTime } = reply;
+    reply.log.debug({ method, url, statusCode, elapsedMs: elapsedTime }, 'Request answered');
+  }
+}
+
+function addWelcomeRoute(app: HttpService, title: string): void {
+  const message = `Welcome to the ${title}`;
+  const schema = z
+    .object({ message: z.string().describe('A greeting.') })
+    .meta({ id: 'Welcome', description: 'Says which service this is.', examples: [{ message }] });
+  app.get(
+    '/',
+    {
+      schema: {
+        operationId: 'getWelcome',
+        summary: 'Which service is this?',
+        tags: ['operations'],
+        response: { 200: answer('A greeting.', schema), ...commonErrors },
+      },
+    },
+    async () => ({ message }),
+  );
+}

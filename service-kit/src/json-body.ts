@@ -1,0 +1,52 @@
+import { isUtf8 } from 'node:buffer';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { parse as findErrors, type ParseError } from 'jsonc-parser';
+import { HttpError } from './errors.ts';
+import { InvalidRequestError } from './validation.ts';
+
+const JSON_TYPE = /^application\/(?:[\w!#$&^.+-]+\+)?json$/;
+
+/**
+ * Reads request bodies as JSON: `application/json`, `application/*+json`, or no content type at all.
+ * Any other type is a 415, invalid UTF-8 a 400, broken JSON a 422. An empty body becomes `null`.
+ */
+export function acceptJsonBodies(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(
+    '*',
+    { parseAs: 'buffer' },
+    async (request: FastifyRequest, body: Buffer) => {
+      const type = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase();
+      if (type && !JSON_TYPE.test(type)) {
+        throw new HttpError(415, `Content type '${type}' is not supported: send application/json.`);
+      }
+      return parseJson(body);
+    },
+  );
+}
+
+function parseJson(body: Buffer): unknown {
+  if (body.length === 0) return null;
+  if (!isUtf8(body)) throw new HttpError(400, 'The body is not valid UTF-8.');
+  const text = body.toString().replace(/^\ufeff/, '');
+  try {
+    return JSON.parse(text);
+  } catch {
+    const loc = ['body', errorPosition(text)];
+    throw new InvalidRequestError([
+      { type: 'json_invalid', loc, msg: 'JSON decode error', input: {} },
+    ]);
+  }
+}
+
+/** Counts in characters from 0. JSON.parse names a position for only some of its errors. */
+function errorPosition(text: string): number {
+  const errors: ParseError[] = [];
+  try {
+    findErrors(text, errors, { disallowComments: true });
+  } catch {
+    // It nests so deeply that jsonc-parser, which recurses, overflows the stack.
+    throw new HttpError(400, 'There was an error parsing the body');
+  }
+  return [...text.slice(0, errors[0]?.offset ?? text.length)].length;
+}

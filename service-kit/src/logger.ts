@@ -1,0 +1,41 @@
+import { type Logger, pino } from 'pino';
+import { PinoPretty } from 'pino-pretty';
+
+export type { Logger };
+
+export interface LoggerOptions {
+  /** The service, a field of every JSON line. */
+  name: string;
+  level: string;
+  /** Default: pretty on a terminal, JSON elsewhere. */
+  format?: 'json' | 'pretty' | undefined;
+}
+
+/**
+ * The log of a service, on standard output, one line an event, written before the call returns so
+ * that nothing is lost when the process ends.
+ */
+export function createLogger({ name, level, format }: LoggerOptions): Logger {
+  const pretty = (format ?? (process.stdout.isTTY ? 'pretty' : 'json')) === 'pretty';
+  const options = { name, level, timestamp: pino.stdTimeFunctions.isoTime };
+  return pretty ? pino(options, createPrettyStream()) : pino(options);
+}
+
+function createPrettyStream() {
+  return PinoPretty({
+    sync: true,
+    singleLine: true,
+    translateTime: 'SYS:HH:MM:ss.l',
+    ignore: 'name,pid,hostname',
+    messageFormat: (log, key) => escapeControls(String(log[key] ?? '')),
+  });
+}
+
+/** A customer's name may hold line breaks and terminal codes: shown, not obeyed. */
+function escapeControls(text: string): string {
+  return text.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, (char) =>
+    JSON.stringify(char) === `"${char}"`
+      ? `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
+      : JSON.stringify(char).slice(1, -1),
+  );
+}

@@ -1,0 +1,90 @@
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { FastifyInstance, FastifySchema } from 'fastify';
+import { z } from 'zod';
+
+export interface DocumentationOptions {
+  info: { title: string; description: string; version: string };
+  /** The groups of routes, in the order in which they are shown. */
+  tags: { name: string; description: string }[];
+}
+
+type JsonSchema = Record<string, unknown>;
+
+/** Serves the OpenAPI 3.1 document at `/openapi.json` and Swagger UI, assets and all, at `/docs`. */
+export async function documentRoutes(
+  app: FastifyInstance,
+  { info, tags }: DocumentationOptions,
+): Promise<void> {
+  const components = new Map<string, JsonSchema>();
+  await app.register(swagger, {
+    openapi: { openapi: '3.1.0', info, tags },
+    transform: ({ schema, url }) => ({ schema: schema && describeRoute(schema, components), url }),
+    transformObject: (document) => ({
+      ...('openapiObject' in document ? document.openapiObject : {}),
+      components: { schemas: Object.fromEntries(components) },
+    }),
+  });
+  await app.register(swaggerUi, { routePrefix: '/docs', theme: { title: info.title } });
+  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+}
+
+/** The route's schema with JSON Schema in place of zod; named schemas move to `components`. */
+function describeRoute(schema: FastifySchema, components: Map<string, JsonSchema>): FastifySchema {
+  const described: JsonSchema = { ...schema };
+  for (const part of ['body', 'querystring', 'params', 'headers'] as const) {
+    if (schema[part])
+      described[part] = toJsonSchema(schema[part] as z.ZodType, 'input', components);
+  }
+  described.response = Object.fromEntries(
+    Object.entries((schema.response ?? {}) as Record<string, DocumentedAnswer>).map(
+      ([status, { description, content }]) => {
+        const types = Object.entries(content).map(([type, { schema }]) => [
+          type,
+          { schema: toJsonSchema(schema, 'output', components) },
+        ]);
+        return [status, { description, content: Object.fromEntries(types) }];
+      },
+    ),
+  );
+  return described;
+}
+
+type ToJsonSchemaContext = { zodSchema: z.core.$ZodType; jsonSchema: z.core.JSONSchema.BaseSchema };
+
+interface DocumentedAnswer {
+  description: string;
+  content: Record<string, { schema: z.ZodType }>;
+}
+
+/** A schema named by `.meta({ id })` becomes a reference, and so do those inside it. */
+function toJsonSchema(
+  schema: z.ZodType,
+  io: 'input' | 'output',
+  components: Map<string, JsonSchema>,
+): JsonSchema {
+  const converted = z.toJSONSchema(schema, { io, unrepresentable: 'any', override: tidy });
+  const text = JSON.stringify(converted).replaceAll('#/$defs/', '#/components/schemas/');
+  const { $schema: _, $defs = {}, ...root } = JSON.parse(text);
+  const { id } = root;
+  for (const [name, named] of Object.entries<JsonSchema>(id ? { ...$defs, [id]: root } : $defs)) {
+    delete named.id;
+    const known = components.get(name);
+    if (known && JSON.stringify(known) !== JSON.stringify(named)) {
+      throw new Error(`Two schemas are named '${name}': give one of them another id`);
+    }
+    components.set(name, named);
+  }
+  return id ? { $ref: `#/components/schemas/${id}` } : root;
+}
+
+/**
+ * Leaves out what readers of the document do not need, the patterns that stand for a format, and
+ * puts back what zod takes away: the examples of a request's field that is transformed when parsed.
+ */
+function tidy({ zodSchema, jsonSchema }: ToJsonSchemaContext): void {
+  const examples = z.globalRegistry.get(zodSchema)?.examples;
+  if (examples) jsonSchema.examples = examples as unknown[];
+  if (jsonSchema.format) delete jsonSchema.pattern;
+  if (jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
+}

@@ -1,0 +1,95 @@
+import { collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import { z } from 'zod';
+import { answer, commonErrors, errorSchema } from './errors.ts';
+import type { HttpService } from './http-service.ts';
+
+/** Whether a service can do its work; if not, `reason` says in one sentence what keeps it from it. */
+export type Readiness = { ready: true } | { ready: false; reason: string };
+
+const statusSchema = z
+  .object({ status: z.literal('ok').describe('Always `ok`.') })
+  .meta({ id: 'Status', description: 'The service answers.', examples: [{ status: 'ok' }] });
+
+const tags = ['operations'];
+
+/** `GET /healthz`: the process lives. `GET /readyz`: it can do its work. */
+export function addHealthRoutes(app: HttpService, checkReadiness: () => Readiness): void {
+  app.get(
+    '/healthz',
+    {
+      schema: {
+        operationId: 'getHealth',
+        summary: 'Does the process live?',
+        tags,
+        response: { 200: answer('It does.', statusSchema), ...commonErrors },
+      },
+    },
+    async () => ({ status: 'ok' as const }),
+  );
+  app.get(
+    '/readyz',
+    {
+      schema: {
+        operationId: 'getReadiness',
+        summary: 'Can the service do its work?',
+        tags,
+        response: {
+          ...commonErrors,
+          200: answer('It can.', statusSchema),
+          503: answer('It cannot, for this reason.', errorSchema),
+        },
+      },
+    },
+    async (_request, reply) => {
+      const readiness = checkReadiness();
+      if (readiness.ready) return { status: 'ok' as const };
+      return reply.code(503).send({ detail: readiness.reason });
+    },
+  );
+}
+
+/** The registry of one service, with Node's own process metrics in it. */
+export function createMetrics(): Registry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  return registry;
+}
+
+/** `GET /metrics`: the registry as Prometheus text; measures every request by its route. */
+export function addMetricsRoute(app: HttpService, registry: Registry): void {
+  const durations = new Histogram({
+    name: 'http_request_duration_seconds',
+    help: 'Time from the arrival of a request to the end of its answer',
+    labelNames: ['method', 'route', 'status_code'],
+    registers: [registry],
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    // The route, not the path: a scanner must not be able to make a new time series a request.
+    const route = request.routeOptions.url ?? 'unmatched';
+    durations.observe(
+      { method: request.method, route, status_code: reply.statusCode },
+      reply.elapsedTime / 1000,
+    );
+  });
+  app.get(
+    '/metrics',
+    {
+      schema: {
+        operationId: 'getMetrics',
+        summary: 'Metrics in the Prometheus text format',
+        tags,
+        response: {
+          200: {
+            description: 'One line a time series.',
+            content: { 'text/plain': { schema: z.string() } },
+          },
+          ...commonErrors,
+        },
+      },
+    },
+    async (_request, reply) => {
+      reply.type(registry.contentType);
+      return registry.metrics();
+    },
+  );
+}

@@ -1,0 +1,93 @@
+import { lookup } from 'node:dns/promises';
+import { EnvironmentError } from './environment.ts';
+import type { HttpService } from './http-service.ts';
+import type { Logger } from './logger.ts';
+
+/** The exit code for a configuration that cannot be used (`EX_CONFIG` of BSD's sysexits). */
+const EXIT_CONFIG = 78;
+
+/** Docker kills 10 s after SIGTERM: the process ends by itself before that. */
+const DRAIN_DEADLINE_MS = 7_000;
+
+/** Parses the environment, or says what is wrong with it, one line a variable, and exits with 78. */
+export function parseOrExit<Config>(service: string, parse: () => Config): Config {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof EnvironmentError)) throw error;
+    for (const problem of error.problems) process.stderr.write(`${service}: ${problem}\n`);
+    process.exit(EXIT_CONFIG);
+  }
+}
+
+export interface ServeOptions {
+  app: HttpService;
+  log: Logger;
+  host: string;
+  port: number;
+  /** The environment variable that chooses the port, for the message when it is in use. */
+  portVariable: string;
+  /** Stops what the service does beside answering requests; runs while the requests drain. */
+  stop?: () => Promise<void>;
+}
+
+/**
+ * Listens until the first SIGTERM, SIGINT or SIGHUP, then drains and exits with 0; further signals
+ * change nothing. Exits with 1 when it cannot listen, does not drain within 7 s, or meets an error
+ * that nothing caught. To a parent process with a channel to it, it says `listening` when it does;
+ * it drains when that parent is gone.
+ */
+export async function serve(options: ServeOptions): Promise<void> {
+  const { app, log, host, port, stop } = options;
+  let draining = false;
+  const drain = async (reason: string) => {
+    if (draining) return;
+    draining = true;
+    log.info(`Stopping: ${reason}.`);
+    setTimeout(() => exit('Did not drain in time.'), DRAIN_DEADLINE_MS).unref();
+    await Promise.all([stop?.(), app.close()]);
+    log.info('Stopped.');
+    process.exit(0);
+  };
+  const exit = (message: string, err?: unknown) => {
+    log.fatal({ err }, message);
+    process.exit(1);
+  };
+  process.on('uncaughtException', (error) => exit('Unexpected error.', error));
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, drain);
+  process.on('disconnect', () => drain('the parent process is gone'));
+
+  try {
+    // Fastify binds each address of a name to a server of its own, which draining would not see.
+    const { address } = await lookup(host, { order: 'ipv4first' });
+    await app.listen({
+      host: address,
+      port,
+      listenTextResolver: (url) => `Listening on ${url}, documentation at ${url}/docs.`,
+    });
+    process.send?.('listening');
+  } catch (error) {
+    exit(
+      `Cannot listen on ${host}:${port}: ${explainListenError(error as NodeJS.ErrnoException, options.portVariable)}.`,
+    );
+  }
+}
+
+function explainListenError(
+  { code, message }: NodeJS.ErrnoException,
+  portVariable: string,
+): string {
+  switch (code) {
+    case 'EADDRINUSE':
+      return `the port is in use. Stop the program that holds it, or set ${portVariable}`;
+    case 'EACCES':
+      return `this user may not use the port. Set ${portVariable} to one above 1023`;
+    case 'EADDRNOTAVAIL':
+      return 'this machine has no such address';
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return 'the host name is not known';
+    default:
+      return message;
+  }
+}

@@ -1,0 +1,88 @@
+import type { FastifySchemaCompiler } from 'fastify';
+import { z } from 'zod';
+
+/** One wrong field, as Pydantic 2 reports it. `loc` is the path to it, beginning with the part of the request. */
+export interface ErrorDetail {
+  type: string;
+  loc: (string | number)[];
+  msg: string;
+  input: unknown;
+}
+
+/** A request that does not fit its schema: answered with 422 and one detail a wrong field. */
+export class InvalidRequestError extends Error {
+  override readonly name = 'InvalidRequestError';
+  readonly statusCode = 422;
+  readonly details: ErrorDetail[];
+
+  constructor(details: ErrorDetail[]) {
+    super(details.map(({ loc, msg }) => `${loc.join('.')}: ${msg}`).join('; '));
+    this.details = details;
+  }
+}
+
+/** Validates a part of the request by its zod schema; unknown fields are dropped. */
+export const validatorCompiler: FastifySchemaCompiler<z.ZodType> =
+  ({ schema, httpPart = 'body' }) =>
+  (data) => {
+    const result = schema.safeParse(data);
+    if (result.success) return { value: result.data };
+    return { error: new InvalidRequestError(toDetails(result.error.issues, httpPart, data)) };
+  };
+
+function toDetails(issues: z.core.$ZodIssue[], httpPart: string, data: unknown): ErrorDetail[] {
+  const details = new Map<string, ErrorDetail>();
+  for (const issue of issues) {
+    const path = issue.path as (string | number)[];
+    const key = path.join('.');
+    // The first problem of a field hides those that follow from it.
+    if (!details.has(key)) details.set(key, toDetail(issue, [httpPart, ...path], path, data));
+  }
+  return [...details.values()];
+}
+
+function toDetail(
+  issue: z.core.$ZodIssue,
+  loc: ErrorDetail['loc'],
+  path: ErrorDetail['loc'],
+  data: unknown,
+): ErrorDetail {
+  const input = valueAt(data, path);
+  if (input === undefined || data === null) {
+    const parent = data === null ? null : valueAt(data, path.slice(0, -1));
+    return { type: 'missing', loc, msg: 'Field required', input: parent ?? null };
+  }
+  if (issue.code === 'invalid_type' && issue.expected === 'string') {
+    return { type: 'string_type', loc, msg: 'Input should be a valid string', input };
+  }
+  if (issue.code === 'invalid_type' && issue.expected === 'object') {
+    const msg = 'Input should be a valid dictionary or object to extract fields from';
+    return { type: 'model_attributes_type', loc, msg, input };
+  }
+  const type = issue.code === 'custom' ? String(issue.params?.type ?? 'value_error') : issue.code;
+  return { type, loc, msg: issue.message, input };
+}
+
+function valueAt(data: unknown, path: ErrorDetail['loc']): unknown {
+  return path.reduce<unknown>(
+    (value, key) => (value as Record<string | number, unknown> | undefined)?.[key],
+    data,
+  );
+}
+
+/** Reports a field as wrong with a Pydantic error type of its own, from inside a zod transform. */
+export function refuse(context: z.core.$RefinementCtx, type: string, msg: string): never {
+  context.issues.push({ code: 'custom', params: { type }, message: msg, input: context.value });
+  return z.NEVER;
+}
+
+/** What Pydantic says of a string with half of a surrogate pair in it. */
+export const UNPAIRED_SURROGATE =
+  'Input should be a valid string, unable to parse raw data as a unicode string';
+
+/** Any string that UTF-8 can carry: a lone surrogate would come back as another character. */
+export const textSchema = z.string().refine((text) => text.isWellFormed(), {
+  error: UNPAIRED_SURROGATE,
+  params: { type: 'string_unicode' },
+  abort: true,
+});

@@ -1,0 +1,348 @@
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { HttpService, HttpServiceOptions } from '../src/http-service.ts';
+import { createLogger } from '../src/logger.ts';
+import { strictSerializerCompiler } from '../src/serialization.ts';
+
+export interface HttpContract {
+  build: (options: Pick<HttpServiceOptions, 'log' | 'serializerCompiler'>) => Promise<HttpService>;
+  title: string;
+  /** The path that lists on GET and creates on POST. */
+  collection: string;
+  /** A body that POST takes, as JSON text. */
+  valid: string;
+  /** Names of the fields that a body must have. */
+  required: string[];
+}
+
+/** A service as its tests see it: silent, and strict about what it answers. */
+export function buildForTest(build: HttpContract['build']): Promise<HttpService> {
+  const log = createLogger({ name: 'test', level: 'silent' });
+  return build({ log, serializerCompiler: strictSerializerCompiler });
+}
+
+/** What both APIs have in common on the wire, whatever they store. */
+export function describeHttpContract(contract: HttpContract): void {
+  const { title, collection, valid, required } = contract;
+  let app: HttpService;
+  beforeEach(async () => {
+    app = await buildForTest(contract.build);
+  });
+  afterEach(() => app.close());
+
+  const post = (payload: string | Buffer, contentType: string | undefined = 'application/json') =>
+    app.inject({
+      method: 'POST',
+      url: collection,
+      payload,
+      headers: contentType === undefined ? {} : { 'content-type': contentType },
+    });
+
+  describe('a body', () => {
+    it.each([
+      'application/json',
+      'application/json; charset=utf-8',
+      'Application/JSON',
+      'application/vnd.api+json',
+      'application/merge-patch+json;charset=utf-8',
+    ])('is read as JSON when it comes as %s', async (contentType) => {
+      expect((await post(valid, contentType)).statusCode).toBe(201);
+    });
+
+    it('is read as JSON when it has no content type', async () => {
+      const response = await app.inject({
+        method: 'POST',
+        url: collection,
+        payload: Buffer.from(valid),
+      });
+      expect(response.raw.req.headers['content-type']).toBeUndefined();
+      expect(response.statusCode).toBe(201);
+    });
+
+    it.each([
+      'text/plain',
+      'text/html',
+      'application/x-www-form-urlencoded',
+      'multipart/form-data; boundary=x',
+      'application/jsonp',
+      'text/json',
+    ])('is a 415 when it comes as %s', async (contentType) => {
+      const response = await post(valid, contentType);
+      expect(response.statusCode).toBe(415);
+      expect(response.json()).toEqual({ detail: expect.any(String) });
+    });
+
+    it('is taken up to 1 MiB and is a 413 above', async () => {
+      const padded = (size: number) => valid.padEnd(size, ' ');
+      expect((await post(padded(1_048_576))).statusCode).toBe(201);
+      const tooLarge = await post(padded(1_048_577));
+      expect(tooLarge.statusCode).toBe(413);
+      expect(tooLarge.json()).toEqual({ detail: expect.any(String) });
+    });
+
+    it('is a 400 when it is not UTF-8', async () => {
+      const response = await post(Buffer.concat([Buffer.from(valid), Buffer.from([0xff])]));
+      expect(response.statusCode).toBe(400);
+      expect(response.json()).toEqual({ detail: expect.any(String) });
+    });
+
+    it('may begin with a byte order mark', async () => {
+      expect((await post(`\ufeff${valid}`)).statusCode).toBe(201);
+    });
+
+    it.each(['', 'null'])('is missing when it is %j', async (body) => {
+      const response = await post(body);
+      expect(response.statusCode).toBe(422);
+      expect(response.json()).toEqual({
+        detail: [{ type: 'missing', loc: ['body'], msg: 'Field required', input: null }],
+      });
+    });
+
+    it('is missing when the request has none at all', async () => {
+      const response = await app.inject({ method: 'POST', url: collection });
+      expect(response.statusCode).toBe(422);
+      expect(response.json()).toEqual({
+        detail: [{ type: 'missing', loc: ['body'], msg: 'Field required', input: null }],
+      });
+    });
+
+    it.each(['[]', '"text"', '7', 'true', '[{}]'])('is refused when it is %s', async (body) => {
+      const response = await post(body);
+      expect(response.statusCode).toBe(422);
+      expect(response.json()).toEqual({
+        detail: [
+          {
+            type: 'model_attributes_type',
+            loc: ['body'],
+            msg: 'Input should be a valid dictionary or object to extract fields from',
+            input: JSON.parse(body),
+          },
+        ],
+      });
+    });
+
+    it.each([
+      ['nope', 0],
+      ['{"a":1,', 7],
+      ['{"é":1,"b":nope}', 11],
+      ['   ', 3],
+      ['{"a":1} x', 8],
+      ["{'a':1}", 1],
+      ['{"a":\u0001}', 5],
+    ])('is broken JSON when it is %j, with the position', async (body, position) => {
+      const response = await post(body);
+      expect(response.statusCode).toBe(422);
+      expect(response.json()).toEqual({
+        detail: [
+          { type: 'json_invalid', loc: ['body', position], msg: 'JSON decode error', input: {} },
+        ],
+      });
+    });
+
+    it('is answered however deep it nests', async () => {
+      const depth = 400_000;
+      const whole = await post('['.repeat(depth) + ']'.repeat(depth));
+      expect(whole.statusCode).toBe(422);
+      expect(whole.body).toContain('model_attributes_type');
+      const cut = await post('['.repeat(depth));
+      expect(cut.statusCode).toBe(400);
+      expect(cut.json()).toEqual({ detail: 'There was an error parsing the body' });
+    });
+
+    it('reports every missing field, in the order of the model, with the body as input', async () => {
+      const response = await post('{"other":1}');
+      expect(response.statusCode).toBe(422);
+      expect(response.json()).toEqual({
+        detail: required.map((field) => ({
+          type: 'missing',
+          loc: ['body', field],
+          msg: 'Field required',
+          input: { other: 1 },
+        })),
+      });
+    });
+
+    it('does not get fields from a __proto__ in it', async () => {
+      const response = await post(`{"__proto__":${valid},"constructor":{"prototype":${valid}}}`);
+      expect(response.statusCode).toBe(422);
+      expect(response.json().detail.map(({ type }: { type: string }) => type)).toEqual(
+        required.map(() => 'missing'),
+      );
+    });
+
+    it('may have fields that mean nothing, which are not stored', async () => {
+      const body = {
+        ...JSON.parse(valid),
+        id: 'x',
+        request_id: 'x',
+        status: 'shipped',
+        created_at: 'x',
+        other: { a: [1] },
+        '\ud800': '\ud800',
+      };
+      const response = await post(JSON.stringify(body));
+      expect(response.statusCode).toBe(201);
+      expect(response.json()).not.toMatchObject({ other: expect.anything() });
+      expect(Object.values(response.json())).not.toContain('x');
+      expect(response.json().status).not.toBe('shipped');
+    });
+  });
+
+  describe('a path', () => {
+    it.each(['/nope', '/%zz', `/${collection}`, `${collection}/x`, collection.toUpperCase()])(
+      'that does not exist is a 404: %s',
+      async (url) => {
+        for (const method of ['GET', 'POST', 'DELETE'] as const) {
+          const response = await app.inject({
+            method,
+            url,
+            payload: '{',
+            headers: { 'content-type': 'text/x' },
+          });
+          expect(response.statusCode).toBe(404);
+          expect(response.json()).toEqual({ detail: 'Not Found' });
+        }
+      },
+    );
+
+    it.each([
+      ['PUT', collection, 'GET, HEAD, POST'],
+      ['PATCH', collection, 'GET, HEAD, POST'],
+      ['DELETE', `${collection}/?x=1`, 'GET, HEAD, POST'],
+      ['OPTIONS', collection, 'GET, HEAD, POST'],
+      ['POST', '/', 'GET, HEAD'],
+      ['POST', '/docs', 'GET, HEAD'],
+      ['DELETE', '/openapi.json', 'GET, HEAD'],
+      ['PUT', '/metrics', 'GET, HEAD'],
+    ] as const)('answers %s %s with 405 and every method it has', async (method, url, allow) => {
+      const response = await app.inject({
+        method,
+        url,
+        payload: 'x',
+        headers: { 'content-type': 'text/x' },
+      });
+      expect(response.statusCode).toBe(405);
+      expect(response.json()).toEqual({ detail: 'Method Not Allowed' });
+      expect(response.headers.allow).toBe(allow);
+    });
+
+    it.each(['/', collection, '/docs', '/openapi.json', '/healthz', '/readyz', '/metrics'])(
+      'answers HEAD like GET without the body: %s',
+      async (url) => {
+        const get = await app.inject({ url });
+        const head = await app.inject({ method: 'HEAD', url });
+        expect(head.statusCode).toBe(200);
+        expect(head.headers['content-type']).toBe(get.headers['content-type']);
+        expect(head.body).toBe('');
+      },
+    );
+
+    it('may end in a slash, without a redirect', async () => {
+      expect((await app.inject({ url: `${collection}/` })).statusCode).toBe(200);
+      const created = await app.inject({
+        method: 'POST',
+        url: `${collection}/`,
+        payload: JSON.parse(valid),
+      });
+      expect(created.statusCode).toBe(201);
+    });
+
+    it('may have a query that means nothing', async () => {
+      expect((await app.inject({ url: `${collection}?limit=x&a[]=1` })).statusCode).toBe(200);
+      expect((await app.inject({ url: '/?x=%zz' })).statusCode).toBe(200);
+    });
+  });
+
+  it('answers compact JSON in raw UTF-8', async () => {
+    const response = await app.inject({ url: '/' });
+    expect(response.statusCode).toBe(200);
+    expect(response.headers['content-type']).toMatch(/^application\/json(; charset=utf-8)?$/);
+    expect(response.body).toBe(`{"message":"Welcome to the ${title}"}`);
+  });
+
+  describe('the documentation', () => {
+    it('is a valid OpenAPI 3.1 document with the title and version of the original', async () => {
+      const response = await app.inject({ url: '/openapi.json' });
+      expect(response.headers['content-type']).toMatch(/^application\/json/);
+      const document = response.json();
+      expect(document.openapi).toMatch(/^3\.1\./);
+      expect(document.info).toMatchObject({ title, version: '1.0.0' });
+      const result = await new Validator().validate(document);
+      expect(result.errors).toBeUndefined();
+      expect(result.valid).toBe(true);
+    });
+
+    it('names every route, each with its answers to errors', async () => {
+      const { paths } = (await app.inject({ url: '/openapi.json' })).json();
+      expect(Object.keys(paths).sort()).toEqual(
+        ['/', '/healthz', '/metrics', '/readyz', collection].sort(),
+      );
+      expect(Object.keys(paths[collection]).sort()).toEqual(['get', 'post']);
+      for (const operation of Object.values(paths).flatMap((path) =>
+        Object.values(path as object),
+      )) {
+        expect(operation.operationId).toBeTruthy();
+        expect(operation.summary).toBeTruthy();
+        expect(Object.keys(operation.responses)).toEqual(
+          expect.arrayContaining(
+            ['200', '500', '503'].filter(
+              (status) => status !== '200' || !operation.responses['201'],
+            ),
+          ),
+        );
+        for (const answer of Object.values<{ description: string }>(operation.responses)) {
+          expect(answer.description).not.toBe('Default Response');
+        }
+      }
+      expect(Object.keys(paths[collection].post.responses)).toEqual(
+        expect.arrayContaining(['201', '400', '413', '415', '422', '500', '503']),
+      );
+    });
+
+    it('describes every field with an example and keeps each shared schema once', async () => {
+      const document = (await app.inject({ url: '/openapi.json' })).json();
+      const { schemas } = document.components;
+      const stored = Object.keys(schemas).filter((name) => schemas[name].properties.created_at);
+      expect(stored).toHaveLength(1);
+      const create = schemas[`${stored[0]}Create`];
+      for (const schema of [create, schemas[stored[0] as string]]) {
+        for (const field of Object.values<{ description: string; examples: unknown[] }>(
+          schema.properties,
+        )) {
+          expect(field.description).toBeTruthy();
+          expect(field.examples.length).toBeGreaterThan(0);
+        }
+      }
+      const texts = Object.values(schemas).map((schema) => JSON.stringify(schema));
+      expect(new Set(texts).size).toBe(texts.length);
+      expect(Object.keys(schemas).filter((name) => name.endsWith('Input'))).toEqual([]);
+      for (const name of Object.keys(schemas)) {
+        expect(JSON.stringify(document.paths)).toContain(`"#/components/schemas/${name}"`);
+      }
+    });
+
+    it('gives an example body that the service takes', async () => {
+      const { components, paths } = (await app.inject({ url: '/openapi.json' })).json();
+      const { $ref } = paths[collection].post.requestBody.content['application/json'].schema;
+      const [example] = components.schemas[$ref.split('/').at(-1)].examples;
+      expect((await post(JSON.stringify(example))).statusCode).toBe(201);
+    });
+
+    it('is shown by a Swagger UI that loads everything from the service itself', async () => {
+      const page = await app.inject({ url: '/docs' });
+      expect(page.statusCode).toBe(200);
+      expect(page.headers['content-type']).toMatch(/^text\/html/);
+      const assets = [...page.body.matchAll(/(?:src|href)="([^"]+)"/g)].map(
+        ([, url]) => url as string,
+      );
+      expect(assets.length).toBeGreaterThanOrEqual(5);
+      for (const url of [...assets, '/docs/json']) {
+        expect(url).toMatch(/^\//);
+        expect((await app.inject({ url })).statusCode).toBe(200);
+      }
+      expect((await app.inject({ url: '/docs/static/swagger-initializer.js' })).body).toContain(
+        'validatorUrl: null',
+      );
+    });
+  });
+}

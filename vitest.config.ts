@@ -1,0 +1,28 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    projects: [
+      'crm-api',
+      'inventory-api',
+      'integration-service',
+      'service-kit',
+      {
+        test: {
+          name: 'end-to-end',
+          include: ['integration-service/test/end-to-end/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: 'compose',
+          include: ['integration-service/test/compose/*.test.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 600_000,
+        },
+      },
+    ],
+  },
+});
