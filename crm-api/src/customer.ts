@@ -1,0 +1,49 @@
+import { refuse, textSchema } from 'service-kit/validation';
+import { z } from 'zod';
+import { parseEmail } from './email.ts';
+
+const example = { name: 'Jane Doe', email: 'jane.doe@example.com' };
+
+const emailSchema = textSchema
+  .transform((text, context) => {
+    const parsed = parseEmail(text);
+    if (parsed.ok) return parsed.email;
+    const msg = `value is not a valid email address: ${parsed.reason}`;
+    return refuse(context, 'value_error', msg);
+  })
+  .meta({
+    description: 'E-mail address. The domain is stored in lower case and Unicode.',
+    examples: [example.email],
+    format: 'email',
+  });
+
+const nameSchema = textSchema.meta({
+  description: 'Name, kept as it is.',
+  examples: [example.name],
+});
+
+export const customerCreateSchema = z
+  .object({ name: nameSchema, email: emailSchema })
+  .meta({ id: 'CustomerCreate', description: 'What a new customer needs.', examples: [example] });
+
+export const customerSchema = z
+  .object({
+    name: nameSchema,
+    email: z.string().meta({
+      description: 'E-mail address, unique among the customers.',
+      examples: [example.email],
+      format: 'email',
+    }),
+    id: z.uuid().meta({
+      description: 'Identifier, a version 4 UUID.',
+      examples: ['123e4567-e89b-42d3-a456-426614174000'],
+    }),
+    created_at: z.iso.datetime().meta({
+      description: 'When the customer was created, UTC.',
+      examples: ['2026-01-01T12:00:00.000Z'],
+    }),
+  })
+  .meta({ id: 'Customer', description: 'A customer as stored.' });
+
+export type CustomerCreate = z.output<typeof customerCreateSchema>;
+export type Customer = z.output<typeof customerSchema>;

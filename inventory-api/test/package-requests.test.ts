@@ -1,0 +1,147 @@
+import type { HttpService } from 'service-kit/http-service';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { buildForTest } from '../../service-kit/test/http-contract.ts';
+import { buildApp } from '../src/app.ts';
+
+const CUSTOMER_ID = 'c3e8e5a6-3d7c-0c6c-0f3e-4d4b1a1b1a1a';
+const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+const UTC_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,6}Z$/;
+
+let app: HttpService;
+beforeEach(async () => {
+  app = await buildForTest(buildApp);
+});
+afterEach(() => app.close());
+
+const create = (body: object | string) =>
+  app.inject({
+    method: 'POST',
+    url: '/package-requests',
+    payload: typeof body === 'string' ? body : JSON.stringify(body),
+    headers: { 'content-type': 'application/json' },
+  });
+const list = async () => (await app.inject({ url: '/package-requests' })).json();
+
+it('creates a pending request with an id and a time, in the order of the contract', async () => {
+  const response = await create({ package_type: 'birthday', customer_id: CUSTOMER_ID });
+  expect(response.statusCode).toBe(201);
+  const request = response.json();
+  expect(Object.keys(request)).toEqual([
+    'customer_id',
+    'package_type',
+    'request_id',
+    'status',
+    'created_at',
+  ]);
+  expect(request).toMatchObject({
+    customer_id: CUSTOMER_ID,
+    package_type: 'birthday',
+    status: 'pending',
+  });
+  expect(request.request_id).toMatch(UUID_V4);
+  expect(request.created_at).toMatch(UTC_TIME);
+});
+
+it('asks for a welcome package when no type is given', async () => {
+  expect((await create({ customer_id: CUSTOMER_ID })).json().package_type).toBe('welcome_package');
+});
+
+it('lists nothing at first, then all requests in order of creation, equal ones too', async () => {
+  expect(await list()).toEqual([]);
+  const created = [];
+  for (let i = 0; i < 3; i++) created.push((await create({ customer_id: CUSTOMER_ID })).json());
+  expect(await list()).toEqual(created);
+  expect(new Set(created.map(({ request_id }) => request_id)).size).toBe(3);
+});
+
+it.each(['', ' ', '名前 🎁', '\n'])('keeps a package type as it is: %j', async (package_type) => {
+  const response = await create({ customer_id: CUSTOMER_ID, package_type });
+  expect(response.json().package_type).toBe(package_type);
+});
+
+it.each([
+  'C3E8E5A6-3D7C-0C6C-0F3E-4D4B1A1B1A1A',
+  'c3e8e5a63d7c0c6c0f3e4d4b1a1b1a1a',
+  'C3E8E5A63D7C0C6C0F3E4D4B1A1B1A1A',
+  '{c3e8e5a6-3d7c-0c6c-0f3e-4d4b1a1b1a1a}',
+  '{C3E8E5A6-3D7C-0C6C-0F3E-4D4B1A1B1A1A}',
+  'urn:uuid:c3e8e5a6-3d7c-0c6c-0f3e-4d4b1a1b1a1a',
+  'urn:uuid:C3E8E5A6-3D7C-0C6C-0F3E-4D4B1A1B1A1A',
+])('takes a UUID in the form %s', async (customer_id) => {
+  const response = await create({ customer_id });
+  expect(response.statusCode).toBe(201);
+  expect(response.json().customer_id).toBe(CUSTOMER_ID);
+  expect((await list())[0].customer_id).toBe(CUSTOMER_ID);
+});
+
+it.each(['00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff'])(
+  'takes a UUID of any version: %s',
+  async (customer_id) => {
+    expect((await create({ customer_id })).json().customer_id).toBe(customer_id);
+  },
+);
+
+it.each([
+  '',
+  'nope',
+  `${CUSTOMER_ID} `,
+  ` ${CUSTOMER_ID}`,
+  `${CUSTOMER_ID}\n`,
+  `${CUSTOMER_ID}0`,
+  CUSTOMER_ID.slice(1),
+  `g${CUSTOMER_ID.slice(1)}`,
+  `{${CUSTOMER_ID}`,
+  `(${CUSTOMER_ID})`,
+  `{${CUSTOMER_ID.replaceAll('-', '')}}`,
+  `urn:uuid:${CUSTOMER_ID.replaceAll('-', '')}`,
+  `URN:UUID:${CUSTOMER_ID}`,
+  'c3e8e5a63-d7c-0c6c-0f3e-4d4b1a1b1a1a',
+  'c3e8e5a6_3d7c_0c6c_0f3e_4d4b1a1b1a1a',
+])('refuses %j as a UUID, with what came', async (customer_id) => {
+  const response = await create({ customer_id });
+  expect(response.statusCode).toBe(422);
+  expect(response.json()).toEqual({
+    detail: [
+      {
+        type: 'uuid_parsing',
+        loc: ['body', 'customer_id'],
+        msg: expect.stringMatching(/^Input should be a valid UUID/),
+        input: customer_id,
+      },
+    ],
+  });
+  expect(await list()).toEqual([]);
+});
+
+it.each([7, 1.5, true, null, [], {}])(
+  'refuses %j as a UUID or a package type, without turning it into text',
+  async (input) => {
+    const response = await create({ package_type: input, customer_id: input });
+    expect(response.statusCode).toBe(422);
+    expect(response.json()).toEqual({
+      detail: [
+        {
+          type: 'uuid_type',
+          loc: ['body', 'customer_id'],
+          msg: 'UUID input should be a string, bytes or UUID object',
+          input,
+        },
+        {
+          type: 'string_type',
+          loc: ['body', 'package_type'],
+          msg: 'Input should be a valid string',
+          input,
+        },
+      ],
+    });
+  },
+);
+
+it('refuses a lone surrogate at its field', async () => {
+  const response = await create('{"customer_id":"\\ud800","package_type":"\\udc00x"}');
+  expect(response.statusCode).toBe(422);
+  expect(response.json().detail).toMatchObject([
+    { type: 'string_unicode', loc: ['body', 'customer_id'] },
+    { type: 'string_unicode', loc: ['body', 'package_type'] },
+  ]);
+});
