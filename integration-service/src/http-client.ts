@@ -1,0 +1,138 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { STATUS_CODES } from 'node:http';
+import { Agent, type Dispatcher } from 'undici';
+
+/** A call that brought no usable answer; the message says why, in words for the log. */
+export class CallError extends Error {
+  override readonly name = 'CallError';
+  readonly code = 'CALL_FAILED';
+  /** The status, when the call failed after it had arrived. */
+  readonly status: number | undefined;
+
+  constructor(message: string, options: { status: number | undefined; cause?: unknown }) {
+    super(message, options);
+    this.status = options.status;
+  }
+}
+
+export interface HttpRequest {
+  method: 'GET' | 'POST';
+  /** User name and password in it are sent as Basic authentication. */
+  url: URL;
+  /** Sent as JSON. */
+  json?: unknown;
+  /** How much of the answer's body may come before the call fails. */
+  maxBytes: number;
+  /** Ends the call before its time. */
+  signal?: AbortSignal | undefined;
+}
+
+export interface HttpResponse {
+  status: number;
+  headers: IncomingHttpHeaders;
+  body: Buffer;
+}
+
+export interface HttpClient {
+  /**
+   * One request and its whole answer, whatever the status. Redirects are not followed.
+   * @throws {CallError} when the answer does not arrive whole, in time and within `maxBytes`
+   */
+  send(request: HttpRequest): Promise<HttpResponse>;
+  /** Ends all connections. */
+  close(): Promise<void>;
+}
+
+export interface HttpClientOptions {
+  /** Keep-alive connections to one host at the most. */
+  connections: number;
+  /** From the call of `send` to the last byte of the body. */
+  timeoutMs: number;
+}
+
+/** An HTTP client over one pool of keep-alive connections, with a deadline for every call. */
+export function createHttpClient({ connections, timeoutMs }: HttpClientOptions): HttpClient {
+  const agent = new Agent({
+    connections,
+    connectTimeout: timeoutMs,
+    // These watch single steps of an answer and are coarse: the deadline is the signal's.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  });
+
+  return {
+    async send({ method, url, json, maxBytes, signal }) {
+      const deadline = AbortSignal.timeout(timeoutMs);
+      let status: number | undefined;
+      try {
+        const response = await agent.request({
+          origin: url.origin,
+          path: url.pathname + url.search,
+          method,
+          headers: headersFor(url, json !== undefined),
+          body: json === undefined ? null : JSON.stringify(json),
+          signal: signal ? AbortSignal.any([deadline, signal]) : deadline,
+        });
+        status = response.statusCode;
+        const body = await readBody(response, maxBytes);
+        return { status, headers: response.headers, body };
+      } catch (cause) {
+        const late = `no complete answer within ${timeoutMs / 1000} s`;
+        throw new CallError(deadline.aborted ? late : explain(cause), { status, cause });
+      }
+    },
+    close: () => agent.destroy(),
+  };
+}
+
+function headersFor(url: URL, hasBody: boolean): Record<string, string> {
+  const user = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  return {
+    accept: 'application/json',
+    // A few compressed kilobytes can unpack to more than memory holds.
+    'accept-encoding': 'identity',
+    ...(hasBody && { 'content-type': 'application/json' }),
+    ...(user !== ':' && { authorization: `Basic ${Buffer.from(user).toString('base64')}` }),
+  };
+}
+
+async function readBody(response: Dispatcher.ResponseData, maxBytes: number): Promise<Buffer> {
+  const encoding = response.headers['content-encoding'] ?? 'identity';
+  if (encoding !== 'identity') {
+    response.body.destroy();
+    throw new Error(`the body came compressed (${encoding}), which was not asked for`);
+  }
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of response.body as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > maxBytes) {
+      throw new Error(`the body is larger than ${maxBytes / 1_000_000} MB`);
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** The cause in one line. A refused connection to a name with two addresses has no message itself. */
+function explain(error: unknown): string {
+  if (error instanceof AggregateError && !error.message) {
+    return error.errors.map((each: Error) => each.message).join(', ');
+  }
+  return error instanceof Error ? error.message || error.name : String(error);
+}
+
+/** `404 Not Found: <the begin of the body>`, or `307 Temporary Redirect to <location>`. */
+export function describeResponse({ status, headers, body }: HttpResponse): string {
+  const reason = [status, STATUS_CODES[status]].filter(Boolean).join(' ');
+  if (status >= 300 && status < 400 && headers.location) {
+    return `${reason} to ${headers.location}, and redirects are not followed`;
+  }
+  return body.length > 0 ? `${reason}: ${excerpt(body)}` : reason;
+}
+
+/** The first 120 characters of a body, on one line. */
+export function excerpt(body: Buffer): string {
+  const text = body.toString('utf8', 0, 500).replaceAll(/\s+/g, ' ').trim();
+  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
+}

@@ -1,0 +1,45 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+
+/** The poller's metrics, in the registry that `/metrics` shows. */
+export function createPollerMetrics(registry: Registry) {
+  const registers = [registry];
+  const polls = new Counter({
+    name: 'polls_total',
+    help: 'Polls of the CRM by result; the attempts of one cycle are one poll',
+    labelNames: ['result'],
+    registers,
+  });
+  const packageRequests = new Counter({
+    name: 'package_requests_total',
+    help: 'Calls that create a package request, by result',
+    labelNames: ['result'],
+    registers,
+  });
+  // A rate needs the zero before the first event.
+  for (const result of ['success', 'failure']) {
+    polls.inc({ result }, 0);
+    packageRequests.inc({ result }, 0);
+  }
+  return {
+    polls,
+    packageRequests,
+    customersSeen: new Counter({
+      name: 'customers_seen_total',
+      help: 'Customer records in the answers of the CRM, known ones included',
+      registers,
+    }),
+    pollDuration: new Histogram({
+      name: 'poll_duration_seconds',
+      help: 'Time to fetch the customers, waiting between attempts included',
+      buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+      registers,
+    }),
+    lastSuccessfulPoll: new Gauge({
+      name: 'last_successful_poll_timestamp_seconds',
+      help: 'When a poll last succeeded, Unix time; 0 before the first',
+      registers,
+    }),
+  };
+}
+
+export type PollerMetrics = ReturnType<typeof createPollerMetrics>;
