@@ -99,7 +99,8 @@ function headersFor(url: URL, hasBody: boolean): Record<string, string> {
 async function readBody(response: Dispatcher.ResponseData, maxBytes: number): Promise<Buffer> {
   const encoding = response.headers['content-encoding'] ?? 'identity';
   if (encoding !== 'identity') {
-    response.body.destroy();
+    // Without a listener, the abort that ends the body would end the process.
+    response.body.on('error', () => {}).destroy();
     throw new Error(`the body came compressed (${encoding}), which was not asked for`);
   }
   const chunks: Buffer[] = [];

@@ -6,7 +6,7 @@ import { describeResponse, excerpt, type HttpClient, type HttpResponse } from '.
 /** What this service needs of a customer; a CRM may say more. */
 const customerSchema = z.object({
   id: z.string().min(1),
-  name: z.unknown().transform((name) => (typeof name === 'string' ? name : 'unnamed')),
+  name: z.string().catch('unnamed'),
 });
 
 export type Customer = z.output<typeof customerSchema>;

@@ -1,0 +1,99 @@
+import { EnvironmentError } from 'service-kit/environment';
+import { expect, it } from 'vitest';
+import { parseConfig } from '../src/config.ts';
+
+const problems = (env: NodeJS.ProcessEnv) => {
+  try {
+    parseConfig(env);
+    return [];
+  } catch (error) {
+    expect(error).toBeInstanceOf(EnvironmentError);
+    return (error as EnvironmentError).problems;
+  }
+};
+
+it('needs nothing from the environment', () => {
+  expect(parseConfig({})).toEqual({
+    host: '127.0.0.1',
+    port: 8002,
+    crmUrl: new URL('http://localhost:8000/customers'),
+    inventoryUrl: new URL('http://localhost:8001/package-requests'),
+    pollingIntervalMs: 10_000,
+    maxRetries: 3,
+    retryDelayMs: 5_000,
+    requestTimeoutMs: 5_000,
+    maxResponseBytes: 256_000_000,
+    deliveryConcurrency: 16,
+    log: { level: 'info', format: undefined },
+  });
+});
+
+it('follows the ports of the APIs, unless it is told their URLs', () => {
+  const env = { CRM_API_PORT: '9000', INVENTORY_API_PORT: '9001' };
+  expect(parseConfig(env)).toMatchObject({
+    crmUrl: new URL('http://localhost:9000/customers'),
+    inventoryUrl: new URL('http://localhost:9001/package-requests'),
+  });
+  const CRM_API_URL = 'https://crm.example/v2/customers?active=1';
+  expect(parseConfig({ ...env, CRM_API_URL }).crmUrl.href).toBe(CRM_API_URL);
+});
+
+it('takes fractions of seconds and megabytes', () => {
+  expect(
+    parseConfig({
+      POLLING_INTERVAL_SECONDS: '0.25',
+      RETRY_DELAY_SECONDS: '0',
+      REQUEST_TIMEOUT_SECONDS: '.5',
+      MAX_RESPONSE_MEGABYTES: '1.5',
+    }),
+  ).toMatchObject({
+    pollingIntervalMs: 250,
+    retryDelayMs: 0,
+    requestTimeoutMs: 500,
+    maxResponseBytes: 1_500_000,
+  });
+});
+
+it('names every problem, with what came', () => {
+  expect(
+    problems({
+      INTEGRATION_SERVICE_PORT: '65536',
+      CRM_API_URL: 'localhost:8000/customers',
+      POLLING_INTERVAL_SECONDS: '-1',
+      MAX_RETRIES: '2.5',
+      RETRY_DELAY_SECONDS: '5s',
+      REQUEST_TIMEOUT_SECONDS: '0',
+      MAX_RESPONSE_MEGABYTES: '513',
+      DELIVERY_CONCURRENCY: '0',
+      LOG_LEVEL: 'loud',
+      LOG_FORMAT: 'xml',
+    }),
+  ).toEqual([
+    'INTEGRATION_SERVICE_PORT must be a whole number from 0 to 65535, but is "65536"',
+    'CRM_API_URL must be an http:// or https:// URL',
+    'POLLING_INTERVAL_SECONDS must be a number of seconds above 0 to 2147483, but is "-1"',
+    'MAX_RETRIES must be a whole number from 1 to 1000, but is "2.5"',
+    'RETRY_DELAY_SECONDS must be a number of seconds from 0 to 2147483, but is "5s"',
+    'REQUEST_TIMEOUT_SECONDS must be a number of seconds above 0 to 2147483, but is "0"',
+    'MAX_RESPONSE_MEGABYTES must be a number of megabytes above 0 to 512, but is "513"',
+    'DELIVERY_CONCURRENCY must be a whole number from 1 to 1000, but is "0"',
+    'LOG_LEVEL must be trace, debug, info, warn, error, fatal or silent, but is "loud"',
+    'LOG_FORMAT must be json or pretty, but is "xml"',
+  ]);
+});
+
+it.each(['nope', 'ftp://crm/customers', '//crm', 'http://', 'http://:8000', 'http://a b/'])(
+  'refuses %j as a URL, without showing what may hold a password',
+  (INVENTORY_API_URL) => {
+    expect(problems({ INVENTORY_API_URL })).toEqual([
+      'INVENTORY_API_URL must be an http:// or https:// URL',
+    ]);
+  },
+);
+
+it.each(['NaN', 'Infinity', '1e3', '0x10', '1,5', '2147484', '9'.repeat(400), '٣'])(
+  'refuses %j as a number of seconds',
+  (POLLING_INTERVAL_SECONDS) => {
+    expect(problems({ POLLING_INTERVAL_SECONDS })).toHaveLength(1);
+  },
+);

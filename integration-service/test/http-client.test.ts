@@ -1,0 +1,264 @@
+import { once } from 'node:events';
+import { gzipSync } from 'node:zlib';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import {
+  type CallError,
+  createHttpClient,
+  type HttpClientOptions,
+  type HttpRequest,
+} from '../src/http-client.ts';
+import { setUpPoller, startHttpServer, startTcpServer } from './support.ts';
+
+function setUp(options: Partial<HttpClientOptions> = {}) {
+  const client = createHttpClient({ connections: 4, timeoutMs: 5_000, ...options });
+  onTestFinished(() => client.close());
+  return (url: string, request: Partial<HttpRequest> = {}) =>
+    client.send({ method: 'GET', maxBytes: 1_000, ...request, url: new URL(url) });
+}
+
+const failure = (call: Promise<unknown>) =>
+  call.then(
+    () => undefined,
+    (error: CallError) => error,
+  );
+
+/** A byte now and then, for as long as somebody listens. */
+function drip(write: (text: string) => void, until: (stop: () => void) => void) {
+  const timer = setInterval(() => write('x'), 5);
+  until(() => clearInterval(timer));
+}
+
+describe('a call', () => {
+  it('sends JSON, the query and what it accepts', async () => {
+    const url = await startHttpServer(async (request, response) => {
+      request.setEncoding('utf8');
+      let body = '';
+      for await (const chunk of request) body += chunk;
+      const { method, url, headers } = request;
+      response.end(JSON.stringify({ method, url, headers, body }));
+    });
+    const response = await setUp()(`${url}/a/b?c=d&e`, { method: 'POST', json: { f: 'ü' } });
+    expect(response.status).toBe(200);
+    expect(JSON.parse(response.body.toString())).toMatchObject({
+      method: 'POST',
+      url: '/a/b?c=d&e',
+      headers: {
+        accept: 'application/json',
+        'accept-encoding': 'identity',
+        'content-type': 'application/json',
+      },
+      body: '{"f":"ü"}',
+    });
+  });
+
+  it('sends user name and password of the URL as Basic authentication, and only then', async () => {
+    const seen: (string | undefined)[] = [];
+    const url = await startHttpServer((request, response) => {
+      seen.push(request.headers.authorization);
+      response.end();
+    });
+    const send = setUp();
+    await send(url);
+    await send(url.replace('//', '//jane:p%40ss@'));
+    expect(seen).toEqual([undefined, `Basic ${Buffer.from('jane:p@ss').toString('base64')}`]);
+  });
+
+  it('uses connections again, and no more at once than it is given', async () => {
+    const ports = new Set<number | undefined>();
+    const allBusy = Promise.withResolvers<void>();
+    const url = await startHttpServer(async (request, response) => {
+      ports.add(request.socket.remotePort);
+      if (ports.size === 4) allBusy.resolve();
+      await allBusy.promise;
+      response.end();
+    });
+    const send = setUp({ connections: 4 });
+    await Promise.all(Array.from({ length: 40 }, () => send(url)));
+    for (let i = 0; i < 10; i++) await send(url);
+    expect(ports.size).toBe(4);
+  });
+
+  it('may end by a signal', async () => {
+    const stop = new AbortController();
+    const url = await startHttpServer(() => stop.abort(new Error('enough')));
+    const error = await failure(setUp()(url, { signal: stop.signal }));
+    expect(error?.message).toBe('enough');
+  });
+});
+
+describe('the deadline of a call', () => {
+  const timeoutMs = 100;
+  const late = 'no complete answer within 0.1 s';
+
+  it('ends a silent server', async () => {
+    const url = await startTcpServer(() => {});
+    expect(await failure(setUp({ timeoutMs })(url))).toMatchObject({
+      message: late,
+      status: undefined,
+    });
+  });
+
+  it('ends a body that drips for ever', async () => {
+    const url = await startHttpServer((_request, response) =>
+      drip(
+        (text) => response.write(text),
+        (stop) => response.on('close', stop),
+      ),
+    );
+    expect(await failure(setUp({ timeoutMs })(url))).toMatchObject({ message: late, status: 200 });
+  });
+
+  it('ends headers that drip for ever', async () => {
+    const url = await startTcpServer((socket) => {
+      socket.write('HTTP/1.1 200 OK\r\n');
+      drip(
+        (text) => socket.write(`${text}: y\r\n`),
+        (stop) => socket.on('close', stop),
+      );
+    });
+    expect((await failure(setUp({ timeoutMs, connections: 1 })(url)))?.message).toBe(late);
+  });
+});
+
+describe('an answer that does not arrive whole', () => {
+  const answers = {
+    'a body shorter than it said': 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n[{"id":"a"}]',
+    'chunks without an end': 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n[]\r\n',
+    'no answer at all': '',
+    'no HTTP': 'SSH-2.0-OpenSSH_9.2\r\n',
+    'headers without an end': `HTTP/1.1 200 OK\r\nx: ${'y'.repeat(40_000)}`,
+  };
+  it.each(Object.entries(answers))('is a failure that says why: %s', async (_, answer) => {
+    const url = await startTcpServer((socket) => socket.once('data', () => socket.end(answer)));
+    const error = await failure(setUp()(url));
+    expect(error?.name).toBe('CallError');
+    expect(error?.message).toMatch(/\w{4}/);
+  });
+
+  it('is a failure when nobody listens, at each address of the name', async () => {
+    const url = await startHttpServer(() => {});
+    const { port } = new URL(url);
+    const send = setUp();
+    expect((await failure(send('http://127.0.0.1:1')))?.message).toContain('ECONNREFUSED');
+    expect((await failure(send('http://localhost:1')))?.message).toContain('ECONNREFUSED');
+    expect((await failure(send(`http://nowhere.invalid:${port}`)))?.message).toContain(
+      'nowhere.invalid',
+    );
+  });
+});
+
+describe('the body of an answer', () => {
+  it('may be as large as it is allowed to be, and not a byte larger', async () => {
+    const url = await startHttpServer((_request, response) => response.end('x'.repeat(1_000)));
+    const send = setUp();
+    expect((await send(url, { maxBytes: 1_000 })).body).toHaveLength(1_000);
+    expect(await failure(send(url, { maxBytes: 999 }))).toMatchObject({
+      message: 'the body is larger than 0.000999 MB',
+    });
+  });
+
+  it('is not read on when it is too large', async () => {
+    const closed = Promise.withResolvers<void>();
+    const url = await startHttpServer((_request, response) => {
+      response.on('close', closed.resolve);
+      const pump = () => {
+        while (!response.destroyed && response.write('x'.repeat(65_536)));
+        response.once('drain', pump);
+      };
+      pump();
+    });
+    expect((await failure(setUp()(url, { maxBytes: 1_000_000 })))?.message).toBe(
+      'the body is larger than 1 MB',
+    );
+    await closed.promise;
+  });
+
+  it('is refused when it comes compressed, since it could unpack to any size', async () => {
+    const url = await startHttpServer((_request, response) => {
+      response.setHeader('content-encoding', 'gzip');
+      response.end(gzipSync('[]'));
+    });
+    expect((await failure(setUp()(url)))?.message).toBe(
+      'the body came compressed (gzip), which was not asked for',
+    );
+  });
+});
+
+describe('the poller with real servers', () => {
+  it('fails a poll whose answer is too large, broken off or endless, and polls again', async () => {
+    const asked: string[] = [];
+    let polls = 0;
+    const crmUrl = await startHttpServer((_request, response) => {
+      polls += 1;
+      if (polls === 1) response.end(`[${' '.repeat(20_000)}]`);
+      else if (polls === 2) {
+        response.writeHead(200, { 'content-length': 1_000 });
+        response.write('[{"id":"a"},', () => response.destroy());
+      } else if (polls === 3) {
+        response.write('[{"id":"a"},');
+        drip(
+          () => response.write(' '),
+          (stop) => response.on('close', stop),
+        );
+      } else response.end('[{"id":"a"}]');
+    });
+    const inventoryUrl = await startHttpServer(async (request, response) => {
+      asked.push(String(await once(request, 'data')));
+      response.writeHead(201).end();
+    });
+    const { poller, messages } = setUpPoller({
+      crmUrl,
+      inventoryUrl,
+      maxRetries: 3,
+      maxResponseBytes: 10_000,
+      requestTimeoutMs: 200,
+    });
+    await poller.runCycle();
+    expect(messages('error')).toEqual([
+      'Failed to fetch customers (Attempt 1/3): the body is larger than 0.01 MB',
+      'Failed to fetch customers (Attempt 2/3): other side closed',
+      'Failed to fetch customers (Attempt 3/3): no complete answer within 0.2 s',
+    ]);
+    expect(asked).toEqual([]);
+    await poller.runCycle();
+    expect(asked).toEqual(['{"customer_id":"a","package_type":"welcome_package"}']);
+  });
+
+  it('does not ask again when the inventory said 201 and its body never ended', async () => {
+    let requests = 0;
+    const crmUrl = await startHttpServer((_request, response) => response.end('[{"id":"a"}]'));
+    const inventoryUrl = await startHttpServer((_request, response) => {
+      requests += 1;
+      response.writeHead(201);
+      drip(
+        (text) => response.write(text),
+        (stop) => response.on('close', stop),
+      );
+    });
+    const { poller, delivered } = setUpPoller({ crmUrl, inventoryUrl, requestTimeoutMs: 200 });
+    await poller.runCycle();
+    await poller.runCycle();
+    expect([...delivered]).toEqual(['a']);
+    expect(requests).toBe(1);
+  });
+
+  it('ends a cycle in time when the inventory hangs, whatever else goes on', async () => {
+    const customers = Array.from({ length: 20 }, (_, i) => ({ id: `${i}` }));
+    const crmUrl = await startHttpServer((_request, response) =>
+      response.end(JSON.stringify(customers)),
+    );
+    const inventoryUrl = await startHttpServer(async (request, response) => {
+      const { customer_id } = JSON.parse(String(await once(request, 'data')));
+      if (Number(customer_id) % 2 === 0) response.writeHead(201).end();
+    });
+    const { poller, delivered, messages } = setUpPoller({
+      crmUrl,
+      inventoryUrl,
+      requestTimeoutMs: 200,
+    });
+    await poller.runCycle();
+    expect(delivered.size).toBe(10);
+    expect(messages('error')).toHaveLength(10);
+    expect(messages('error')[0]).toContain('no complete answer within 0.2 s');
+  });
+});

@@ -1,0 +1,133 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { pino } from 'pino';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { z } from 'zod';
+import { answer, HttpError } from '../src/errors.ts';
+import { createHttpService } from '../src/http-service.ts';
+
+async function setUp() {
+  const lines: string[] = [];
+  const log = pino({ level: 'debug' }, { write: (line: string) => lines.push(line) });
+  const app = await createHttpService({ title: 'Test', description: 'A test.', log });
+  onTestFinished(() => app.close());
+  return { app, lines };
+}
+
+describe('a failure', () => {
+  it('is a 500 that says nothing more, with the cause in the log', async () => {
+    const { app, lines } = await setUp();
+    app.get('/broken', () => {
+      throw new Error('secret detail');
+    });
+    const response = await app.inject({ url: '/broken?x=1' });
+    expect(response.statusCode).toBe(500);
+    expect(response.json()).toEqual({ detail: 'Internal Server Error' });
+    const line = JSON.parse(lines.find((each) => each.includes('secret detail')) as string);
+    expect(line).toMatchObject({
+      level: 50,
+      url: '/broken?x=1',
+      err: { message: 'secret detail' },
+    });
+  });
+
+  it('is a 500 when what a handler returns does not fit its schema', async () => {
+    const { app } = await setUp();
+    const schema = z.object({ id: z.string() });
+    const broken = { schema: { response: { 200: answer('An id.', schema) } } };
+    app.get('/broken', broken, async () => ({ secret: 'x' }) as never);
+    const response = await app.inject({ url: '/broken' });
+    expect(response.statusCode).toBe(500);
+    expect(response.json()).toEqual({ detail: 'Internal Server Error' });
+  });
+
+  it.each([404, 429, 503])('that a handler names is answered as it says: %i', async (status) => {
+    const { app } = await setUp();
+    app.get('/named', () => {
+      throw new HttpError(status, 'This is why.');
+    });
+    const response = await app.inject({ url: '/named' });
+    expect(response.statusCode).toBe(status);
+    expect(response.json()).toEqual({ detail: 'This is why.' });
+  });
+});
+
+describe('a response', () => {
+  it('holds the declared fields only, in their order', async () => {
+    const { app } = await setUp();
+    const schema = z.object({ b: z.string(), a: z.number() });
+    app.get('/declared', { schema: { response: { 200: answer('Both.', schema) } } }, async () => ({
+      secret: 'x',
+      a: 1,
+      b: 'é',
+    }));
+    expect((await app.inject({ url: '/declared' })).body).toBe('{"b":"é","a":1}');
+  });
+
+  it('has security headers that let Swagger UI load over plain HTTP', async () => {
+    const { headers } = await (await setUp()).app.inject({ url: '/docs' });
+    expect(headers['x-content-type-options']).toBe('nosniff');
+    expect(headers['content-security-policy']).toContain("script-src 'self'");
+    expect(headers['content-security-policy']).not.toContain('upgrade-insecure-requests');
+    expect(headers['strict-transport-security']).toBeUndefined();
+  });
+});
+
+describe('metrics', () => {
+  it('measure requests by route, and those to nowhere together', async () => {
+    const { app } = await setUp();
+    await app.inject({ url: '/healthz?x=1' });
+    await app.inject({ url: '/nope/1' });
+    await app.inject({ method: 'POST', url: '/nope/2' });
+    const { body, headers } = await app.inject({ url: '/metrics' });
+    expect(headers['content-type']).toMatch(/^text\/plain/);
+    expect(body).toContain(
+      'http_request_duration_seconds_count{method="GET",route="/healthz",status_code="200"} 1',
+    );
+    expect(body).toContain(
+      'http_request_duration_seconds_count{method="GET",route="unmatched",status_code="404"} 1',
+    );
+    expect(body).not.toContain('/nope');
+    expect(body).toContain('process_resident_memory_bytes');
+  });
+
+  it('hold both names of a service apart from those of another in the same process', async () => {
+    const [one, other] = [await setUp(), await setUp()];
+    await one.app.inject({ url: '/healthz' });
+    expect((await other.app.inject({ url: '/metrics' })).body).not.toContain('/healthz');
+  });
+});
+
+describe('a connection', () => {
+  async function send(bytes: string): Promise<string> {
+    const { app } = await setUp();
+    await app.listen({ host: '127.0.0.1' });
+    const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1');
+    await once(socket, 'connect');
+    socket.write(bytes);
+    return text(socket);
+  }
+
+  it.each([
+    ['no HTTP', 'nonsense\r\n\r\n', 400, 'Bad Request'],
+    [
+      'headers too large',
+      `GET / HTTP/1.1\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`,
+      431,
+      'Request Header Fields Too Large',
+    ],
+  ])('is answered and closed when it brings %s', async (_, bytes, status, detail) => {
+    const response = await send(bytes);
+    expect(response).toMatch(new RegExp(`^HTTP/1.1 ${status} ${detail}\r\n`));
+    expect(response.split('\r\n\r\n')[1]).toBe(JSON.stringify({ detail }));
+  });
+
+  it('may not take for ever to bring its request', async () => {
+    const { app } = await setUp();
+    expect(app.server.headersTimeout).toBe(10_000);
+    expect(app.server.requestTimeout).toBe(15_000);
+    expect(app.server.keepAliveTimeout).toBe(10_000);
+    expect(app.initialConfig).toMatchObject({ handlerTimeout: 10_000 });
+  });
+});
