@@ -1,4 +1,4 @@
-import { answer, bodyErrors, commonErrors, errorSchema } from 'service-kit/errors';
+import { answer, bodyErrors, commonErrors, errorAnswer } from 'service-kit/errors';
 import {
   createHttpService,
   type HttpService,
@@ -34,7 +34,10 @@ export async function buildApp(
           ...bodyErrors,
           ...commonErrors,
           201: answer('The customer was created.', customerSchema),
-          409: answer('A customer with this e-mail address exists.', errorSchema),
+          409: errorAnswer(
+            'A customer with this e-mail address exists.',
+            "Customer with email 'jane.doe@example.com' already exists.",
+          ),
         },
       },
     },

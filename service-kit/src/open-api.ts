@@ -39,9 +39,9 @@ function describeRoute(schema: FastifySchema, components: Map<string, JsonSchema
   described.response = Object.fromEntries(
     Object.entries((schema.response ?? {}) as Record<string, DocumentedAnswer>).map(
       ([status, { description, content }]) => {
-        const types = Object.entries(content).map(([type, { schema }]) => [
+        const types = Object.entries(content).map(([type, { schema, ...rest }]) => [
           type,
-          { schema: toJsonSchema(schema, 'output', components) },
+          { schema: toJsonSchema(schema, 'output', components), ...rest },
         ]);
         return [status, { description, content: Object.fromEntries(types) }];
       },
@@ -54,7 +54,7 @@ type ToJsonSchemaContext = { zodSchema: z.core.$ZodType; jsonSchema: z.core.JSON
 
 interface DocumentedAnswer {
   description: string;
-  content: Record<string, { schema: z.ZodType }>;
+  content: Record<string, { schema: z.ZodType; example?: unknown }>;
 }
 
 /** A schema named by `.meta({ id })` becomes a reference, and so do those inside it. */

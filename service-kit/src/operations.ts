@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Histogram, Registry } from 'prom-client';
 import { z } from 'zod';
-import { answer, commonErrors, errorSchema } from './errors.ts';
+import { answer, commonErrors, errorAnswer } from './errors.ts';
 import type { HttpService } from './http-service.ts';
 
 /** Whether a service can do its work; if not, `reason` says in one sentence what keeps it from it. */
@@ -36,7 +36,10 @@ export function addHealthRoutes(app: HttpService, checkReadiness: () => Readines
         response: {
           ...commonErrors,
           200: answer('It can.', statusSchema),
-          503: answer('It cannot, for this reason.', errorSchema),
+          503: errorAnswer(
+            'It cannot, and why.',
+            'No poll of the CRM succeeded in the last 30 seconds.',
+          ),
         },
       },
     },

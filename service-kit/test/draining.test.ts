@@ -18,7 +18,7 @@ async function setUp({ graceMs }: { graceMs?: number } = {}) {
   });
   const closing = Promise.withResolvers<void>();
   app.addHook('preClose', async () => closing.resolve());
-  await app.listen({ host: '127.0.0.1' });
+  await app.listen({ host: '127.0.0.1', port: 0 });
   const { port } = app.server.address() as AddressInfo;
   const agent = new Agent({ keepAlive: true });
   onTestFinished(() => {

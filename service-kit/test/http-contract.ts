@@ -15,6 +15,11 @@ export interface HttpContract {
   required: string[];
 }
 
+interface DocumentedAnswer {
+  description: string;
+  content: Record<string, { schema: { $ref: string }; example?: object }>;
+}
+
 /** A service as its tests see it: silent, and strict about what it answers. */
 export function buildForTest(build: HttpContract['build']): Promise<HttpService> {
   const log = createLogger({ name: 'test', level: 'silent' });
@@ -273,7 +278,7 @@ export function describeHttpContract(contract: HttpContract): void {
     });
 
     it('names every route, each with its answers to errors', async () => {
-      const { paths } = (await app.inject({ url: '/openapi.json' })).json();
+      const { paths, components } = (await app.inject({ url: '/openapi.json' })).json();
       expect(Object.keys(paths).sort()).toEqual(
         ['/', '/healthz', '/metrics', '/readyz', collection].sort(),
       );
@@ -290,8 +295,14 @@ export function describeHttpContract(contract: HttpContract): void {
             ),
           ),
         );
-        for (const answer of Object.values<{ description: string }>(operation.responses)) {
-          expect(answer.description).not.toBe('Default Response');
+        for (const [status, answer] of Object.entries<DocumentedAnswer>(operation.responses)) {
+          expect(answer.description).toMatch(/\.$/);
+          const [{ schema, example }] = Object.values(answer.content);
+          if (Number(status) < 400) continue;
+          const [, name] = /^#\/components\/schemas\/(\w+)$/.exec(schema.$ref) ?? [];
+          expect(example ?? components.schemas[name as string].examples[0]).toHaveProperty(
+            'detail',
+          );
         }
       }
       expect(Object.keys(paths[collection].post.responses)).toEqual(

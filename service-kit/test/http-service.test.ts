@@ -102,7 +102,7 @@ describe('metrics', () => {
 describe('a connection', () => {
   async function send(bytes: string): Promise<string> {
     const { app } = await setUp();
-    await app.listen({ host: '127.0.0.1' });
+    await app.listen({ host: '127.0.0.1', port: 0 });
     const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1');
     await once(socket, 'connect');
     socket.write(bytes);

@@ -1,0 +1,47 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import {
+  environmentSchema as crmSchema,
+  parseConfig as parseCrm,
+} from '../../../crm-api/src/config.ts';
+import {
+  environmentSchema as inventorySchema,
+  parseConfig as parseInventory,
+} from '../../../inventory-api/src/config.ts';
+import { environmentSchema, parseConfig } from '../../src/config.ts';
+import { ROOT } from './processes.ts';
+
+const read = (path: string) => readFileSync(`${ROOT}${path}`, 'utf8');
+
+const variables = [
+  ...new Set(
+    [crmSchema, inventorySchema, environmentSchema].flatMap(({ shape }) => Object.keys(shape)),
+  ),
+].sort();
+
+/** Name and default of every variable that a document lists. */
+const listed = {
+  '.env.example': [...read('.env.example').matchAll(/^# ([A-Z_]+)=(\S+)$/gm)],
+  'README.md': [...read('README.md').matchAll(/^\| `([A-Z_]+)` \| `([^`]+)` \|/gm)],
+};
+
+describe.each(Object.entries(listed))('%s', (_, entries) => {
+  it('lists every variable of the environment once, and no other', () => {
+    expect(entries.map(([, name]) => name).sort()).toEqual(variables);
+  });
+
+  it('shows the defaults', () => {
+    const { LOG_FORMAT: _format, ...env } = Object.fromEntries(
+      entries.map(([, name, value]) => [name as string, value]),
+    );
+    for (const parse of [parseCrm, parseInventory, parseConfig])
+      expect(parse(env)).toEqual(parse({}));
+  });
+});
+
+it('docker-compose.yml hands on every variable of the poller', () => {
+  const compose = read('docker-compose.yml');
+  for (const name of variables.filter((name) => !name.endsWith('_HOST'))) {
+    expect(compose).toContain(`\${${name}:-`);
+  }
+});

@@ -1,0 +1,94 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { EventEmitter, on, once } from 'node:events';
+import { createServer } from 'node:net';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+
+export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+
+export interface RunningProcess {
+  process: ChildProcess;
+  /** Everything it wrote so far, line by line. */
+  lines: string[];
+  /** Resolves with the match when `count` lines fit the pattern; rejects when the process ends first. */
+  until(pattern: RegExp, count?: number): Promise<RegExpExecArray>;
+  /** Resolves with the exit code, or the signal that ended it, when its output is closed, too. */
+  ended: Promise<number | NodeJS.Signals | null>;
+  /** Sends a signal and resolves when the process has ended. */
+  stop(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals | null>;
+}
+
+/** Starts a program in the project's folder; it is killed when the test ends. */
+export function run(
+  command: string,
+  args: string[],
+  env: NodeJS.ProcessEnv = {},
+  cwd = ROOT,
+): RunningProcess {
+  const child = spawn(command, args, {
+    cwd,
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, LOG_FORMAT: 'json', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  onTestFinished(() => {
+    child.kill('SIGKILL');
+  });
+  const lines: string[] = [];
+  const events = new EventEmitter().setMaxListeners(0);
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface(stream).on('line', (line) => {
+      lines.push(line);
+      events.emit('line');
+    });
+  }
+  const ended = once(child, 'close').then(([code, signal]) => {
+    events.emit('line');
+    return code ?? signal;
+  });
+  return {
+    process: child,
+    lines,
+    ended,
+    async until(pattern, count = 1) {
+      const changes = on(events, 'line');
+      for (;;) {
+        const matches = lines.map((line) => pattern.exec(line)).filter((match) => match !== null);
+        if (matches.length >= count) return matches[count - 1] as RegExpExecArray;
+        if (child.exitCode !== null || child.signalCode !== null) {
+          throw new Error(`Ended before ${pattern} came:\n${lines.join('\n')}`);
+        }
+        await changes.next();
+      }
+    },
+    stop(signal = 'SIGTERM') {
+      child.kill(signal);
+      return ended;
+    },
+  };
+}
+
+export type ServiceName = 'crm-api' | 'inventory-api' | 'integration-service';
+
+/** Starts a service alone, on a free port unless `env` names one, and waits until it listens. */
+export async function startService(name: ServiceName, env: NodeJS.ProcessEnv = {}) {
+  const portVariable = `${name.toUpperCase().replace('-', '_')}_PORT`;
+  const service = run(
+    process.execPath,
+    ['src/main.ts'],
+    { [portVariable]: '0', ...env },
+    `${ROOT}${name}`,
+  );
+  const [, url] = await service.until(/Listening on (http:[^,]+),/);
+  return { ...service, url: url as string, port: new URL(url as string).port };
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<string> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  return String(typeof address === 'object' && address?.port);
+}

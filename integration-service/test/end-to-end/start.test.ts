@@ -1,0 +1,91 @@
+import { describe, expect, it } from 'vitest';
+import { freePort, ROOT, run } from './processes.ts';
+
+const SERVICES = ['crm-api', 'inventory-api', 'integration-service'];
+
+/** `npm start` on free ports, without npm between, which would keep the exit code of a signal to itself. */
+async function start(env: NodeJS.ProcessEnv = {}) {
+  const ports = {
+    CRM_API_PORT: await freePort(),
+    INVENTORY_API_PORT: await freePort(),
+    INTEGRATION_SERVICE_PORT: await freePort(),
+  };
+  const all = run(process.execPath, ['start.ts'], {
+    ...ports,
+    POLLING_INTERVAL_SECONDS: '0.05',
+    ...env,
+  });
+  return { ...all, ports };
+}
+
+describe('npm start', () => {
+  it('runs all three, each line of their logs after the name of its service', async () => {
+    const { ports, until, stop, lines } = await start();
+    await until(/No new customers found/);
+    await fetch(`http://127.0.0.1:${ports.CRM_API_PORT}/customers`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"name":"Jane\\nDoe","email":"jane@x.org"}',
+    });
+    await until(/^integration-service \| .*Successfully created package request/);
+    expect(await stop('SIGTERM')).toBe(0);
+    for (const line of lines)
+      expect(line).toMatch(/^(crm-api|inventory-api|integration-service) +\| ./);
+    for (const service of SERVICES) {
+      expect(lines.filter((line) => line.startsWith(service)).join()).toContain('Stopped.');
+    }
+    expect(lines.filter((line) => line.includes('Failed'))).toEqual([]);
+  });
+
+  it.each(['SIGINT', 'SIGHUP'] as const)('ends with 0 on %s', async (signal) => {
+    const { until, stop } = await start();
+    await until(/Integration service started/);
+    expect(await stop(signal)).toBe(0);
+  });
+
+  it('is stopped while it starts', async () => {
+    const { until, stop, lines } = await start();
+    await until(/^crm-api .*Listening/);
+    await stop();
+    expect(lines.join('\n')).not.toContain('Ended by itself');
+  });
+
+  it.each(SERVICES)(
+    'stops the others and does not end with 0 when %s ends by itself',
+    async (service) => {
+      const { until, ended, lines } = await start();
+      await until(/No new customers found/);
+      const [, pid] = await until(new RegExp(`^${service} +\\| .*"pid":(\\d+)`));
+      process.kill(Number(pid), 'SIGTERM');
+      expect(await ended).toBe(1);
+      expect(lines.join('\n')).toMatch(
+        new RegExp(`${service} +\\| Ended by itself \\(exit code 0\\). Stopping the others.`),
+      );
+      expect(lines.filter((line) => line.includes('Stopped.'))).toHaveLength(3);
+    },
+  );
+
+  it('does not end with 0 when a port is in use or the environment is wrong', async () => {
+    const { ports } = await start();
+    const busy = await start({ INTEGRATION_SERVICE_PORT: ports.CRM_API_PORT });
+    expect(await busy.ended).toBe(1);
+    expect(busy.lines.join('\n')).toContain('the port is in use');
+    const wrong = await start({ POLLING_INTERVAL_SECONDS: '-1' });
+    expect(await wrong.ended).toBe(1);
+    expect(wrong.lines.join('\n')).toContain(
+      'POLLING_INTERVAL_SECONDS must be a number of seconds',
+    );
+  });
+
+  it('leaves no service behind when it is killed', async () => {
+    const { until, stop } = await start();
+    await until(/No new customers found/);
+    // The output closes when the last process that holds it has ended.
+    expect(await stop('SIGKILL')).toBe('SIGKILL');
+  });
+
+  it('is what the script of package.json runs', async () => {
+    const { default: manifest } = await import(`${ROOT}package.json`, { with: { type: 'json' } });
+    expect(manifest.scripts.start).toBe('exec node --env-file-if-exists=.env start.ts');
+  });
+});
