@@ -15,9 +15,14 @@ export interface HttpContract {
   required: string[];
 }
 
+interface Documented {
+  schema: { $ref: string };
+  example?: object;
+}
+
 interface DocumentedAnswer {
   description: string;
-  content: Record<string, { schema: { $ref: string }; example?: object }>;
+  content: Record<string, Documented>;
 }
 
 /** A service as its tests see it: silent, and strict about what it answers. */
@@ -297,7 +302,7 @@ export function describeHttpContract(contract: HttpContract): void {
         );
         for (const [status, answer] of Object.entries<DocumentedAnswer>(operation.responses)) {
           expect(answer.description).toMatch(/\.$/);
-          const [{ schema, example }] = Object.values(answer.content);
+          const { schema, example } = Object.values(answer.content)[0] as Documented;
           if (Number(status) < 400) continue;
           const [, name] = /^#\/components\/schemas\/(\w+)$/.exec(schema.$ref) ?? [];
           expect(example ?? components.schemas[name as string].examples[0]).toHaveProperty(

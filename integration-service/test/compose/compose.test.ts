@@ -1,0 +1,128 @@
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { promisify, stripVTControlCharacters } from 'node:util';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { freePort, ROOT } from '../end-to-end/processes.ts';
+
+const SERVICES = ['crm-api', 'inventory-api', 'integration-service'];
+const execute = promisify(execFile);
+
+/** A project of its own on ports of its own: what else runs on this machine is left alone. */
+const environment = { ...process.env, COMPOSE_PROJECT_NAME: `compose-test-${process.pid}` };
+const ports = { 8000: '', 8001: '', 8002: '' };
+
+async function compose(...args: string[]): Promise<string> {
+  const { stdout } = await execute('docker', ['compose', ...args], {
+    cwd: ROOT,
+    env: environment,
+    maxBuffer: 64_000_000,
+  });
+  return stdout;
+}
+
+/** The commands of the README that begin with curl, each with the answer that it shows. */
+const examples = [
+  ...readFileSync(`${ROOT}README.md`, 'utf8').matchAll(
+    /```sh\n(curl .*)\n```\n+```json\n(.*)\n```/g,
+  ),
+].map(([, command, answer]) => ({ command: command as string, answer: answer as string }));
+
+/** Runs a command of the README against this project's ports. */
+async function curl(command: string): Promise<string> {
+  const here = command.replace(
+    /localhost:(800[012])/,
+    (_, port: keyof typeof ports) => `127.0.0.1:${ports[port]}`,
+  );
+  return (await execute('bash', ['-c', here.replace('curl', 'curl --silent')])).stdout;
+}
+
+/** With the parts that differ every time taken out. */
+const mask = (answer: string) =>
+  answer.replaceAll(/[0-9a-f-]{36}/g, '<id>').replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>');
+
+beforeAll(async () => {
+  for (const port of [8000, 8001, 8002] as const) ports[port] = await freePort();
+  Object.assign(environment, {
+    CRM_API_PORT: ports[8000],
+    INVENTORY_API_PORT: ports[8001],
+    INTEGRATION_SERVICE_PORT: ports[8002],
+    POLLING_INTERVAL_SECONDS: '1',
+  });
+  await compose('up', '--build', '--wait');
+});
+
+afterAll(async () => {
+  await compose('down', '--volumes', '--rmi', 'local');
+});
+
+it('answers the curl commands of the README as the README shows', async () => {
+  expect(examples.length).toBeGreaterThanOrEqual(5);
+  for (const { command, answer } of examples) {
+    await expect
+      .poll(async () => mask(await curl(command)), { timeout: 30_000 })
+      .toBe(mask(answer));
+  }
+});
+
+it('shows Swagger UI and the OpenAPI document of every service', async () => {
+  for (const port of Object.values(ports)) {
+    for (const path of ['/docs', '/docs/static/swagger-ui-bundle.js', '/openapi.json']) {
+      expect((await fetch(`http://127.0.0.1:${port}${path}`)).status).toBe(200);
+    }
+  }
+});
+
+it('logs for people, in the words of the README', async () => {
+  const logs = stripVTControlCharacters(await compose('logs', '--no-color'));
+  expect(logs).toMatch(
+    /^integration-service-1 +\| \[[\d:.]+\] INFO: Integration service started\.$/m,
+  );
+  expect(logs).toMatch(
+    /^crm-api-1 +\| \[[\d:.]+\] INFO: CRM_API: Added new customer: Jane Doe \(.{36}\)$/m,
+  );
+  expect(logs).toMatch(
+    /^inventory-api-1 +\| \[[\d:.]+\] INFO: INVENTORY_API: Created package request/m,
+  );
+});
+
+it('runs the tests of the poller inside its container', async () => {
+  const output = await compose('exec', '-T', 'integration-service', 'npm', 'test');
+  expect(output).toMatch(/Tests .*\d+ passed/);
+  expect(output).not.toMatch(/failed|skipped/);
+});
+
+it.each(SERVICES)('lets %s do no more than it needs', async (service) => {
+  const id = (await compose('ps', '--quiet', service)).trim();
+  const [container] = JSON.parse((await execute('docker', ['inspect', id])).stdout);
+  expect(container.Config.User).toBe('node');
+  expect(container.HostConfig).toMatchObject({
+    Init: true,
+    ReadonlyRootfs: true,
+    CapDrop: ['ALL'],
+    SecurityOpt: ['no-new-privileges:true'],
+  });
+  expect(container.HostConfig.Memory).toBeGreaterThan(0);
+  expect(container.HostConfig.Tmpfs).toHaveProperty('/tmp');
+  const bindings = Object.values<{ HostIp: string }[]>(container.HostConfig.PortBindings).flat();
+  expect(bindings.map(({ HostIp }) => HostIp)).toEqual(['127.0.0.1']);
+  expect(container.State.Health.Status).toBe('healthy');
+});
+
+it('stops every container with exit code 0 before Docker would kill it, also with clients connected', async () => {
+  const clients = Object.values(ports).map((port) => {
+    const client = connect(Number(port), '127.0.0.1').on('error', () => {});
+    client.write('GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n');
+    return client;
+  });
+  await Promise.all(
+    clients.map((client) => new Promise((resolve) => client.once('data', resolve))),
+  );
+  await compose('stop', '--timeout', '8');
+  for (const service of SERVICES) {
+    const id = (await compose('ps', '--all', '--quiet', service)).trim();
+    const { stdout } = await execute('docker', ['inspect', '--format', '{{.State.ExitCode}}', id]);
+    expect(stdout.trim()).toBe('0');
+  }
+  for (const client of clients) client.destroy();
+});
