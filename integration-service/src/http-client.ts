@@ -62,7 +62,9 @@ export function createHttpClient({ connections, timeoutMs }: HttpClientOptions):
 
   return {
     async send({ method, url, json, maxBytes, signal }) {
-      const deadline = AbortSignal.timeout(timeoutMs);
+      // Not AbortSignal.timeout: its timer would outlive the call and keep it in memory.
+      const deadline = new AbortController();
+      const timer = setTimeout(() => deadline.abort(), timeoutMs);
       let status: number | undefined;
       try {
         const response = await agent.request({
@@ -71,14 +73,16 @@ export function createHttpClient({ connections, timeoutMs }: HttpClientOptions):
           method,
           headers: headersFor(url, json !== undefined),
           body: json === undefined ? null : JSON.stringify(json),
-          signal: signal ? AbortSignal.any([deadline, signal]) : deadline,
+          signal: signal ? AbortSignal.any([deadline.signal, signal]) : deadline.signal,
         });
         status = response.statusCode;
         const body = await readBody(response, maxBytes);
         return { status, headers: response.headers, body };
       } catch (cause) {
         const late = `no complete answer within ${timeoutMs / 1000} s`;
-        throw new CallError(deadline.aborted ? late : explain(cause), { status, cause });
+        throw new CallError(deadline.signal.aborted ? late : explain(cause), { status, cause });
+      } finally {
+        clearTimeout(timer);
       }
     },
     close: () => agent.destroy(),
