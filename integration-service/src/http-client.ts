@@ -127,6 +127,11 @@ function explain(error: unknown): string {
   return error instanceof Error ? error.message || error.name : String(error);
 }
 
+/** True for a 2xx status. */
+export function isSuccess(status: number | undefined): boolean {
+  return status !== undefined && status >= 200 && status < 300;
+}
+
 /** `404 Not Found: <the begin of the body>`, or `307 Temporary Redirect to <location>`. */
 export function describeResponse({ status, headers, body }: HttpResponse): string {
   const reason = [status, STATUS_CODES[status]].filter(Boolean).join(' ');

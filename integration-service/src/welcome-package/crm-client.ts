@@ -1,7 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'service-kit/logger';
 import { z } from 'zod';
-import { describeResponse, excerpt, type HttpClient, type HttpResponse } from '../http-client.ts';
+import {
+  describeResponse,
+  excerpt,
+  type HttpClient,
+  type HttpResponse,
+  isSuccess,
+} from '../http-client.ts';
 
 /** What this service needs of a customer; a CRM may say more. */
 const customerSchema = z.object({
@@ -64,7 +70,7 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
 
 /** @throws {Error} whose message says what came instead of a list of customers */
 function parseCustomers(response: HttpResponse): CustomerList {
-  if (response.status !== 200) throw new Error(describeResponse(response));
+  if (!isSuccess(response.status)) throw new Error(describeResponse(response));
   const records = parseArray(response);
   const customers: Customer[] = [];
   const unusable: number[] = [];

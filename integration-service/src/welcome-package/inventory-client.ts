@@ -1,5 +1,5 @@
 import type { Logger } from 'service-kit/logger';
-import { CallError, describeResponse, type HttpClient } from '../http-client.ts';
+import { CallError, describeResponse, type HttpClient, isSuccess } from '../http-client.ts';
 
 export interface InventoryClient {
   /** Requests a customer's welcome package; true when the inventory has taken the request. */
@@ -42,8 +42,4 @@ export function createInventoryClient({ http, url, log }: InventoryClientOptions
       return true;
     },
   };
-}
-
-function isSuccess(status: number | undefined): boolean {
-  return status !== undefined && status >= 200 && status < 300;
 }
