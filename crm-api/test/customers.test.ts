@@ -1,10 +1,7 @@
 import type { HttpService } from 'service-kit/http-service';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { buildForTest } from '../../service-kit/test/http-contract.ts';
+import { buildForTest, postJson, UTC_TIME, UUID_V4 } from '../../service-kit/test/http-contract.ts';
 import { buildApp } from '../src/app.ts';
-
-const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
-const UTC_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,6}Z$/;
 
 let app: HttpService;
 beforeEach(async () => {
@@ -12,13 +9,7 @@ beforeEach(async () => {
 });
 afterEach(() => app.close());
 
-const create = (customer: object | string) =>
-  app.inject({
-    method: 'POST',
-    url: '/customers',
-    payload: typeof customer === 'string' ? customer : JSON.stringify(customer),
-    headers: { 'content-type': 'application/json' },
-  });
+const create = (body: object | string) => postJson(app, '/customers', body);
 const list = async () => (await app.inject({ url: '/customers' })).json();
 
 it('creates a customer with an id and a time, in the order of the contract', async () => {

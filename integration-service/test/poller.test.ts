@@ -1,5 +1,5 @@
 import { HttpResponse, http } from 'msw';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   ALICE,
   BOB,
@@ -12,9 +12,6 @@ import {
 } from './support.ts';
 
 const network = mockNetwork();
-beforeAll(() => network.enable());
-afterEach(() => network.resetHandlers());
-afterAll(() => network.disable());
 
 describe('a polling cycle', () => {
   it('requests a package for each new customer and marks both as delivered', async () => {

@@ -7,11 +7,11 @@ import {
   type Socket,
 } from 'node:net';
 import { HttpRequestInterceptor } from '@mswjs/interceptors/http';
-import { type AnyHandler, HttpResponse, http, type JsonBodyType } from 'msw';
+import { HttpResponse, http, type JsonBodyType } from 'msw';
 import { defineNetwork, InterceptorSource } from 'msw/experimental';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { onTestFinished } from 'vitest';
+import { afterAll, afterEach, beforeAll, onTestFinished } from 'vitest';
 import { createMemoryLedger } from '../src/delivery/ledger.ts';
 import { createHttpClient } from '../src/http-client.ts';
 import { createPollerMetrics } from '../src/metrics.ts';
@@ -35,14 +35,20 @@ export const BOB = {
   created_at: '2023-10-27T11:00:00Z',
 };
 
-/** Intercepts at the socket, so that what is tested is the HTTP client that runs. */
-export function mockNetwork(...handlers: AnyHandler[]) {
-  return defineNetwork({
+/**
+ * Answers requests in place of servers, for the tests of the file that calls it. It intercepts at the
+ * socket, so that what is tested is the HTTP client that runs.
+ */
+export function mockNetwork() {
+  const network = defineNetwork({
     sources: [new InterceptorSource({ interceptors: [new HttpRequestInterceptor()] })],
-    handlers,
     onUnhandledFrame: 'error',
     context: { quiet: true },
   });
+  beforeAll(() => network.enable());
+  afterEach(() => network.resetHandlers());
+  afterAll(() => network.disable());
+  return network;
 }
 
 /** The CRM lists these customers. */

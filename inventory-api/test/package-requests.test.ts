@@ -1,11 +1,9 @@
 import type { HttpService } from 'service-kit/http-service';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { buildForTest } from '../../service-kit/test/http-contract.ts';
+import { buildForTest, postJson, UTC_TIME, UUID_V4 } from '../../service-kit/test/http-contract.ts';
 import { buildApp } from '../src/app.ts';
 
 const CUSTOMER_ID = 'c3e8e5a6-3d7c-0c6c-0f3e-4d4b1a1b1a1a';
-const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
-const UTC_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,6}Z$/;
 
 let app: HttpService;
 beforeEach(async () => {
@@ -13,13 +11,7 @@ beforeEach(async () => {
 });
 afterEach(() => app.close());
 
-const create = (body: object | string) =>
-  app.inject({
-    method: 'POST',
-    url: '/package-requests',
-    payload: typeof body === 'string' ? body : JSON.stringify(body),
-    headers: { 'content-type': 'application/json' },
-  });
+const create = (body: object | string) => postJson(app, '/package-requests', body);
 const list = async () => (await app.inject({ url: '/package-requests' })).json();
 
 it('creates a pending request with an id and a time, in the order of the contract', async () => {

@@ -25,6 +25,9 @@ export function drainOnClose(app: FastifyInstance, graceMs = 5_000): void {
       else if (!socket.destroyed) idle.add(socket);
     });
   });
+  // Node calls it when the server closes, and takes a connection for idle whose answer has been
+  // written, though not yet sent: a long list would be cut off.
+  app.server.closeIdleConnections = () => {};
   app.addHook('preClose', async () => {
     closing = true;
     for (const socket of idle) socket.destroy();

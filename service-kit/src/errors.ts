@@ -24,16 +24,18 @@ export const errorSchema = z
 /** `{"detail": [{type, loc, msg, input}]}`: the fields that are wrong, each with the reason. */
 export const validationErrorSchema = z
   .object({
-    detail: z.array(
-      z.object({
-        type: z.string().describe('The kind of error.'),
-        loc: z
-          .array(z.union([z.string(), z.number()]))
-          .describe('Where it is: the part of the request, then the path inside it.'),
-        msg: z.string().describe('The reason.'),
-        input: z.unknown().describe('What came.'),
-      }),
-    ),
+    detail: z
+      .array(
+        z.object({
+          type: z.string().describe('The kind of error.'),
+          loc: z
+            .array(z.union([z.string(), z.int()]))
+            .describe('Where it is: the part of the request, then the path inside it.'),
+          msg: z.string().describe('The reason.'),
+          input: z.unknown().describe('What came.'),
+        }),
+      )
+      .describe('One item a wrong field.'),
   })
   .meta({
     id: 'ValidationError',
@@ -64,7 +66,10 @@ export const commonErrors = {
 
 /** The answers to a body that cannot be used, for every route that takes one. */
 export const bodyErrors = {
-  400: errorAnswer('The body is not valid UTF-8.', 'The body is not valid UTF-8.'),
+  400: errorAnswer(
+    'The body is not valid UTF-8, or broken and nested too deeply to say where.',
+    'The body is not valid UTF-8.',
+  ),
   413: errorAnswer('The body is larger than 1 MiB.', 'Request body is too large'),
   415: errorAnswer(
     'The content type is neither application/json nor application/*+json.',
@@ -101,6 +106,9 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
   if (status === 500) {
     request.log.error({ err: error, method: request.method, url: request.url }, 'Request failed');
   }
+  // Fastify closes the connection on every error of a body. A client that is still sending would get a
+  // reset in place of the answer; Node reads on and discards until the request times out.
+  reply.removeHeader('connection');
   reply.code(status).send({ detail });
 }
 

@@ -61,9 +61,10 @@ export async function createHttpService(options: HttpServiceOptions): Promise<Ht
   const app: HttpService = fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new RequestLog(),
-    // Fastify's own default, 0, would let a client send one byte a minute for ever.
-    requestTimeout: 15_000,
-    handlerTimeout: 10_000,
+    // Fastify's own default, 0, would let a client send one byte a minute for ever. The handler's
+    // time, in which the body arrives, is longer: a slow client is not a slow service.
+    requestTimeout: 10_000,
+    handlerTimeout: 15_000,
     keepAliveTimeout: 10_000,
     http: { headersTimeout: 10_000, connectionsCheckingInterval: 2_000 },
     // What still arrives on an open connection while the service drains is answered, not refused.
@@ -109,6 +110,10 @@ class RequestLog extends LogController {
   ): void {
     const { statusCode, elapsedTime } = reply;
     reply.log.debug({ method, url, statusCode, elapsedMs: elapsedTime }, 'Request answered');
+  }
+
+  override streamError(err: Error, _request: FastifyRequest, reply: FastifyReply): void {
+    reply.log.debug({ err }, 'Answer cut off by its client');
   }
 }
 

@@ -11,6 +11,10 @@ const JSON_TYPE = /^application\/(?:[\w!#$&^.+-]+\+)?json$/;
  * Any other type is a 415, invalid UTF-8 a 400, broken JSON a 422. An empty body becomes `null`.
  */
 export function acceptJsonBodies(app: FastifyInstance): void {
+  app.addHook('onRequest', async ({ headers }) => {
+    // Fastify takes an empty header for a type that it does not know.
+    if (!headers['content-type']?.trim()) delete headers['content-type'];
+  });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(
     '*',
@@ -31,16 +35,21 @@ function parseJson(body: Buffer): unknown {
   const text = body.toString().replace(/^\ufeff/, '');
   try {
     return JSON.parse(text);
-  } catch {
-    const loc = ['body', errorPosition(text)];
+  } catch (error) {
+    const loc = ['body', errorPosition(text, error as SyntaxError)];
     throw new InvalidRequestError([
       { type: 'json_invalid', loc, msg: 'JSON decode error', input: {} },
     ]);
   }
 }
 
-/** Counts in characters from 0. JSON.parse names a position for only some of its errors. */
-function errorPosition(text: string): number {
+/**
+ * Counts in characters from 0. JSON.parse names a position for only some of its errors, and
+ * jsonc-parser names the begin of a string for what is wrong inside it.
+ */
+function errorPosition(text: string, { message }: SyntaxError): number {
+  const inString = /^Bad .* at position (\d+)/.exec(message);
+  if (inString) return countCharacters(text, Number(inString[1]));
   const errors: ParseError[] = [];
   try {
     findErrors(text, errors, { disallowComments: true });
@@ -48,5 +57,9 @@ function errorPosition(text: string): number {
     // It nests so deeply that jsonc-parser, which recurses, overflows the stack.
     throw new HttpError(400, 'There was an error parsing the body');
   }
-  return [...text.slice(0, errors[0]?.offset ?? text.length)].length;
+  return countCharacters(text, errors[0]?.offset ?? text.length);
+}
+
+function countCharacters(text: string, end: number): number {
+  return [...text.slice(0, end)].length;
 }

@@ -18,7 +18,7 @@ export interface LoggerOptions {
 export function createLogger({ name, level, format }: LoggerOptions): Logger {
   const pretty = (format ?? (process.stdout.isTTY ? 'pretty' : 'json')) === 'pretty';
   const options = { name, level, timestamp: pino.stdTimeFunctions.isoTime };
-  return pretty ? pino(options, createPrettyStream()) : pino(options);
+  return pino(options, pretty ? createPrettyStream() : pino.destination({ dest: 1, sync: true }));
 }
 
 function createPrettyStream() {

@@ -79,12 +79,14 @@ function toJsonSchema(
 }
 
 /**
- * Leaves out what readers of the document do not need, the patterns that stand for a format, and
- * puts back what zod takes away: the examples of a request's field that is transformed when parsed.
+ * Leaves out what readers of the document do not need (the pattern that stands for a format, the
+ * largest number that JavaScript counts to), and puts back what zod takes away: the examples of a request's field that is transformed when parsed.
  */
 function tidy({ zodSchema, jsonSchema }: ToJsonSchemaContext): void {
   const examples = z.globalRegistry.get(zodSchema)?.examples;
   if (examples) jsonSchema.examples = examples as unknown[];
   if (jsonSchema.format) delete jsonSchema.pattern;
+  if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
+  if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
   if (jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
 }

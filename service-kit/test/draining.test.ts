@@ -6,12 +6,16 @@ import { fastify } from 'fastify';
 import { expect, it, onTestFinished } from 'vitest';
 import { drainOnClose } from '../src/draining.ts';
 
+/** Longer than the buffers between two sockets. */
+const LONG = 'x'.repeat(30_000_000);
+
 async function setUp({ graceMs }: { graceMs?: number } = {}) {
   const app = fastify({ return503OnClosing: false });
   drainOnClose(app, graceMs);
   const entered = Promise.withResolvers<void>();
   const answered = Promise.withResolvers<string>();
   app.get('/quick', () => 'quick');
+  app.get('/long', () => LONG);
   app.get('/slow', () => {
     entered.resolve();
     return answered.promise;
@@ -66,6 +70,15 @@ it('lets a request under way finish and closes its connection then', async () =>
   const response = await responding;
   expect(response.headers.connection).toBe('close');
   expect(await text(response)).toBe('whole answer');
+  await closed;
+});
+
+it('sends a long answer to its end, also to a client that reads slowly', async () => {
+  const { app, request, closing } = await setUp();
+  const response = await request('/long');
+  const closed = app.close();
+  await closing;
+  expect(await text(response)).toHaveLength(LONG.length);
   await closed;
 });
 

@@ -31,6 +31,22 @@ export function buildForTest(build: HttpContract['build']): Promise<HttpService>
   return build({ log, serializerCompiler: strictSerializerCompiler });
 }
 
+/** What the APIs give out as an identifier. */
+export const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
+/** What the APIs give out as a time: UTC, at least milliseconds. */
+export const UTC_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,6}Z$/;
+
+/** Posts a value, or JSON text as it is. */
+export function postJson(app: HttpService, url: string, body: object | string) {
+  return app.inject({
+    method: 'POST',
+    url,
+    payload: typeof body === 'string' ? body : JSON.stringify(body),
+    headers: { 'content-type': 'application/json' },
+  });
+}
+
 /** What both APIs have in common on the wire, whatever they store. */
 export function describeHttpContract(contract: HttpContract): void {
   const { title, collection, valid, required } = contract;
@@ -69,6 +85,17 @@ export function describeHttpContract(contract: HttpContract): void {
       expect(response.statusCode).toBe(201);
     });
 
+    it('is read as JSON when its content type is empty', async () => {
+      const headers = { 'content-type': '' };
+      const response = await app.inject({
+        method: 'POST',
+        url: collection,
+        payload: valid,
+        headers,
+      });
+      expect(response.statusCode).toBe(201);
+    });
+
     it.each([
       'text/plain',
       'text/html',
@@ -88,6 +115,20 @@ export function describeHttpContract(contract: HttpContract): void {
       const tooLarge = await post(padded(1_048_577));
       expect(tooLarge.statusCode).toBe(413);
       expect(tooLarge.json()).toEqual({ detail: expect.any(String) });
+    });
+
+    it('is a 413 for a client that goes on sending, and the connection stays open', async () => {
+      const url = await app.listen({ host: '127.0.0.1', port: 0 });
+      for (let i = 0; i < 5; i++) {
+        const response = await fetch(`${url}${collection}`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: Buffer.alloc(5_000_000, 'a'),
+        });
+        expect(response.status).toBe(413);
+        expect(response.headers.get('connection')).not.toBe('close');
+        await response.text();
+      }
     });
 
     it('is a 400 when it is not UTF-8', async () => {
@@ -139,6 +180,7 @@ export function describeHttpContract(contract: HttpContract): void {
       ['{"a":1} x', 8],
       ["{'a':1}", 1],
       ['{"a":\u0001}', 5],
+      ['{"é":"bcd\\x"}', 10],
     ])('is broken JSON when it is %j, with the position', async (body, position) => {
       const response = await post(body);
       expect(response.statusCode).toBe(422);
