@@ -1,4 +1,4 @@
-import { answer, bodyErrors, commonErrors, errorAnswer } from 'service-kit/errors';
+import { answer, bodyErrors, commonErrors, errorAnswer } from 'service-kit/answers';
 import {
   createHttpService,
   type HttpService,

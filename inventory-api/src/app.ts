@@ -1,4 +1,4 @@
-import { answer, bodyErrors, commonErrors } from 'service-kit/errors';
+import { answer, bodyErrors, commonErrors } from 'service-kit/answers';
 import {
   createHttpService,
   type HttpService,

@@ -11,18 +11,19 @@ import type { FastifyInstance } from 'fastify';
  * @param graceMs default 5,000
  */
 export function drainOnClose(app: FastifyInstance, graceMs = 5_000): void {
-  const idle = new Set<Socket>();
+  const openRequests = new Map<Socket, number>();
   let closing = false;
 
   app.server.on('connection', (socket) => {
-    idle.add(socket);
-    socket.once('close', () => idle.delete(socket));
+    openRequests.set(socket, 0);
+    socket.once('close', () => openRequests.delete(socket));
   });
   app.server.on('request', ({ socket }, response) => {
-    idle.delete(socket);
+    openRequests.set(socket, (openRequests.get(socket) ?? 0) + 1);
     response.once('close', () => {
-      if (closing) socket.destroySoon();
-      else if (!socket.destroyed) idle.add(socket);
+      const left = (openRequests.get(socket) ?? 1) - 1;
+      if (!socket.destroyed) openRequests.set(socket, left);
+      if (closing && left === 0) socket.destroySoon();
     });
   });
   // Node calls it when the server closes, and takes a connection for idle whose answer has been
@@ -30,7 +31,7 @@ export function drainOnClose(app: FastifyInstance, graceMs = 5_000): void {
   app.server.closeIdleConnections = () => {};
   app.addHook('preClose', async () => {
     closing = true;
-    for (const socket of idle) socket.destroy();
+    for (const [socket, count] of openRequests) if (count === 0) socket.destroy();
     setTimeout(() => app.server.closeAllConnections(), graceMs).unref();
   });
   app.addHook('onSend', async (_request, reply) => {

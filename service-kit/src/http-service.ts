@@ -13,8 +13,9 @@ import {
 } from 'fastify';
 import type { Registry } from 'prom-client';
 import { z } from 'zod';
+import { answer, commonErrors } from './answers.ts';
 import { drainOnClose } from './draining.ts';
-import { answer, answerClientError, answerErrors, commonErrors } from './errors.ts';
+import { answerClientError, answerErrors } from './errors.ts';
 import { acceptJsonBodies } from './json-body.ts';
 import type { Logger } from './logger.ts';
 import { documentRoutes } from './open-api.ts';

@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Histogram, Registry } from 'prom-client';
 import { z } from 'zod';
-import { answer, commonErrors, errorAnswer } from './errors.ts';
+import { answer, commonErrors, errorAnswer } from './answers.ts';
 import type { HttpService } from './http-service.ts';
 
 /** Whether a service can do its work; if not, `reason` says in one sentence what keeps it from it. */

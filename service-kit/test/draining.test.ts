@@ -73,6 +73,19 @@ it('lets a request under way finish and closes its connection then', async () =>
   await closed;
 });
 
+it('answers the second of two requests that came together', async () => {
+  const { app, port, entered, closing, answer } = await setUp();
+  const socket = connect(port, '127.0.0.1');
+  socket.write('GET /quick HTTP/1.1\r\nhost: x\r\n\r\nGET /slow HTTP/1.1\r\nhost: x\r\n\r\n');
+  const received = text(socket);
+  await entered;
+  const closed = app.close();
+  await closing;
+  answer('whole answer');
+  expect(await received).toMatch(/quick[^]*connection: close[^]*whole answer$/);
+  await closed;
+});
+
 it('sends a long answer to its end, also to a client that reads slowly', async () => {
   const { app, request, closing } = await setUp();
   const response = await request('/long');

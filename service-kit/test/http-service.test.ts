@@ -4,7 +4,8 @@ import { text } from 'node:stream/consumers';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
-import { answer, HttpError } from '../src/errors.ts';
+import { answer } from '../src/answers.ts';
+import { HttpError } from '../src/errors.ts';
 import { createHttpService } from '../src/http-service.ts';
 
 async function setUp() {
