@@ -1,10 +1,15 @@
 /**
  * Runs the three services as one program: their logs together, each line after its service's name.
  * A signal stops all of them; when one ends by itself, the others are stopped and the exit code is 1.
+ * An environment that one of them cannot use is reported before any of them starts, with 78.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { EXIT_CONFIG, environmentProblems } from 'service-kit/run';
+import { parseConfig as parseCrmConfig } from './crm-api/src/config.ts';
+import { parseConfig as parseServiceConfig } from './integration-service/src/config.ts';
+import { parseConfig as parseInventoryConfig } from './inventory-api/src/config.ts';
 
 const APIS = ['crm-api', 'inventory-api'];
 const INTEGRATION_SERVICE = 'integration-service';
@@ -21,11 +26,10 @@ function start(service: string): ChildProcess {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     env: { ...process.env, LOG_FORMAT: process.env.LOG_FORMAT || logFormat() },
   });
-  for (const stream of [child.stdout, child.stderr]) {
-    if (stream) createInterface(stream).on('line', (line) => print(service, line));
-  }
+  for (const stream of [child.stdout, child.stderr]) if (stream) printLines(service, stream);
   child.once('exit', (code, signal) => {
-    if (code !== 0) process.exitCode = 1;
+    // A child that got the signal before it could handle it has nothing to drain.
+    if (code !== 0 && (!stopping || code !== null || signal === 'SIGKILL')) process.exitCode = 1;
     if (stopping) return;
     process.exitCode = 1;
     print(service, `Ended by itself (${signal ?? `exit code ${code}`}). Stopping the others.`);
@@ -47,11 +51,36 @@ function logFormat(): string {
   return process.stdout.isTTY ? 'pretty' : 'json';
 }
 
+/** Not node:readline: it takes U+2028, which a customer's name may hold, for the end of a line. */
+function printLines(service: string, stream: Readable): void {
+  let rest = '';
+  stream.setEncoding('utf8').on('data', (chunk: string) => {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) print(service, line);
+  });
+  stream.on('end', () => {
+    if (rest) print(service, rest);
+  });
+}
+
 function print(service: string, line: string): void {
   process.stdout.write(`${service.padEnd(INTEGRATION_SERVICE.length)} | ${line}\n`);
 }
 
+const problems = [
+  ...environmentProblems('crm-api', () => parseCrmConfig(process.env)),
+  ...environmentProblems('inventory-api', () => parseInventoryConfig(process.env)),
+  ...environmentProblems(INTEGRATION_SERVICE, () => parseServiceConfig(process.env)),
+];
+if (problems.length > 0) {
+  process.stderr.write(`${problems.join('\n')}\n`);
+  process.exit(EXIT_CONFIG);
+}
+
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
+// Nobody reads the logs any more, as after `npm start | head`.
+process.stdout.on('error', () => stop('SIGTERM'));
 
 // The poller last: its first poll finds the CRM listening.
 await Promise.all(APIS.map((service) => once(start(service), 'message')));

@@ -14,7 +14,9 @@ export const environmentSchema = z.object({
   INTEGRATION_SERVICE_HOST: hostSchema.default('127.0.0.1'),
   INTEGRATION_SERVICE_PORT: portSchema.default(8002),
   // Read for the defaults of the two URLs, so that moving an API moves its reader along.
+  CRM_API_HOST: hostSchema.default('127.0.0.1'),
   CRM_API_PORT: portSchema.default(8000),
+  INVENTORY_API_HOST: hostSchema.default('127.0.0.1'),
   INVENTORY_API_PORT: portSchema.default(8001),
   // Secrets, because a URL may carry a password.
   CRM_API_URL: httpUrlSchema.optional().meta({ secret: true }),
@@ -37,9 +39,10 @@ export function parseConfig(env: NodeJS.ProcessEnv) {
   return {
     host: values.INTEGRATION_SERVICE_HOST,
     port: values.INTEGRATION_SERVICE_PORT,
-    crmUrl: values.CRM_API_URL ?? localUrl(values.CRM_API_PORT, '/customers'),
+    crmUrl: values.CRM_API_URL ?? urlOf(values.CRM_API_HOST, values.CRM_API_PORT, '/customers'),
     inventoryUrl:
-      values.INVENTORY_API_URL ?? localUrl(values.INVENTORY_API_PORT, '/package-requests'),
+      values.INVENTORY_API_URL ??
+      urlOf(values.INVENTORY_API_HOST, values.INVENTORY_API_PORT, '/package-requests'),
     pollingIntervalMs: values.POLLING_INTERVAL_SECONDS,
     /** Attempts of one poll in all, the first one counted. */
     maxRetries: values.MAX_RETRIES,
@@ -51,6 +54,8 @@ export function parseConfig(env: NodeJS.ProcessEnv) {
   };
 }
 
-function localUrl(port: number, path: string): URL {
-  return new URL(path, `http://localhost:${port}`);
+/** Where to reach what listens on this host: an address that stands for all of them is none to call. */
+function urlOf(host: string, port: number, path: string): URL {
+  const name = ['127.0.0.1', '0.0.0.0', '::'].includes(host) ? 'localhost' : host;
+  return new URL(path, `http://${name.includes(':') ? `[${name}]` : name}:${port}`);
 }

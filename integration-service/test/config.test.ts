@@ -28,6 +28,19 @@ it('needs nothing from the environment', () => {
   });
 });
 
+it('follows the hosts of the APIs', () => {
+  const urls = (host: string) => {
+    const config = parseConfig({ CRM_API_HOST: host, INVENTORY_API_HOST: host });
+    return [config.crmUrl.host, config.inventoryUrl.host];
+  };
+  expect(urls('crm.example')).toEqual(['crm.example:8000', 'crm.example:8001']);
+  expect(urls('127.0.0.2')).toEqual(['127.0.0.2:8000', '127.0.0.2:8001']);
+  expect(urls('::1')).toEqual(['[::1]:8000', '[::1]:8001']);
+  for (const host of ['0.0.0.0', '::']) {
+    expect(urls(host)).toEqual(['localhost:8000', 'localhost:8001']);
+  }
+});
+
 it('follows the ports of the APIs, unless it is told their URLs', () => {
   const env = { CRM_API_PORT: '9000', INVENTORY_API_PORT: '9001' };
   expect(parseConfig(env)).toMatchObject({
@@ -71,11 +84,11 @@ it('names every problem, with what came', () => {
   ).toEqual([
     'INTEGRATION_SERVICE_PORT must be a whole number from 0 to 65535, but is "65536"',
     'CRM_API_URL must be an http:// or https:// URL',
-    'POLLING_INTERVAL_SECONDS must be a number of seconds above 0 to 2147483, but is "-1"',
+    'POLLING_INTERVAL_SECONDS must be a number of seconds above 0 and at most 2147483, but is "-1"',
     'MAX_RETRIES must be a whole number from 1 to 1000, but is "2.5"',
     'RETRY_DELAY_SECONDS must be a number of seconds from 0 to 2147483, but is "5s"',
-    'REQUEST_TIMEOUT_SECONDS must be a number of seconds above 0 to 2147483, but is "0"',
-    'MAX_RESPONSE_MEGABYTES must be a number of megabytes above 0 to 512, but is "513"',
+    'REQUEST_TIMEOUT_SECONDS must be a number of seconds above 0 and at most 2147483, but is "0"',
+    'MAX_RESPONSE_MEGABYTES must be a number of megabytes above 0 and at most 512, but is "513"',
     'DELIVERY_CONCURRENCY must be a whole number from 1 to 1000, but is "0"',
     'LOG_LEVEL must be trace, debug, info, warn, error, fatal or silent, but is "loud"',
     'LOG_FORMAT must be json or pretty, but is "xml"',

@@ -87,13 +87,14 @@ const MAX_SECONDS = 2_147_483;
 
 /** Seconds, fractions allowed, as milliseconds. Range: above 0 (or from 0) to 2,147,483 seconds. */
 export function secondsAsMs({ zeroAllowed = false } = {}) {
-  const error = `must be a number of seconds ${zeroAllowed ? 'from 0' : 'above 0'} to ${MAX_SECONDS}`;
+  const range = zeroAllowed ? 'from 0 to' : 'above 0 and at most';
+  const error = `must be a number of seconds ${range} ${MAX_SECONDS}`;
   return positiveDecimal({ max: MAX_SECONDS, zeroAllowed, error }).transform((s) => s * 1000);
 }
 
 /** Megabytes of 1,000,000 bytes, fractions allowed, as bytes. Range: above 0 to `max`. */
 export function megabytesAsBytes(max: number) {
-  const error = `must be a number of megabytes above 0 to ${max}`;
+  const error = `must be a number of megabytes above 0 and at most ${max}`;
   return positiveDecimal({ max, zeroAllowed: false, error }).transform((mb) => mb * 1_000_000);
 }
 

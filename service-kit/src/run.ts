@@ -1,22 +1,31 @@
 import { lookup } from 'node:dns/promises';
+import type { AddressInfo } from 'node:net';
 import { EnvironmentError } from './environment.ts';
 import type { HttpService } from './http-service.ts';
 import type { Logger } from './logger.ts';
 
 /** The exit code for a configuration that cannot be used (`EX_CONFIG` of BSD's sysexits). */
-const EXIT_CONFIG = 78;
+export const EXIT_CONFIG = 78;
 
 /** Docker kills 10 s after SIGTERM: the process ends by itself before that. */
 const DRAIN_DEADLINE_MS = 7_000;
 
 /** Parses the environment, or says what is wrong with it, one line a variable, and exits with 78. */
 export function parseOrExit<Config>(service: string, parse: () => Config): Config {
+  const problems = environmentProblems(service, parse);
+  if (problems.length === 0) return parse();
+  process.stderr.write(`${problems.join('\n')}\n`);
+  process.exit(EXIT_CONFIG);
+}
+
+/** One line a variable that the service cannot use; none when it can start. */
+export function environmentProblems(service: string, parse: () => unknown): string[] {
   try {
-    return parse();
+    parse();
+    return [];
   } catch (error) {
     if (!(error instanceof EnvironmentError)) throw error;
-    for (const problem of error.problems) process.stderr.write(`${service}: ${problem}\n`);
-    process.exit(EXIT_CONFIG);
+    return error.problems.map((problem) => `${service}: ${problem}`);
   }
 }
 
@@ -51,6 +60,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   };
   const exit = (message: string, err?: unknown) => {
     log.fatal({ err }, message);
+    if (log.level === 'silent') process.stderr.write(`${message}\n`);
     process.exit(1);
   };
   process.on('uncaughtException', (error) => exit('Unexpected error.', error));
@@ -60,16 +70,26 @@ export async function serve(options: ServeOptions): Promise<void> {
   try {
     // Fastify binds each address of a name to a server of its own, which draining would not see.
     const { address } = await lookup(host, { order: 'ipv4first' });
-    await app.listen({
-      host: address,
-      port,
-      listenTextResolver: (url) => `Listening on ${url}, documentation at ${url}/docs.`,
-    });
+    await listenQuietly(app, address, port);
+    const { port: listening } = app.server.address() as AddressInfo;
+    const url = `http://${address.includes(':') ? `[${address}]` : address}:${listening}`;
+    log.info(`Listening on ${url}, documentation under /docs.`);
     process.send?.('listening');
   } catch (error) {
     exit(
       `Cannot listen on ${host}:${port}: ${explainListenError(error as NodeJS.ErrnoException, options.portVariable)}.`,
     );
+  }
+}
+
+/** Fastify logs a line for every address of the machine: in a container, none that a user can open. */
+async function listenQuietly(app: HttpService, host: string, port: number): Promise<void> {
+  const { level } = app.log;
+  app.log.level = 'silent';
+  try {
+    await app.listen({ host, port });
+  } finally {
+    app.log.level = level;
   }
 }
 

@@ -82,7 +82,7 @@ it('answers the second of two requests that came together', async () => {
   const closed = app.close();
   await closing;
   answer('whole answer');
-  expect(await received).toMatch(/quick[^]*connection: close[^]*whole answer$/);
+  expect(await received).toMatch(/quick[\s\S]*connection: close[\s\S]*whole answer$/);
   await closed;
 });
 

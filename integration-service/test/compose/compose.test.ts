@@ -3,17 +3,24 @@ import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { promisify, stripVTControlCharacters } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { freePort, ROOT } from '../end-to-end/processes.ts';
+import { freePort, ROOT, UNSET } from '../end-to-end/processes.ts';
 
 const SERVICES = ['crm-api', 'inventory-api', 'integration-service'];
 const execute = promisify(execFile);
 
-/** A project of its own on ports of its own: what else runs on this machine is left alone. */
-const environment = { ...process.env, COMPOSE_PROJECT_NAME: `compose-test-${process.pid}` };
+/**
+ * A project of its own on ports of its own, whatever the user's `.env` says: what else runs on this
+ * machine is left alone.
+ */
+const environment: NodeJS.ProcessEnv = {
+  ...process.env,
+  ...UNSET,
+  COMPOSE_PROJECT_NAME: `compose-test-${process.pid}`,
+};
 const ports = { 8000: '', 8001: '', 8002: '' };
 
 async function compose(...args: string[]): Promise<string> {
-  const { stdout } = await execute('docker', ['compose', ...args], {
+  const { stdout } = await execute('docker', ['compose', '--env-file', '/dev/null', ...args], {
     cwd: ROOT,
     env: environment,
     maxBuffer: 64_000_000,

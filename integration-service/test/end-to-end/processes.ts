@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { EventEmitter, on, once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 
@@ -19,6 +19,16 @@ export interface RunningProcess {
   stop(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals | null>;
 }
 
+/** Every variable empty, which counts as unset and hides what a user's `.env` says. */
+export const UNSET = Object.fromEntries(
+  [...readFileSync(`${ROOT}.env.example`, 'utf8').matchAll(/^# ([A-Z_]+)=/gm)].flatMap(
+    ([, name]) => [
+      [name, ''],
+      [`${name}_FILE`, ''],
+    ],
+  ),
+);
+
 /** Starts a program in the project's folder; it is killed when the test ends. */
 export function run(
   command: string,
@@ -28,7 +38,7 @@ export function run(
 ): RunningProcess {
   const child = spawn(command, args, {
     cwd,
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, LOG_FORMAT: 'json', ...env },
+    env: { ...UNSET, PATH: process.env.PATH, HOME: process.env.HOME, LOG_FORMAT: 'json', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   onTestFinished(() => {
@@ -37,8 +47,11 @@ export function run(
   const lines: string[] = [];
   const events = new EventEmitter().setMaxListeners(0);
   for (const stream of [child.stdout, child.stderr]) {
-    createInterface(stream).on('line', (line) => {
-      lines.push(line);
+    let rest = '';
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      const complete = (rest + chunk).split('\n');
+      rest = complete.pop() ?? '';
+      lines.push(...complete);
       events.emit('line');
     });
   }

@@ -4,6 +4,9 @@ import { connect } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ROOT, run, type ServiceName, startService } from './processes.ts';
 
+/** Where nobody listens: a test must not reach a system that happens to run on this machine. */
+const NOBODY = 'http://127.0.0.1:1/';
+
 const services: ServiceName[] = ['crm-api', 'inventory-api', 'integration-service'];
 const prefix = (service: ServiceName) => service.toUpperCase().replace('-', '_');
 const start = (service: ServiceName, env: NodeJS.ProcessEnv) =>
@@ -11,7 +14,7 @@ const start = (service: ServiceName, env: NodeJS.ProcessEnv) =>
 
 describe.each(services)('%s, started alone', (name) => {
   it('drains and ends with 0 on SIGTERM, also with clients connected', async () => {
-    const { url, port, stop, lines } = await startService(name);
+    const { url, port, stop, lines } = await startService(name, { CRM_API_URL: NOBODY });
     const agent = new Agent({ keepAlive: true });
     const [response] = await once(get(`${url}/healthz`, { agent }), 'response');
     response.resume();
@@ -28,7 +31,7 @@ describe.each(services)('%s, started alone', (name) => {
   });
 
   it('ends with 0 when signals come many times and of different kinds', async () => {
-    const { process, ended, lines } = await startService(name);
+    const { process, ended, lines } = await startService(name, { CRM_API_URL: NOBODY });
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGTERM', 'SIGHUP', 'SIGINT'] as const) {
       process.kill(signal);
     }
@@ -37,7 +40,11 @@ describe.each(services)('%s, started alone', (name) => {
   });
 
   it('starts by npm, and ends with it', async () => {
-    const service = run('npm', ['start', '-w', name], { [`${prefix(name)}_PORT`]: '0' });
+    const service = run('npm', ['start', '-w', name], {
+      [`${prefix(name)}_PORT`]: '0',
+      CRM_API_URL: NOBODY,
+      INVENTORY_API_URL: NOBODY,
+    });
     const [, url] = await service.until(/Listening on (http:[^,]+),/);
     expect(await service.stop()).toBe(0);
     await expect(fetch(`${url}/healthz`)).rejects.toThrow();
@@ -61,6 +68,27 @@ describe.each(services)('%s, started alone', (name) => {
       `${name}: ${prefix(name)}_PORT must be a whole number from 0 to 65535, but is "x"`,
       `${name}: LOG_LEVEL must be trace, debug, info, warn, error, fatal or silent, but is "loud"`,
     ]);
+  });
+
+  it('says so also when its log is silent', async () => {
+    const service = start(name, {
+      [`${prefix(name)}_HOST`]: 'nowhere.invalid',
+      LOG_LEVEL: 'silent',
+    });
+    expect(await service.ended).toBe(1);
+    expect(service.lines).toEqual([
+      expect.stringMatching(
+        /^Cannot listen on nowhere\.invalid:\d+: the host name is not known\.$/,
+      ),
+    ]);
+  });
+
+  it('ends when nobody reads its log any more', async () => {
+    const service = await startService(name, { CRM_API_URL: NOBODY, RETRY_DELAY_SECONDS: '0.01' });
+    service.process.stdout?.destroy();
+    await fetch(`${service.url}/healthz`);
+    service.process.kill('SIGTERM');
+    expect(await service.ended).toBe(0);
   });
 
   it('says in one line that it cannot listen on a host', async () => {

@@ -18,6 +18,14 @@ async function start(env: NodeJS.ProcessEnv = {}) {
   return { ...all, ports };
 }
 
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
 describe('npm start', () => {
   it('runs all three, each line of their logs after the name of its service', async () => {
     const { ports, until, stop, lines } = await start();
@@ -65,23 +73,51 @@ describe('npm start', () => {
     },
   );
 
-  it('does not end with 0 when a port is in use or the environment is wrong', async () => {
+  it('does not end with 0 when a port is in use', async () => {
     const { ports } = await start();
     const busy = await start({ INTEGRATION_SERVICE_PORT: ports.CRM_API_PORT });
     expect(await busy.ended).toBe(1);
     expect(busy.lines.join('\n')).toContain('the port is in use');
-    const wrong = await start({ POLLING_INTERVAL_SECONDS: '-1' });
-    expect(await wrong.ended).toBe(1);
-    expect(wrong.lines.join('\n')).toContain(
-      'POLLING_INTERVAL_SECONDS must be a number of seconds',
-    );
   });
 
-  it('leaves no service behind when it is killed', async () => {
-    const { until, stop } = await start();
+  it('says what is wrong with the environment of all three, and starts none', async () => {
+    const { ended, lines } = await start({
+      CRM_API_PORT: 'x',
+      INVENTORY_API_PORT: '-1',
+      POLLING_INTERVAL_SECONDS: '-1',
+    });
+    expect(await ended).toBe(78);
+    expect(lines).toEqual([
+      'crm-api: CRM_API_PORT must be a whole number from 0 to 65535, but is "x"',
+      'inventory-api: INVENTORY_API_PORT must be a whole number from 0 to 65535, but is "-1"',
+      'integration-service: CRM_API_PORT must be a whole number from 0 to 65535, but is "x"',
+      'integration-service: INVENTORY_API_PORT must be a whole number from 0 to 65535, but is "-1"',
+      'integration-service: POLLING_INTERVAL_SECONDS must be a number of seconds above 0 and at most 2147483, but is "-1"',
+    ]);
+  });
+
+  it('keeps a line of a log one line, whatever a name holds', async () => {
+    const { ports, until, lines } = await start();
     await until(/No new customers found/);
-    // The output closes when the last process that holds it has ended.
-    expect(await stop('SIGKILL')).toBe('SIGKILL');
+    await fetch(`http://127.0.0.1:${ports.CRM_API_PORT}/customers`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"name":"a\u2028crm-api | b\u2029c","email":"jane@x.org"}',
+    });
+    await until(/^integration-service \| .*Successfully created package request/);
+    expect(lines.filter((line) => line.includes('Found new customer: a'))).toEqual([
+      expect.stringContaining('a\u2028crm-api | b\u2029c (ID: '),
+    ]);
+  });
+
+  it.each(['SIGKILL', 'closed output'])('leaves no service behind after %s', async (end) => {
+    const { until, lines, process: runner } = await start();
+    await until(/No new customers found/);
+    const pids = new Set(lines.map((line) => Number(/"pid":(\d+)/.exec(line)?.[1])));
+    expect(pids.size).toBe(3);
+    if (end === 'SIGKILL') runner.kill('SIGKILL');
+    else runner.stdout?.destroy();
+    for (const pid of pids) await expect.poll(() => isRunning(pid), { timeout: 8_000 }).toBe(false);
   });
 
   it('is what the script of package.json runs', async () => {
