@@ -62,6 +62,11 @@ it('refuses the same e-mail again, naming it in its normal form', async () => {
   expect(await list()).toHaveLength(1);
 });
 
+it('documents that a duplicate is refused', async () => {
+  const { paths } = (await app.inject({ url: '/openapi.json' })).json();
+  expect(paths['/customers'].post.responses).toHaveProperty('409');
+});
+
 it('takes e-mails whose local parts differ in case as two customers', async () => {
   expect((await create({ name: 'Jane', email: 'Jane.Doe@x.org' })).json().email).toBe(
     'Jane.Doe@x.org',

@@ -104,7 +104,7 @@ it.each(['nope', 'ftp://crm/customers', '//crm', 'http://', 'http://:8000', 'htt
   },
 );
 
-it.each(['NaN', 'Infinity', '1e3', '0x10', '1,5', '2147484', '9'.repeat(400), '٣'])(
+it.each(['NaN', 'Infinity', '1e3', '0x10', '1,5', '5.', '.', '2147484', '9'.repeat(400), '٣'])(
   'refuses %j as a number of seconds',
   (POLLING_INTERVAL_SECONDS) => {
     expect(problems({ POLLING_INTERVAL_SECONDS })).toHaveLength(1);

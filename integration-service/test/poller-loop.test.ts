@@ -74,9 +74,17 @@ describe('the poller', () => {
     const { poller, until, messages } = setUpPoller({ retryDelayMs: AN_HOUR_MS });
     poller.start();
     await until('Failed to fetch customers (Attempt 1/3)');
+    for (let turn = 0; turn < 200; turn++) await new Promise(setImmediate);
     await poller.stop();
     expect(polls).toBe(1);
     expect(messages('warn')).toEqual([]);
+  });
+
+  it('does not wait after the last attempt', async () => {
+    network.use(http.get(CRM_URL, () => HttpResponse.error()));
+    const { poller, messages } = setUpPoller({ maxRetries: 1, retryDelayMs: AN_HOUR_MS });
+    await poller.runCycle();
+    expect(messages('error')).toHaveLength(1);
   });
 
   it('is stopped while the CRM does not answer, and does not call that a failure', async () => {
@@ -132,7 +140,10 @@ describe('the poller', () => {
     await asked.promise;
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const stopped = poller.stop();
-    vi.advanceTimersByTime(6_000);
+    vi.advanceTimersByTime(5_999);
+    for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
+    expect(messages('error')).toEqual([]);
+    vi.advanceTimersByTime(1);
     vi.useRealTimers();
     await stopped;
     expect(messages('error')).toEqual([

@@ -298,13 +298,25 @@ describe('the list of customers', () => {
 
   it('may have records without a usable id, which are skipped with a warning', async () => {
     const asked: string[] = [];
-    const odd = [null, 7, 'text', [], {}, { id: '' }, { id: null }, { id: 7 }, { id: ['a'] }];
+    const odd = [
+      null,
+      7,
+      'text',
+      [],
+      {},
+      { id: '' },
+      { id: null },
+      { id: 7 },
+      { id: ['a'] },
+      {},
+      {},
+    ];
     network.use(crmLists([ALICE, ...odd, BOB]), inventoryTakes(asked));
     const { poller, messages } = setUpPoller();
     await poller.runCycle();
     expect(asked.sort()).toEqual([BOB.id, ALICE.id]);
     expect(messages('warn')).toEqual([
-      'Skipping 9 customer record(s) without a usable id, at position 1, 2, 3, 4, 5, 6, 7, 8, 9 of the list.',
+      'Skipping 11 customer record(s) without a usable id, at position 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, … of the list.',
     ]);
   });
 

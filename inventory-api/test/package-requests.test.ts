@@ -34,6 +34,14 @@ it('creates a pending request with an id and a time, in the order of the contrac
   expect(request.created_at).toMatch(UTC_TIME);
 });
 
+it('documents the id of a customer as a UUID', async () => {
+  const { components } = (await app.inject({ url: '/openapi.json' })).json();
+  for (const name of ['PackageRequestCreate', 'PackageRequest']) {
+    const { customer_id } = components.schemas[name].properties;
+    expect(customer_id).toMatchObject({ type: 'string', format: 'uuid' });
+  }
+});
+
 it('asks for a welcome package when no type is given', async () => {
   expect((await create({ customer_id: CUSTOMER_ID })).json().package_type).toBe('welcome_package');
 });

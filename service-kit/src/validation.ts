@@ -12,7 +12,6 @@ export interface ErrorDetail {
 /** A request that does not fit its schema: answered with 422 and one detail a wrong field. */
 export class InvalidRequestError extends Error {
   override readonly name = 'InvalidRequestError';
-  readonly statusCode = 422;
   readonly details: ErrorDetail[];
 
   constructor(details: ErrorDetail[]) {
@@ -27,26 +26,13 @@ export const validatorCompiler: FastifySchemaCompiler<z.ZodType> =
   (data) => {
     const result = schema.safeParse(data);
     if (result.success) return { value: result.data };
-    return { error: new InvalidRequestError(toDetails(result.error.issues, httpPart, data)) };
+    const details = result.error.issues.map((issue) => toDetail(issue, httpPart, data));
+    return { error: new InvalidRequestError(details) };
   };
 
-function toDetails(issues: z.core.$ZodIssue[], httpPart: string, data: unknown): ErrorDetail[] {
-  const details = new Map<string, ErrorDetail>();
-  for (const issue of issues) {
-    const path = issue.path as (string | number)[];
-    const key = path.join('.');
-    // The first problem of a field hides those that follow from it.
-    if (!details.has(key)) details.set(key, toDetail(issue, [httpPart, ...path], path, data));
-  }
-  return [...details.values()];
-}
-
-function toDetail(
-  issue: z.core.$ZodIssue,
-  loc: ErrorDetail['loc'],
-  path: ErrorDetail['loc'],
-  data: unknown,
-): ErrorDetail {
+function toDetail(issue: z.core.$ZodIssue, httpPart: string, data: unknown): ErrorDetail {
+  const path = issue.path as ErrorDetail['loc'];
+  const loc = [httpPart, ...path];
   const input = valueAt(data, path);
   if (input === undefined || data === null) {
     const parent = data === null ? null : valueAt(data, path.slice(0, -1));
@@ -84,5 +70,4 @@ export const UNPAIRED_SURROGATE =
 export const textSchema = z.string().refine((text) => text.isWellFormed(), {
   error: UNPAIRED_SURROGATE,
   params: { type: 'string_unicode' },
-  abort: true,
 });

@@ -99,6 +99,13 @@ describe('a secret', () => {
     ]);
   });
 
+  it('is one problem when it must be there and its file cannot be read', () => {
+    const required = z.object({ TARGET: httpUrlSchema.meta({ secret: true }) });
+    expect(() => parseEnvironment(required, { TARGET_FILE: join(folder, 'nowhere') })).toThrow(
+      /^TARGET_FILE cannot be read: [^;]*$/,
+    );
+  });
+
   it('is the only kind of variable that comes in a file', () => {
     expect(problems({ NAME_FILE: file('x') })).toEqual(['NAME must be a name, but is not set']);
   });

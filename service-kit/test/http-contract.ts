@@ -175,7 +175,8 @@ export function describeHttpContract(contract: HttpContract): void {
     it.each([
       ['nope', 0],
       ['{"a":1,', 7],
-      ['{"é":1,"b":nope}', 11],
+      ['{"🎁":1,"b":nope}', 11],
+      ['{"a":1}//', 7],
       ['   ', 3],
       ['{"a":1} x', 8],
       ["{'a':1}", 1],
@@ -256,6 +257,12 @@ export function describeHttpContract(contract: HttpContract): void {
         }
       },
     );
+
+    it('that does not exist below the documentation is a 404, too', async () => {
+      const response = await app.inject({ url: '/docs/static/nope.js' });
+      expect(response.statusCode).toBe(404);
+      expect(response.json()).toEqual({ detail: 'Not Found' });
+    });
 
     it.each([
       ['PUT', collection, 'GET, HEAD, POST'],
@@ -371,6 +378,10 @@ export function describeHttpContract(contract: HttpContract): void {
           expect(field.examples.length).toBeGreaterThan(0);
         }
       }
+      for (const keyword of ['"pattern"', '"additionalProperties"', '9007199254740991']) {
+        expect(JSON.stringify(schemas)).not.toContain(keyword);
+      }
+      for (const schema of Object.values<object>(schemas)) expect(schema).not.toHaveProperty('id');
       const texts = Object.values(schemas).map((schema) => JSON.stringify(schema));
       expect(new Set(texts).size).toBe(texts.length);
       expect(Object.keys(schemas).filter((name) => name.endsWith('Input'))).toEqual([]);
@@ -390,6 +401,7 @@ export function describeHttpContract(contract: HttpContract): void {
       const page = await app.inject({ url: '/docs' });
       expect(page.statusCode).toBe(200);
       expect(page.headers['content-type']).toMatch(/^text\/html/);
+      expect(page.body).toContain(`<title>${title}</title>`);
       const assets = [...page.body.matchAll(/(?:src|href)="([^"]+)"/g)].map(
         ([, url]) => url as string,
       );

@@ -100,7 +100,40 @@ describe('metrics', () => {
   });
 });
 
+describe('the log', () => {
+  it('has a line a request at debug level, and none above', async () => {
+    const { app, lines } = await setUp();
+    await app.inject({ url: '/healthz' });
+    await app.inject({ url: '/nope' });
+    const logged = lines.map((line) => JSON.parse(line));
+    expect(logged).toMatchObject([
+      { level: 20, method: 'GET', url: '/healthz', statusCode: 200 },
+      { level: 20, method: 'GET', url: '/nope', statusCode: 404 },
+    ]);
+  });
+});
+
 describe('a connection', () => {
+  it('is closed after its answer when the service drains', async () => {
+    const { app } = await setUp();
+    const entered = Promise.withResolvers<void>();
+    const answered = Promise.withResolvers<void>();
+    const closing = Promise.withResolvers<void>();
+    app.addHook('preClose', async () => closing.resolve());
+    app.get('/slow', async () => {
+      entered.resolve();
+      await answered.promise;
+    });
+    const url = await app.listen({ host: '127.0.0.1', port: 0 });
+    const response = fetch(`${url}/slow`);
+    await entered.promise;
+    const closed = app.close();
+    await closing.promise;
+    answered.resolve();
+    expect((await response).headers.get('connection')).toBe('close');
+    await closed;
+  });
+
   async function send(bytes: string): Promise<string> {
     const { app } = await setUp();
     await app.listen({ host: '127.0.0.1', port: 0 });

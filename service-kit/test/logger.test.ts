@@ -22,7 +22,13 @@ const message = 'Found \u001b[31mJane\nDoe\u2028 "é"\u202e';
 it('writes a line of JSON an event where there is no terminal', () => {
   const lines = logInProcess({ name, level: 'info' }, message).trimEnd().split('\n');
   expect(lines).toHaveLength(1);
-  expect(JSON.parse(lines[0] as string)).toMatchObject({ name, level: 30, msg: message, a: 1 });
+  expect(JSON.parse(lines[0] as string)).toMatchObject({
+    name,
+    level: 30,
+    msg: message,
+    a: 1,
+    time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+  });
 });
 
 it('shows control characters instead of obeying them when it is pretty', () => {

@@ -35,7 +35,8 @@ async function startTrio() {
 
 describe('the three services', () => {
   it('turn a customer into one package request and become ready', async () => {
-    const { service, inventory, customersUrl, requestsUrl, createCustomer } = await startTrio();
+    const { crm, service, inventory, customersUrl, requestsUrl, createCustomer } =
+      await startTrio();
     const id = await createCustomer();
     await service.until(/Successfully created package request/);
     await service.until(/Polling cycle started/, 5);
@@ -43,6 +44,7 @@ describe('the three services', () => {
       { customer_id: id, package_type: 'welcome_package', status: 'pending' },
     ]);
     expect(await list(customersUrl)).toMatchObject([{ id }]);
+    expect(crm.lines.join('\n')).toContain(`CRM_API: Added new customer: Jane (${id})`);
     expect(inventory.lines.join('\n')).toContain(
       `INVENTORY_API: Created package request for customer: ${id}`,
     );
