@@ -82,7 +82,7 @@ describe('metrics', () => {
     await app.inject({ url: '/nope/1' });
     await app.inject({ method: 'POST', url: '/nope/2' });
     const { body, headers } = await app.inject({ url: '/metrics' });
-    expect(headers['content-type']).toMatch(/^text\/plain/);
+    expect(headers['content-type']).toMatch(/^text\/plain; version=0\.0\.4/);
     expect(body).toContain(
       'http_request_duration_seconds_count{method="GET",route="/healthz",status_code="200"} 1',
     );
