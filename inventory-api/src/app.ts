@@ -1,11 +1,21 @@
-import { answer, bodyErrors, commonErrors } from 'service-kit/answers';
+import { answer, bodyErrors, commonErrors, validationErrorSchema } from 'service-kit/answers';
 import {
   createHttpService,
   type HttpService,
   type HttpServiceOptions,
 } from 'service-kit/http-service';
 import { z } from 'zod';
-import { packageRequestCreateSchema, packageRequestSchema } from './package-request.ts';
+import {
+  idempotencyKeyErrors,
+  idempotencyKeyHeaderSchema,
+  idempotencyReplayedSchema,
+  parseIdempotencyKey,
+} from './idempotency-key.ts';
+import {
+  packageRequestCreateSchema,
+  packageRequestQuerySchema,
+  packageRequestSchema,
+} from './package-request.ts';
 import { createPackageRequestStore } from './package-request-store.ts';
 
 /** The Inventory API with an empty store; does not listen. */
@@ -27,20 +37,37 @@ export async function buildApp(
       schema: {
         operationId: 'createPackageRequest',
         summary: 'Request a package',
-        description: 'Adds a package request. Two requests for one customer are two requests.',
+        description:
+          'Adds a package request. Two requests for one customer are two requests, unless they have ' +
+          'the same `Idempotency-Key`: then the second gets the answer to the first.',
         tags: ['package requests'],
+        headers: idempotencyKeyHeaderSchema,
         body: packageRequestCreateSchema,
         response: {
           ...bodyErrors,
           ...commonErrors,
-          201: answer('The package request was created.', packageRequestSchema),
+          ...idempotencyKeyErrors,
+          201: {
+            ...answer(
+              'The package request was created, by this request or an earlier one with its key.',
+              packageRequestSchema,
+            ),
+            headers: { 'Idempotency-Replayed': idempotencyReplayedSchema },
+          },
         },
       },
     },
     async (request, reply) => {
-      const created = store.create(request.body);
-      log.info(`INVENTORY_API: Created package request for customer: ${created.customer_id}`);
-      return reply.code(201).send(created);
+      const key = parseIdempotencyKey(request.raw.rawHeaders);
+      const result = store.create(request.body, key);
+      if (result.outcome === 'key_reused') {
+        const detail = `The Idempotency-Key '${key}' was used for another request.`;
+        return reply.code(422).send({ detail });
+      }
+      const { customer_id } = result.request;
+      if (result.outcome === 'replayed') reply.header('idempotency-replayed', 'true');
+      else log.info(`INVENTORY_API: Created package request for customer: ${customer_id}`);
+      return reply.code(201).send(result.request);
     },
   );
 
@@ -49,16 +76,18 @@ export async function buildApp(
     {
       schema: {
         operationId: 'listPackageRequests',
-        summary: 'List all package requests',
-        description: 'All package requests in order of creation.',
+        summary: 'List package requests',
+        description: 'All package requests, or those of one customer, in order of creation.',
         tags: ['package requests'],
+        querystring: packageRequestQuerySchema,
         response: {
           ...commonErrors,
+          422: answer('The customer_id is not a UUID.', validationErrorSchema),
           200: answer('The package requests.', z.array(packageRequestSchema)),
         },
       },
     },
-    async () => store.list(),
+    async ({ query }) => store.list(query.customer_id),
   );
 
   return app;

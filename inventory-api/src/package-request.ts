@@ -25,6 +25,19 @@ export const packageRequestCreateSchema = z
     examples: [{ customer_id: customerId, package_type: 'welcome_package' }],
   });
 
+/** Of a repeated parameter the last value counts, as in FastAPI. */
+export const packageRequestQuerySchema = z.object({
+  customer_id: z
+    .preprocess((value) => [value].flat().at(-1), uuidSchema)
+    .optional()
+    .meta({
+      // Without an example: Swagger UI would fill it in, and list nothing.
+      description: 'Only the package requests of this customer.',
+      type: 'string',
+      format: 'uuid',
+    }),
+});
+
 export const packageRequestSchema = z
   .object({
     customer_id: z.guid().meta(customerIdMeta),

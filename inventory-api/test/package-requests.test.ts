@@ -1,5 +1,5 @@
 import type { HttpService } from 'service-kit/http-service';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { buildForTest, postJson, UTC_TIME, UUID_V4 } from '../../service-kit/test/http-contract.ts';
 import { buildApp } from '../src/app.ts';
 
@@ -13,6 +13,7 @@ afterEach(() => app.close());
 
 const create = (body: object | string) => postJson(app, '/package-requests', body);
 const list = async () => (await app.inject({ url: '/package-requests' })).json();
+const search = (query: string) => app.inject({ url: `/package-requests?${query}` });
 
 it('creates a pending request with an id and a time, in the order of the contract', async () => {
   const response = await create({ package_type: 'birthday', customer_id: CUSTOMER_ID });
@@ -59,7 +60,7 @@ it.each(['', ' ', '名前 🎁', '\n'])('keeps a package type as it is: %j', asy
   expect(response.json().package_type).toBe(package_type);
 });
 
-it.each([
+const UUID_FORMS = [
   'C3E8E5A6-3D7C-0C6C-0F3E-4D4B1A1B1A1A',
   'c3e8e5a63d7c0c6c0f3e4d4b1a1b1a1a',
   'C3E8E5A63D7C0C6C0F3E4D4B1A1B1A1A',
@@ -67,7 +68,9 @@ it.each([
   '{C3E8E5A6-3D7C-0C6C-0F3E-4D4B1A1B1A1A}',
   'urn:uuid:c3e8e5a6-3d7c-0c6c-0f3e-4d4b1a1b1a1a',
   'urn:uuid:C3E8E5A6-3D7C-0C6C-0F3E-4D4B1A1B1A1A',
-])('takes a UUID in the form %s', async (customer_id) => {
+];
+
+it.each(UUID_FORMS)('takes a UUID in the form %s', async (customer_id) => {
   const response = await create({ customer_id });
   expect(response.statusCode).toBe(201);
   expect(response.json().customer_id).toBe(CUSTOMER_ID);
@@ -144,4 +147,87 @@ it('refuses a lone surrogate at its field', async () => {
     { type: 'string_unicode', loc: ['body', 'customer_id'] },
     { type: 'string_unicode', loc: ['body', 'package_type'] },
   ]);
+});
+
+describe('a list of one customer', () => {
+  const OTHER_ID = '00000000-0000-0000-0000-000000000000';
+
+  it('has the requests of this customer only, in order of creation', async () => {
+    const created = [];
+    for (const customer_id of [CUSTOMER_ID, OTHER_ID, CUSTOMER_ID, OTHER_ID, CUSTOMER_ID]) {
+      created.push((await create({ customer_id, package_type: `${created.length}` })).json());
+    }
+    for (const id of [CUSTOMER_ID, OTHER_ID]) {
+      const response = await search(`customer_id=${id}`);
+      expect(response.statusCode).toBe(200);
+      expect(response.json()).toEqual(created.filter(({ customer_id }) => customer_id === id));
+    }
+    expect(await list()).toEqual(created);
+  });
+
+  it('is empty for a customer without requests', async () => {
+    await create({ customer_id: CUSTOMER_ID });
+    const response = await search(`customer_id=${OTHER_ID}`);
+    expect(response.statusCode).toBe(200);
+    expect(response.json()).toEqual([]);
+  });
+
+  it.each(UUID_FORMS)('takes the id in the form %s', async (form) => {
+    const created = (await create({ customer_id: CUSTOMER_ID })).json();
+    await create({ customer_id: OTHER_ID });
+    const response = await search(`customer_id=${encodeURIComponent(form)}`);
+    expect(response.json()).toEqual([created]);
+  });
+
+  it.each(['', 'nope', `${CUSTOMER_ID}0`, '名前'])('is a 422 for %j', async (input) => {
+    const response = await search(`customer_id=${encodeURIComponent(input)}`);
+    expect(response.statusCode).toBe(422);
+    expect(response.json()).toEqual({
+      detail: [
+        {
+          type: 'uuid_parsing',
+          loc: ['query', 'customer_id'],
+          msg: expect.stringMatching(/^Input should be a valid UUID/),
+          input,
+        },
+      ],
+    });
+  });
+
+  it('goes by the last of several ids', async () => {
+    const created = (await create({ customer_id: CUSTOMER_ID })).json();
+    const repeated = (...ids: string[]) => search(ids.map((id) => `customer_id=${id}`).join('&'));
+    expect((await repeated(OTHER_ID, CUSTOMER_ID)).json()).toEqual([created]);
+    expect((await repeated(CUSTOMER_ID, OTHER_ID)).json()).toEqual([]);
+    expect((await repeated('nope', '', CUSTOMER_ID)).json()).toEqual([created]);
+    const refused = await repeated(CUSTOMER_ID, '');
+    expect(refused.statusCode).toBe(422);
+    expect(refused.json().detail).toMatchObject([{ loc: ['query', 'customer_id'] }]);
+  });
+
+  it('comes with parameters that mean nothing, and does not come with these alone', async () => {
+    const created = (await create({ customer_id: CUSTOMER_ID })).json();
+    const both = await search(`limit=x&customer_id=${OTHER_ID}&Customer_Id=nope`);
+    expect(both.json()).toEqual([]);
+    const alone = await search('Customer_Id=nope&customer_id[]=nope&customerId=');
+    expect(alone.statusCode).toBe(200);
+    expect(alone.json()).toEqual([created]);
+  });
+
+  it('is documented', async () => {
+    const { paths } = (await app.inject({ url: '/openapi.json' })).json();
+    const { parameters, responses } = paths['/package-requests'].get;
+    expect(parameters).toEqual([
+      {
+        in: 'query',
+        name: 'customer_id',
+        required: false,
+        description: expect.stringMatching(/\.$/),
+        schema: { type: 'string', format: 'uuid' },
+      },
+    ]);
+    expect(responses['422'].content['application/json'].schema).toEqual({
+      $ref: '#/components/schemas/ValidationError',
+    });
+  });
 });

@@ -38,24 +38,36 @@ function describeRoute(schema: FastifySchema, components: Map<string, JsonSchema
   }
   described.response = Object.fromEntries(
     Object.entries((schema.response ?? {}) as Record<string, DocumentedAnswer>).map(
-      ([status, { description, content }]) => {
-        const types = Object.entries(content).map(([type, { schema, ...rest }]) => [
-          type,
-          { schema: toJsonSchema(schema, 'output', components), ...rest },
-        ]);
-        return [status, { description, content: Object.fromEntries(types) }];
-      },
+      ([status, answer]) => [status, describeAnswer(answer, components)],
     ),
   );
   return described;
 }
 
-type ToJsonSchemaContext = { zodSchema: z.core.$ZodType; jsonSchema: z.core.JSONSchema.BaseSchema };
-
 interface DocumentedAnswer {
   description: string;
+  headers?: Record<string, z.ZodType>;
   content: Record<string, { schema: z.ZodType; example?: unknown }>;
 }
+
+function describeAnswer(
+  { description, headers, content }: DocumentedAnswer,
+  components: Map<string, JsonSchema>,
+): JsonSchema {
+  const types = Object.entries(content).map(([type, { schema, ...rest }]) => [
+    type,
+    { schema: toJsonSchema(schema, 'output', components), ...rest },
+  ]);
+  const described = { description, content: Object.fromEntries(types) };
+  if (!headers) return described;
+  const fields = Object.entries(headers).map(([name, schema]) => [
+    name,
+    toJsonSchema(schema, 'output', components),
+  ]);
+  return { ...described, headers: Object.fromEntries(fields) };
+}
+
+type ToJsonSchemaContext = { zodSchema: z.core.$ZodType; jsonSchema: z.core.JSONSchema.BaseSchema };
 
 /** A schema named by `.meta({ id })` becomes a reference, and so do those inside it. */
 function toJsonSchema(

@@ -26,13 +26,15 @@ export const validatorCompiler: FastifySchemaCompiler<z.ZodType> =
   (data) => {
     const result = schema.safeParse(data);
     if (result.success) return { value: result.data };
-    const details = result.error.issues.map((issue) => toDetail(issue, httpPart, data));
+    // What Fastify calls the querystring is the query in FastAPI.
+    const part = httpPart === 'querystring' ? 'query' : httpPart;
+    const details = result.error.issues.map((issue) => toDetail(issue, part, data));
     return { error: new InvalidRequestError(details) };
   };
 
-function toDetail(issue: z.core.$ZodIssue, httpPart: string, data: unknown): ErrorDetail {
+function toDetail(issue: z.core.$ZodIssue, part: string, data: unknown): ErrorDetail {
   const path = issue.path as ErrorDetail['loc'];
-  const loc = [httpPart, ...path];
+  const loc = [part, ...path];
   const input = valueAt(data, path);
   if (input === undefined || data === null) {
     const parent = data === null ? null : valueAt(data, path.slice(0, -1));

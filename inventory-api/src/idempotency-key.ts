@@ -1,0 +1,83 @@
+import { bodyErrors, errorAnswer, errorSchema, validationErrorSchema } from 'service-kit/answers';
+import { HttpError } from 'service-kit/errors';
+import { z } from 'zod';
+
+const MAX_LENGTH = 255;
+const PRINTABLE_ASCII = /^[ -~]*$/;
+/** A String of Structured Fields (RFC 9651, section 3.3.3); of the escapes, only `\"` and `\\` exist. */
+const QUOTED = /^"((?:[^"\\]|\\["\\])*)"$/;
+
+/**
+ * Documents the header. It checks nothing, as Node has the name in lower case: the parser below does,
+ * and answers with 400, after the body was found right.
+ */
+export const idempotencyKeyHeaderSchema = z.looseObject({
+  'Idempotency-Key': z
+    .string()
+    .optional()
+    .meta({
+      description:
+        'Names this request, so that sending it again has no further effect. 1 to 255 characters of ' +
+        'printable ASCII, bare or as a quoted string; both forms are the same key.',
+      examples: ['welcome-package/123e4567-e89b-42d3-a456-426614174000'],
+    }),
+});
+
+export const idempotencyReplayedSchema = z.literal('true').meta({
+  description: 'Present if this is the answer to an earlier request with the same key, sent again.',
+});
+
+/** The answers to a body that cannot be used, and to a key that cannot. */
+export const idempotencyKeyErrors = {
+  400: errorAnswer(
+    `${bodyErrors[400].description} Or the Idempotency-Key is not a key.`,
+    'The Idempotency-Key is empty.',
+  ),
+  422: {
+    description: `${bodyErrors[422].description} Or the Idempotency-Key was used for another request.`,
+    content: {
+      'application/json': {
+        schema: z.union([errorSchema, validationErrorSchema]),
+        example: { detail: "The Idempotency-Key 'a1b2' was used for another request." },
+      },
+    },
+  },
+};
+
+/**
+ * The `Idempotency-Key` of a request (draft-ietf-httpapi-idempotency-key-header), from its header
+ * lines as they came: name, value, name, value. The draft wants a quoted string, and clients send the
+ * key bare all the same: `"abc"` and `abc` are one key. `undefined` if there is no such header.
+ *
+ * @throws {HttpError} 400 if there are several, or the one is empty, too long, not printable ASCII or
+ * begins like a quoted string and is none
+ */
+export function parseIdempotencyKey(rawHeaders: readonly string[]): string | undefined {
+  // Not from `headers`: there, two keys `a` and `b` are one that reads `a, b`.
+  const values = rawHeaders.filter(
+    (_, i) => i % 2 === 1 && rawHeaders[i - 1]?.toLowerCase() === 'idempotency-key',
+  );
+  const [value] = values;
+  if (value === undefined) return undefined;
+  if (values.length > 1) refuse(`A request has one Idempotency-Key, not ${values.length}.`);
+  if (!PRINTABLE_ASCII.test(value)) refuse('The Idempotency-Key is not all printable ASCII.');
+
+  const key = value.startsWith('"') ? unquote(value) : value;
+  if (key === '') refuse('The Idempotency-Key is empty.');
+  if (key.length > MAX_LENGTH) {
+    refuse(`The Idempotency-Key has ${key.length} characters, of at most ${MAX_LENGTH}.`);
+  }
+  return key;
+}
+
+function unquote(value: string): string {
+  const quoted = QUOTED.exec(value)?.[1];
+  if (quoted === undefined) {
+    refuse('The Idempotency-Key begins with a quote and is no quoted string.');
+  }
+  return quoted.replace(/\\(.)/g, '$1');
+}
+
+function refuse(detail: string): never {
+  throw new HttpError(400, detail);
+}
