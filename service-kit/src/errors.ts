@@ -4,6 +4,9 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import createRouter from 'find-my-way';
 import { type ErrorDetail, InvalidRequestError } from './validation.ts';
 
+/** How paths find their routes. The longest parameter is the id of a customer, percent-encoded. */
+export const ROUTER_OPTIONS = { ignoreTrailingSlash: true, maxParamLength: 4_096 };
+
 /** An answer other than success that the client may see: `{"detail": message}` with this status. */
 export class HttpError extends Error {
   override readonly name = 'HttpError';
@@ -52,7 +55,8 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
 function toAnswer(error: FastifyError): { status: number; detail: string | ErrorDetail[] } {
   if (error instanceof InvalidRequestError) return { status: 422, detail: error.details };
   const status = error.statusCode ?? 500;
-  return status === 503 || (status >= 400 && status < 500)
+  // Of what others throw, only what is the client's affair, and Fastify's own 503.
+  return error instanceof HttpError || status === 503 || (status >= 400 && status < 500)
     ? { status, detail: error.message }
     : { status: 500, detail: 'Internal Server Error' };
 }
@@ -77,7 +81,7 @@ export function answerClientError(error: Error & { code?: string }, socket: Sock
 
 /** Collects the routes as they are added; the result tells a path's methods, sorted. */
 function trackMethods(app: FastifyInstance): (url: string) => string[] | undefined {
-  const router = createRouter({ ignoreTrailingSlash: true });
+  const router = createRouter(ROUTER_OPTIONS);
   const methods = new Map<string, Set<string>>();
   app.addHook('onRoute', ({ url, method }) => {
     let known = methods.get(url);

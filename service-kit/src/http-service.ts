@@ -15,10 +15,10 @@ import type { Registry } from 'prom-client';
 import { z } from 'zod';
 import { answer, commonErrors } from './answers.ts';
 import { drainOnClose } from './draining.ts';
-import { answerClientError, answerErrors } from './errors.ts';
+import { answerClientError, answerErrors, ROUTER_OPTIONS } from './errors.ts';
 import { acceptJsonBodies } from './json-body.ts';
 import type { Logger } from './logger.ts';
-import { documentRoutes } from './open-api.ts';
+import { type DocumentationOptions, documentRoutes } from './open-api.ts';
 import { addHealthRoutes, addMetricsRoute, createMetrics, type Readiness } from './operations.ts';
 import { fastSerializerCompiler } from './serialization.ts';
 import { validatorCompiler } from './validation.ts';
@@ -42,7 +42,9 @@ export interface HttpServiceOptions {
   title: string;
   description: string;
   /** The groups of its own routes in the documentation, in the order in which they are shown. */
-  tags?: { name: string; description: string }[] | undefined;
+  tags?: DocumentationOptions['tags'] | undefined;
+  /** What its routes may ask for, by the names that they give in `security`. Default: nothing. */
+  securitySchemes?: DocumentationOptions['securitySchemes'];
   log: Logger;
   /** Default: a registry of its own. */
   metrics?: Registry | undefined;
@@ -70,7 +72,7 @@ export async function createHttpService(options: HttpServiceOptions): Promise<Ht
     http: { headersTimeout: 10_000, connectionsCheckingInterval: 2_000 },
     // What still arrives on an open connection while the service drains is answered, not refused.
     return503OnClosing: false,
-    routerOptions: { ignoreTrailingSlash: true },
+    routerOptions: ROUTER_OPTIONS,
     clientErrorHandler: answerClientError,
     // A path that cannot be decoded is a path to nowhere.
     frameworkErrors: (_error, _request, reply: FastifyReply) => {
@@ -93,6 +95,7 @@ export async function createHttpService(options: HttpServiceOptions): Promise<Ht
   await documentRoutes(app, {
     info: { title, description, version: '1.0.0' },
     tags: [...tags, { name: 'operations', description: 'Health, metrics and a greeting.' }],
+    securitySchemes: options.securitySchemes,
   });
   addMetricsRoute(app, metrics);
   addHealthRoutes(app, options.checkReadiness ?? (() => ({ ready: true })));

@@ -7,6 +7,8 @@ export interface DocumentationOptions {
   info: { title: string; description: string; version: string };
   /** The groups of routes, in the order in which they are shown. */
   tags: { name: string; description: string }[];
+  /** By the names that routes give in `security`. */
+  securitySchemes?: Record<string, { type: 'http'; scheme: 'bearer' }> | undefined;
 }
 
 type JsonSchema = Record<string, unknown>;
@@ -14,15 +16,16 @@ type JsonSchema = Record<string, unknown>;
 /** Serves the OpenAPI 3.1 document at `/openapi.json` and Swagger UI, assets and all, at `/docs`. */
 export async function documentRoutes(
   app: FastifyInstance,
-  { info, tags }: DocumentationOptions,
+  { info, tags, securitySchemes }: DocumentationOptions,
 ): Promise<void> {
-  const components = new Map<string, JsonSchema>();
+  const schemas = new Map<string, JsonSchema>();
+  const components = securitySchemes ? { securitySchemes } : {};
   await app.register(swagger, {
-    openapi: { openapi: '3.1.0', info, tags },
-    transform: ({ schema, url }) => ({ schema: schema && describeRoute(schema, components), url }),
+    openapi: { openapi: '3.1.0', info, tags, components },
+    transform: ({ schema, url }) => ({ schema: schema && describeRoute(schema, schemas), url }),
     transformObject: (document) => ({
       ...('openapiObject' in document ? document.openapiObject : {}),
-      components: { schemas: Object.fromEntries(components) },
+      components: { ...components, schemas: Object.fromEntries(schemas) },
     }),
   });
   await app.register(swaggerUi, { routePrefix: '/docs', theme: { title: info.title } });
