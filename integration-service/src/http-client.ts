@@ -8,10 +8,16 @@ export class CallError extends Error {
   readonly code = 'CALL_FAILED';
   /** The status, when the call failed after it had arrived. */
   readonly status: number | undefined;
+  /** False when certainly not a byte of the request has left this process. */
+  readonly isSent: boolean;
 
-  constructor(message: string, options: { status: number | undefined; cause?: unknown }) {
+  constructor(
+    message: string,
+    options: { status: number | undefined; isSent: boolean; cause?: unknown },
+  ) {
     super(message, options);
     this.status = options.status;
+    this.isSent = options.isSent;
   }
 }
 
@@ -21,10 +27,21 @@ export interface HttpRequest {
   url: URL;
   /** Sent as JSON. */
   json?: unknown;
+  headers?: Record<string, string>;
   /** How much of the answer's body may come before the call fails. */
   maxBytes: number;
   /** Ends the call before its time. */
   signal?: AbortSignal | undefined;
+  /** Called right before the first byte is written. What it throws keeps the request from being sent. */
+  onSend?: (() => void) | undefined;
+}
+
+/** An answer whose body is still to come. The call is over when the body has been read, or given up. */
+export interface HttpStream {
+  status: number;
+  headers: IncomingHttpHeaders;
+  /** @throws {CallError} when it does not arrive whole, in time and within `maxBytes` */
+  body: AsyncIterable<Buffer>;
 }
 
 export interface HttpResponse {
@@ -39,6 +56,11 @@ export interface HttpClient {
    * @throws {CallError} when the answer does not arrive whole, in time and within `maxBytes`
    */
   send(request: HttpRequest): Promise<HttpResponse>;
+  /**
+   * The same, without waiting for the body.
+   * @throws {CallError} when no answer begins in time
+   */
+  open(request: HttpRequest): Promise<HttpStream>;
   /** Ends all connections. */
   close(): Promise<void>;
 }
@@ -60,32 +82,81 @@ export function createHttpClient({ connections, timeoutMs }: HttpClientOptions):
     bodyTimeout: 0,
   });
 
-  return {
-    async send({ method, url, json, maxBytes, signal }) {
-      // Not AbortSignal.timeout: its timer would outlive the call and keep it in memory.
-      const deadline = new AbortController();
-      const timer = setTimeout(() => deadline.abort(), timeoutMs);
-      let status: number | undefined;
+  async function open(request: HttpRequest): Promise<HttpStream> {
+    const { method, url, json, maxBytes, signal } = request;
+    // Not AbortSignal.timeout: its timer would outlive the call and keep it in memory.
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(), timeoutMs);
+    let isSent = false;
+    let status: number | undefined;
+    const failure = (cause: unknown) => {
+      clearTimeout(timer);
+      const late = `no complete answer within ${timeoutMs / 1000} s`;
+      const message = deadline.signal.aborted ? late : explain(cause);
+      return new CallError(message, { status, isSent, cause });
+    };
+    const onSend = () => {
+      request.onSend?.();
+      isSent = true;
+    };
+
+    async function* readBody(response: Dispatcher.ResponseData): AsyncGenerator<Buffer> {
+      let size = 0;
       try {
-        const response = await agent.request({
-          origin: url.origin,
-          path: url.pathname + url.search,
-          method,
-          headers: headersFor(url, json !== undefined),
-          body: json === undefined ? null : JSON.stringify(json),
-          signal: signal ? AbortSignal.any([deadline.signal, signal]) : deadline.signal,
-        });
-        status = response.statusCode;
-        const body = await readBody(response, maxBytes);
-        return { status, headers: response.headers, body };
+        for await (const chunk of response.body as AsyncIterable<Buffer>) {
+          size += chunk.length;
+          if (size > maxBytes) {
+            throw new Error(`the body is larger than ${maxBytes / 1_000_000} MB`);
+          }
+          yield chunk;
+        }
       } catch (cause) {
-        const late = `no complete answer within ${timeoutMs / 1000} s`;
-        throw new CallError(deadline.signal.aborted ? late : explain(cause), { status, cause });
+        throw failure(cause);
       } finally {
         clearTimeout(timer);
       }
-    },
+    }
+
+    try {
+      const response = await agent.compose(callingBefore(onSend)).request({
+        origin: url.origin,
+        path: url.pathname + url.search,
+        method,
+        headers: { ...headersFor(url, json !== undefined), ...request.headers },
+        body: json === undefined ? null : JSON.stringify(json),
+        signal: signal ? AbortSignal.any([deadline.signal, signal]) : deadline.signal,
+      });
+      status = response.statusCode;
+      refuseCompression(response);
+      return { status, headers: response.headers, body: readBody(response) };
+    } catch (cause) {
+      throw failure(cause);
+    }
+  }
+
+  return {
+    open,
+    send: async (request) => collect(await open(request)),
     close: () => agent.destroy(),
+  };
+}
+
+/** Waits for the whole body of an answer. */
+export async function collect({ status, headers, body }: HttpStream): Promise<HttpResponse> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of body) chunks.push(chunk);
+  return { status, headers, body: Buffer.concat(chunks) };
+}
+
+/** Calls a function when undici has a connection and is about to write the request to it. */
+function callingBefore(onSend: () => void): Dispatcher.DispatcherComposeInterceptor {
+  return (dispatch) => (options, handler) => {
+    const begin = handler.onRequestStart?.bind(handler);
+    handler.onRequestStart = (controller, context) => {
+      begin?.(controller, context);
+      onSend();
+    };
+    return dispatch(options, handler);
   };
 }
 
@@ -100,23 +171,12 @@ function headersFor(url: URL, hasBody: boolean): Record<string, string> {
   };
 }
 
-async function readBody(response: Dispatcher.ResponseData, maxBytes: number): Promise<Buffer> {
-  const encoding = response.headers['content-encoding'] ?? 'identity';
-  if (encoding !== 'identity') {
-    // Without a listener, the abort that ends the body would end the process.
-    response.body.on('error', () => {}).destroy();
-    throw new Error(`the body came compressed (${encoding}), which was not asked for`);
-  }
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of response.body as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxBytes) {
-      throw new Error(`the body is larger than ${maxBytes / 1_000_000} MB`);
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+function refuseCompression({ headers, body }: Dispatcher.ResponseData): void {
+  const encoding = headers['content-encoding'] ?? 'identity';
+  if (encoding === 'identity') return;
+  // Without a listener, the abort that ends the body would end the process.
+  body.on('error', () => {}).destroy();
+  throw new Error(`the body came compressed (${encoding}), which was not asked for`);
 }
 
 /** The cause in one line. A refused connection to a name with two addresses has no message itself. */

@@ -1,0 +1,236 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { excerpt } from './http-client.ts';
+import { readJsonArray } from './json-array.ts';
+
+const headers = { 'content-type': 'text/html' };
+const LONG = 'x'.repeat(1_000);
+
+async function* stream(chunks: Iterable<Buffer | string>): AsyncGenerator<Buffer> {
+  for (const chunk of chunks) yield Buffer.from(chunk);
+}
+
+/** All elements, or what is said instead. */
+function read(chunks: Iterable<Buffer | string>): Promise<unknown> {
+  const elements = readJsonArray({ headers, body: stream(chunks) }, 'things');
+  return Array.fromAsync(elements).catch((error: Error) => error.message);
+}
+
+/** The same in the plainest way. */
+function readWhole(body: Buffer): unknown {
+  const expected = 'expected a JSON array of things, but got';
+  if (body.length === 0) return `${expected} an empty body`;
+  try {
+    const value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+    if (Array.isArray(value)) return value;
+    return `${expected} ${value === null ? 'null' : `a JSON ${typeof value}`}: ${excerpt(body)}`;
+  } catch (error) {
+    const flaw = error instanceof SyntaxError ? 'broken JSON' : 'invalid UTF-8';
+    return `${expected} ${flaw} (text/html): ${excerpt(body)}`;
+  }
+}
+
+function cut(body: Buffer, sizes: number[]): Buffer[] {
+  const chunks: Buffer[] = [];
+  for (let at = 0, i = 0; at < body.length; i++) {
+    const size = sizes[i % sizes.length] ?? body.length;
+    chunks.push(body.subarray(at, at + size));
+    at += size;
+  }
+  return chunks;
+}
+
+// Whatever could be mistaken for the structure, and characters of two to four bytes.
+const trickyText = fc.string({
+  unit: fc.constantFrom('"', '\\', ',', '[', ']', '{', '}', 'a', '\n', 'é', '\ufeff', '🎁'),
+});
+const element = fc.oneof(
+  fc.jsonValue({ maxDepth: 3 }),
+  trickyText,
+  fc.dictionary(trickyText, fc.array(trickyText, { maxLength: 3 }), { maxKeys: 3 }),
+);
+const json = fc
+  .tuple(
+    fc.oneof({ weight: 9, arbitrary: fc.array(element) }, element),
+    fc.constantFrom('', ' ', '\r\n\t'),
+  )
+  .map(([value, indent]) => JSON.stringify(value, null, indent) + indent);
+const flaw = fc.record({
+  at: fc.nat(),
+  remove: fc.nat({ max: 2 }),
+  insert: fc.constantFrom(
+    ...['', '', ',', '"', '\\', '[', ']', '{', '}', ' ', '1', '\ufeff', '\x00'],
+    ...[[0xff], [0xc3], [0xa9], [0xef, 0xbb]].map((bytes) => Buffer.from(bytes)),
+  ),
+});
+const body = fc
+  .record({
+    begin: fc.constantFrom('', '', '\ufeff'),
+    // Without it, most bodies would be too short to be taken in parts.
+    padding: fc.constantFrom('', ' '.repeat(500)),
+    json,
+    flaws: fc.oneof(fc.constant([]), fc.array(flaw, { maxLength: 3 })),
+  })
+  .map(({ begin, padding, json, flaws }) => {
+    let bytes = Buffer.from(json);
+    for (const { at, remove, insert } of flaws) {
+      const position = at % (bytes.length + 1);
+      const rest = bytes.subarray(position + remove);
+      bytes = Buffer.concat([bytes.subarray(0, position), Buffer.from(insert), rest]);
+    }
+    return Buffer.concat([Buffer.from(begin + padding), bytes]);
+  });
+
+describe('the elements of a JSON array', () => {
+  it('are those of JSON.parse, however broken the body is and wherever it is cut', async () => {
+    const sizes = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 10 });
+    await fc.assert(
+      fc.asyncProperty(body, sizes, async (body, sizes) => {
+        const [actual, expected] = [await read(cut(body, sizes)), readWhole(body)];
+        if (typeof actual === 'string' && typeof expected === 'string') {
+          // With two flaws, which one is named depends on which one comes first.
+          const unnamed = (message: string) => message.replace('invalid UTF-8', 'broken JSON');
+          expect(unnamed(actual)).toBe(unnamed(expected));
+        } else {
+          expect(actual).toEqual(expected);
+        }
+      }),
+      { numRuns: 3_000 },
+    );
+  });
+
+  it.each([
+    ['a trailing comma', '[1,]', 'broken JSON (text/html): [1,]'],
+    ['a leading comma', '[,1]', 'broken JSON (text/html): [,1]'],
+    ['a missing comma', '[1 2]', 'broken JSON (text/html): [1 2]'],
+    ['a second array', '[1][2]', 'broken JSON (text/html): [1][2]'],
+    ['a truncated list', '[1,{"a":', 'broken JSON (text/html): [1,{"a":'],
+    ['a second byte order mark', '\ufeff\ufeff[]', 'broken JSON (text/html): []'],
+    ['white space', ' \n', 'broken JSON (text/html): '],
+    ['HTML', '<h1>[1, 2]</h1>', 'broken JSON (text/html): <h1>[1, 2]</h1>'],
+    ['nothing', '', 'an empty body'],
+    ['null', 'null', 'null: null'],
+    ['an object', '{"a":[1,2],"b":3}', 'a JSON object: {"a":[1,2],"b":3}'],
+    ['a broken object', '{"a":[1,2],}', 'broken JSON (text/html): {"a":[1,2],}'],
+    ['a boolean', ' true ', 'a JSON boolean: true'],
+  ])('are refused for %s, in one chunk and in many', async (_, text, found) => {
+    const message = `expected a JSON array of things, but got ${found}`;
+    const body = Buffer.from(text);
+    expect(await read([body])).toBe(message);
+    expect(await read(cut(body, [1]))).toBe(message);
+  });
+
+  it.each(['[,1]', '[1,]', '[1,,2]', '[1 2]', '[1][2]', '[1],', '[1', '[1,', '[1}', '[1,\ufeff2]'])(
+    'are refused for %s, when it comes in parts that are judged one by one',
+    async (text) => {
+      const body = Buffer.from(' '.repeat(500) + text);
+      expect(await read(cut(body, [1]))).toBe(
+        'expected a JSON array of things, but got broken JSON (text/html): ',
+      );
+    },
+  );
+
+  it.each([
+    ['in a string', [`["${LONG}",2,"a`, Buffer.from([0xff]), '"]']],
+    ['between elements', [`["${LONG}",2,`, Buffer.from([0xff]), ',3]']],
+    ['across a comma', [`["${LONG}",2`, Buffer.from([0xc3, 0x2c, 0xa9]), '3]']],
+    ['after the end', [`["${LONG}",2]`, Buffer.from([0xff])]],
+  ])('are refused for invalid UTF-8 %s, with the begin of the body', async (_, chunks) => {
+    expect(await read(chunks)).toBe(
+      `expected a JSON array of things, but got invalid UTF-8 (text/html): ["${'x'.repeat(118)}…`,
+    );
+  });
+
+  it('are refused without a content type, too', async () => {
+    const elements = readJsonArray({ headers: {}, body: stream(['<']) }, 'things');
+    await expect(elements.next()).rejects.toThrow('got broken JSON (no content type): <');
+  });
+
+  it.each([
+    ['an object', '{"a":[1,', '2,', 'a JSON object: {"a":[1,2,2,'],
+    ['a string', '"', ' [1,2] ', 'a JSON string: " [1,2] [1,2]'],
+    ['HTML', ' <h1>', '[1,2]', 'broken JSON (text/html): <h1>[1,2]'],
+  ])('are refused for %s of any length after a megabyte', async (_, begin, more, found) => {
+    let bytes = 0;
+    function* long() {
+      yield begin;
+      while (bytes < 10_000_000) {
+        const chunk = more.repeat(10_000);
+        bytes += chunk.length;
+        yield chunk;
+      }
+    }
+    expect(await read(long())).toContain(`got ${found}`);
+    expect(bytes).toBeGreaterThan(990_000);
+    expect(bytes).toBeLessThan(1_100_000);
+  });
+
+  it('may come after a byte order mark and more than a megabyte of white space', async () => {
+    const blanks = ['\ufeff', ...Array<string>(101).fill(' '.repeat(10_000))];
+    expect(await read([...blanks, '[1,', '2]'])).toEqual([1, 2]);
+  });
+
+  it('are there before the rest of the body is', async () => {
+    let pulled = 0;
+    function* chunks() {
+      for (const chunk of [`["${LONG}",2,{"a`, '":3},4', ']']) {
+        pulled += 1;
+        yield chunk;
+      }
+    }
+    const seen: [unknown, number][] = [];
+    for await (const each of readJsonArray({ headers, body: stream(chunks()) }, 'things')) {
+      seen.push([each, pulled]);
+    }
+    expect(seen).toEqual([
+      [LONG, 1],
+      [2, 1],
+      [{ a: 3 }, 2],
+      [4, 3],
+    ]);
+  });
+
+  it('close the body when nobody wants more of them, or one is refused', async () => {
+    for (const text of [`["${LONG}",2,`, `["${LONG}",2 3,`]) {
+      let isClosed = false;
+      function* long() {
+        try {
+          for (let chunk = 0; chunk < 100; chunk++) yield text;
+        } finally {
+          isClosed = true;
+        }
+      }
+      const elements = readJsonArray({ headers, body: stream(long()) }, 'things');
+      await elements.next().catch(() => {});
+      expect(isClosed).toBe(text.includes('2 3'));
+      await elements.return(undefined);
+      expect(isClosed).toBe(true);
+    }
+  });
+
+  it('end with the failure of the body', async () => {
+    const failure = new Error('other side closed');
+    function* broken() {
+      yield `["${LONG}",2,`;
+      throw failure;
+    }
+    const elements = Array.fromAsync(readJsonArray({ headers, body: stream(broken()) }, 'things'));
+    await expect(elements).rejects.toBe(failure);
+  });
+
+  it('take time in proportion to their size, in small chunks, too', async () => {
+    async function measure(megabytes: number): Promise<number> {
+      const chunks = ['["', ...Array<string>(megabytes * 1_000).fill(LONG), '"]'];
+      const begin = performance.now();
+      expect(await read(chunks)).toHaveLength(1);
+      return performance.now() - begin;
+    }
+    const ratios: number[] = [];
+    for (let round = 0; round < 3; round++) {
+      const small = await measure(5);
+      ratios.push((await measure(20)) / small);
+    }
+    // 4 when it is linear, 16 when it is quadratic.
+    expect(Math.min(...ratios)).toBeLessThan(10);
+  }, 60_000);
+});

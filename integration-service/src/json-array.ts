@@ -1,0 +1,111 @@
+import { excerpt, type HttpStream } from './http-client.ts';
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const BACKSLASH = 0x5c;
+const OPEN_ARRAY = 0x5b;
+const CLOSE_ARRAY = 0x5d;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+/** What may stand before a value: white space and the bytes of the byte order mark. */
+const BLANKS = Buffer.from(' \t\r\n\ufeff');
+
+/** As much of a body as `excerpt` looks at. */
+const HEAD_BYTES = 500;
+/** How much of a body that is no array may come before its first character alone names it. */
+const MAX_OTHER_BYTES = 1_000_000;
+const NAMES = new Map([
+  [OPEN_OBJECT, 'a JSON object'],
+  [QUOTE, 'a JSON string'],
+]);
+
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+/**
+ * The elements of a body that is one JSON array, each as soon as it is there. Holds no more of the
+ * body than one chunk and one element, and accepts what `JSON.parse` accepts of the whole body in
+ * UTF-8, with or without a byte order mark. A body may be refused after any number of elements:
+ * they are good for use when the last one has come. A caller who stops earlier closes the body.
+ *
+ * @throws {Error} `expected a JSON array of customers, but got broken JSON (text/html): <h1>Sign in`
+ * and the like, with the flaw that comes first; also whatever reading the body throws
+ */
+export async function* readJsonArray(
+  { headers, body }: Pick<HttpStream, 'headers' | 'body'>,
+  what: string,
+): AsyncGenerator<unknown> {
+  const expected = `expected a JSON array of ${what}, but got`;
+  const type = headers['content-type'] ?? 'no content type';
+  const refuse = (found: string) => new Error(`${expected} ${found}: ${excerpt(head)}`);
+
+  const findLastComma = createCommaFinder();
+  let size = 0;
+  let head = Buffer.alloc(0);
+  let opener: number | undefined;
+  // The body is parsed in runs of elements, each made an array of its own. If all of them are arrays
+  // for JSON.parse, then so is the body, wherever the commas between them were found.
+  let run: Buffer[] = [];
+  let isWhole = true;
+
+  function parseRun(): unknown[] {
+    let value: unknown;
+    try {
+      // Not Buffer.toString: it would turn bad bytes into other ids without a word.
+      value = JSON.parse(decoder.decode(Buffer.concat(run)));
+    } catch (error) {
+      throw refuse(`${error instanceof SyntaxError ? 'broken JSON' : 'invalid UTF-8'} (${type})`);
+    }
+    if (value === null) throw refuse('null');
+    if (!Array.isArray(value)) throw refuse(`a JSON ${typeof value}`);
+    // Without elements, there is a comma too many.
+    if (value.length === 0 && !isWhole) throw refuse(`broken JSON (${type})`);
+    return value;
+  }
+
+  for await (const chunk of body) {
+    size += chunk.length;
+    if (head.length < HEAD_BYTES) head = Buffer.concat([head, chunk]);
+    opener ??= chunk.find((byte) => !BLANKS.includes(byte));
+    if (opener !== undefined && opener !== OPEN_ARRAY && size > MAX_OTHER_BYTES) {
+      throw refuse(NAMES.get(opener) ?? `broken JSON (${type})`);
+    }
+    const comma = opener === OPEN_ARRAY ? findLastComma(chunk) : -1;
+    // An error should show as much of the body as if it had come in one chunk.
+    if (comma < 0 || size < HEAD_BYTES) {
+      run.push(chunk);
+    } else {
+      isWhole = false;
+      run.push(chunk.subarray(0, comma), Buffer.from(']'));
+      yield* parseRun();
+      run = [Buffer.from('['), chunk.subarray(comma + 1)];
+    }
+  }
+  if (size === 0) throw new Error(`${expected} an empty body`);
+  yield* parseRun();
+}
+
+/**
+ * Finds the last comma between two elements of the array in each chunk that comes, or -1.
+ * In broken JSON it is any comma or none.
+ */
+function createCommaFinder(): (chunk: Buffer) => number {
+  let depth = 0;
+  let isInString = false;
+  let start = 0;
+  return (chunk) => {
+    let comma = -1;
+    let at = start;
+    for (; at < chunk.length; at++) {
+      const byte = chunk[at];
+      // What is escaped may be in the next chunk.
+      if (byte === BACKSLASH) at++;
+      else if (byte === QUOTE) isInString = !isInString;
+      else if (isInString) continue;
+      else if (byte === OPEN_ARRAY || byte === OPEN_OBJECT) depth++;
+      else if (byte === CLOSE_ARRAY || byte === CLOSE_OBJECT) depth--;
+      else if (byte === COMMA && depth === 1) comma = at;
+    }
+    start = at - chunk.length;
+    return comma;
+  };
+}
