@@ -1,0 +1,37 @@
+import type { Transaction } from 'kysely';
+import type { Event } from '../delivery.ts';
+import type { Tables } from './tables.ts';
+
+/** Rows in one statement: well within the 32,766 parameters that SQLite takes. */
+export const CHUNK = 500;
+
+export interface EventOfDelivery extends Event {
+  /** The delivery's sequence number. */
+  delivery: number;
+  /** Unix time in milliseconds. */
+  nextAttemptAt?: number | null;
+}
+
+/** Adds lines to the histories of deliveries. */
+export async function insertEvents(
+  transaction: Transaction<Tables>,
+  at: number,
+  events: EventOfDelivery[],
+): Promise<void> {
+  const rows = events.map(({ delivery, what, attempt, statusCode, reason, nextAttemptAt }) => ({
+    delivery,
+    at,
+    what,
+    attempt: attempt ?? null,
+    status_code: statusCode ?? null,
+    reason: reason ?? null,
+    next_attempt_at: nextAttemptAt ?? null,
+  }));
+  for (const chunk of chunksOf(rows)) {
+    await transaction.insertInto('events').values(chunk).execute();
+  }
+}
+
+export function* chunksOf<Item>(items: Item[]): Generator<Item[]> {
+  for (let start = 0; start < items.length; start += CHUNK) yield items.slice(start, start + CHUNK);
+}

@@ -1,0 +1,91 @@
+import { type Kysely, sql } from 'kysely';
+import { type Migration, Migrator } from 'kysely/migration';
+import { LedgerError } from './ledger-error.ts';
+
+/** In the order of their names. A migration that has been released is never changed. */
+const MIGRATIONS: Record<string, Migration> = {
+  '2026-11-20-deliveries': { up: createTables },
+};
+
+async function createTables(db: Kysely<unknown>): Promise<void> {
+  const isSqlite = db.getExecutor().adapter.supportsMultipleConnections === false;
+  // AUTOINCREMENT, because a number that is used again would mix up the histories of two deliveries.
+  const number = isSqlite ? sql`integer` : sql`bigint`;
+  const serial = sql.raw(
+    isSqlite
+      ? 'integer primary key autoincrement'
+      : 'bigint generated always as identity primary key',
+  );
+  await sql`create table deliveries (
+    sequence ${serial},
+    leg text not null,
+    key text not null,
+    customer_id text not null,
+    payload text not null,
+    status text not null check (status in ('pending', 'sending', 'unknown', 'delivered', 'dead', 'held')),
+    attempts integer not null default 0,
+    reads integer not null default 0,
+    next_attempt_at ${number},
+    fencing_token integer not null default 0,
+    lease_expires_at ${number},
+    last_error text,
+    created_at ${number} not null,
+    updated_at ${number} not null,
+    unique (leg, key)
+  )`.execute(db);
+  await sql`create index deliveries_by_status on deliveries (leg, status, sequence)`.execute(db);
+  await sql`create index deliveries_due on deliveries (leg, status, next_attempt_at)
+    where next_attempt_at is not null`.execute(db);
+  await sql`create index deliveries_lane on deliveries (leg, customer_id, sequence)`.execute(db);
+  await sql`create table events (
+    id ${serial},
+    delivery ${number} not null references deliveries (sequence),
+    at ${number} not null,
+    what text not null,
+    attempt integer,
+    status_code integer,
+    reason text,
+    next_attempt_at ${number}
+  )`.execute(db);
+  await sql`create index events_of_delivery on events (delivery, id)`.execute(db);
+  await sql`create table legs (
+    leg text primary key,
+    adopted_at ${number},
+    turn_ends_at ${number} not null default 0,
+    polled_at ${number}
+  )`.execute(db);
+  await sql`create table rejected_records (
+    leg text not null,
+    fingerprint text not null,
+    record text not null,
+    reason text not null,
+    first_seen_at ${number} not null,
+    primary key (leg, fingerprint)
+  )`.execute(db);
+  await sql`create table audits (
+    id ${serial},
+    leg text not null,
+    finished_at ${number} not null,
+    counts text not null
+  )`.execute(db);
+}
+
+/**
+ * Brings the tables to the form that this code knows. Any number of processes may do it at once.
+ *
+ * @throws {LedgerError} when the ledger has a migration that this code does not know
+ */
+export async function migrate<Tables>(db: Kysely<Tables>, ledgerName: string): Promise<void> {
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => MIGRATIONS } });
+  const { error } = await migrator.migrateToLatest();
+  const unknown = /previously executed migration (\S+) is missing/.exec(
+    error instanceof Error ? error.message : '',
+  )?.[1];
+  if (unknown) {
+    throw new LedgerError(
+      'unusable',
+      `${ledgerName} was written by a newer version of this service (its migration ${unknown} is not known here). Run that version, or restore a backup of the ledger from before.`,
+    );
+  }
+  if (error) throw error;
+}

@@ -1,0 +1,52 @@
+import { type Dialect, PostgresDialect } from 'kysely';
+import pg from 'pg';
+import type { Logger } from 'service-kit/logger';
+import { LedgerError } from './ledger-error.ts';
+
+const CONNECTIONS = 4;
+const CONNECT_TIMEOUT_MS = 5_000;
+/** No statement of the ledger takes this long unless the database is stuck. */
+const QUERY_TIMEOUT_MS = 30_000;
+
+/** A ledger in a PostgreSQL database, which any number of services may share. */
+export function openPostgres(url: string, log: Logger): Dialect {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: CONNECTIONS,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    query_timeout: QUERY_TIMEOUT_MS,
+    application_name: 'integration-service',
+    types: {
+      // Sequences, counts and times fit a number; pg would make them strings.
+      getTypeParser: (oid: number, format) =>
+        oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format),
+    },
+  });
+  // An idle connection that breaks is replaced at the next use; without a listener it ends the process.
+  pool.on('error', (error) => log.warn(`Lost a connection to the ledger: ${error.message}`));
+  return new PostgresDialect({ pool });
+}
+
+/** An error of `pg` as one line with its remedy, when it is not one of a wrong statement. */
+export function explainPostgres(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof LedgerError) return error;
+  const { code } = error as { code?: string };
+  const reason = (error instanceof AggregateError && error.errors[0]?.message) || error.message;
+  // Class 08: connection; 57P: shut down; 53: out of resources; without a code: pg's own time-outs.
+  const isUnreachable =
+    code === undefined || /^(08|57P|53|ECONN|ENOTFOUND|EAI_|ETIMEDOUT|EPIPE|EHOSTUN)/.test(code);
+  const isRefused = code !== undefined && /^(28|3D)/.test(code);
+  if (isRefused) {
+    return new LedgerError(
+      'unusable',
+      `The ledger's database does not let us in: ${reason}. See LEDGER_URL.`,
+      { cause: error },
+    );
+  }
+  if (!isUnreachable) return error;
+  return new LedgerError(
+    'unreachable',
+    `The ledger's database does not answer: ${reason}. Nothing is sent until it does.`,
+    { cause: error },
+  );
+}

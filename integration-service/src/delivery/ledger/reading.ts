@@ -1,0 +1,152 @@
+import type { Kysely, SelectQueryBuilder } from 'kysely';
+import type { Status } from '../delivery.ts';
+import { STATUSES } from '../delivery.ts';
+import type { DeliveryRow, Tables } from './tables.ts';
+
+/** Which deliveries; without a field, it does not matter. */
+export interface DeliveryFilter {
+  status?: Status | undefined;
+  leg?: string | undefined;
+  customerId?: string | undefined;
+  keys?: string[] | undefined;
+  /** A part of `last_error`, in upper or lower case. */
+  reason?: string | undefined;
+}
+
+/** What happened to a delivery, as the ledger keeps it. Times are Unix time in milliseconds. */
+export interface HistoryEvent {
+  at: number;
+  what: string;
+  attempt: number | null;
+  status_code: number | null;
+  reason: string | null;
+  next_attempt_at: number | null;
+}
+
+/** The part of the ledger that people and dashboards look at. Changes nothing. */
+export function createReading(db: Kysely<Tables>) {
+  return {
+    /** Up to `limit` deliveries after a sequence number, in order of first sighting. */
+    async list(filter: DeliveryFilter, limit: number, after = 0): Promise<DeliveryRow[]> {
+      return filtered(db.selectFrom('deliveries').selectAll(), filter)
+        .where('sequence', '>', after)
+        .orderBy('sequence')
+        .limit(limit)
+        .execute();
+    },
+
+    /** One delivery with everything that happened to it; `undefined` when there is none. */
+    async get(leg: string, key: string) {
+      const delivery = await db
+        .selectFrom('deliveries')
+        .selectAll()
+        .where('leg', '=', leg)
+        .where('key', '=', key)
+        .executeTakeFirst();
+      if (!delivery) return undefined;
+      const events: HistoryEvent[] = await db
+        .selectFrom('events')
+        .select(['at', 'what', 'attempt', 'status_code', 'reason', 'next_attempt_at'])
+        .where('delivery', '=', delivery.sequence)
+        .orderBy('id')
+        .execute();
+      const sighted: HistoryEvent = {
+        at: delivery.created_at,
+        what: 'sighted',
+        attempt: null,
+        status_code: null,
+        reason: null,
+        next_attempt_at: null,
+      };
+      // What was adopted has never been sighted.
+      const isSighted = events[0]?.what !== 'adopted' || events[0].at > delivery.created_at;
+      return { delivery, history: isSighted ? [sighted, ...events] : events };
+    },
+
+    /** The status of up to `limit` deliveries of a leg after a sequence number. */
+    async statuses(leg: string, limit: number, after: number) {
+      return db
+        .selectFrom('deliveries')
+        .select(['sequence', 'key', 'status'])
+        .where('leg', '=', leg)
+        .where('sequence', '>', after)
+        .orderBy('sequence')
+        .limit(limit)
+        .execute();
+    },
+
+    /** When a poll of a leg's source last succeeded; `null` before the first. */
+    async polledAt(leg: string): Promise<number | null> {
+      const row = await db
+        .selectFrom('legs')
+        .select('polled_at')
+        .where('leg', '=', leg)
+        .executeTakeFirst();
+      return row?.polled_at ?? null;
+    },
+
+    /** How many deliveries a leg has of each status. */
+    async countByStatus(leg: string): Promise<Record<Status, number>> {
+      const rows = await db
+        .selectFrom('deliveries')
+        .select(({ fn }) => ['status', fn.countAll<number>().as('count')])
+        .where('leg', '=', leg)
+        .groupBy('status')
+        .execute();
+      const counts = Object.fromEntries(STATUSES.map((status) => [status, 0]));
+      for (const { status, count } of rows) counts[status] = count;
+      return counts as Record<Status, number>;
+    },
+
+    /** When the oldest delivery that is neither delivered nor dead was first sighted. */
+    async oldestUndelivered(leg: string): Promise<number | undefined> {
+      const oldest = await Promise.all(
+        (['pending', 'sending', 'unknown', 'held'] as const).map((status) =>
+          db
+            .selectFrom('deliveries')
+            .select('created_at')
+            .where('leg', '=', leg)
+            .where('status', '=', status)
+            .orderBy('sequence')
+            .limit(1)
+            .executeTakeFirst(),
+        ),
+      );
+      const times = oldest.flatMap((row) => (row ? [row.created_at] : []));
+      return times.length > 0 ? Math.min(...times) : undefined;
+    },
+
+    /** The counts of the last audit of a leg, by kind. */
+    async lastAudit(leg: string): Promise<Record<string, number> | undefined> {
+      const row = await db
+        .selectFrom('audits')
+        .select('counts')
+        .where('leg', '=', leg)
+        .orderBy('id', 'desc')
+        .limit(1)
+        .executeTakeFirst();
+      return row && JSON.parse(row.counts);
+    },
+  };
+}
+
+/** Narrows a query on deliveries down. */
+export function filtered<Output>(
+  query: SelectQueryBuilder<Tables, 'deliveries', Output>,
+  { status, leg, customerId, keys, reason }: DeliveryFilter,
+) {
+  return query
+    .$if(status !== undefined, (q) => q.where('status', '=', status as Status))
+    .$if(leg !== undefined, (q) => q.where('leg', '=', leg as string))
+    .$if(customerId !== undefined, (q) => q.where('customer_id', '=', customerId as string))
+    .$if(keys !== undefined, (q) => q.where('key', 'in', keys as string[]))
+    .$if(reason !== undefined, (q) =>
+      q.where(({ fn, eb }) =>
+        eb(fn('lower', ['last_error']), 'like', containing((reason as string).toLowerCase())),
+      ),
+    );
+}
+
+function containing(text: string): string {
+  return `%${text.replaceAll(/[\\%_]/g, '\\$&')}%`;
+}

@@ -1,0 +1,227 @@
+import { createHash } from 'node:crypto';
+import { setImmediate as yieldToOthers } from 'node:timers/promises';
+import type { Kysely, Transaction } from 'kysely';
+import type { Evidence, Sighting } from '../delivery.ts';
+import { chunksOf, insertEvents } from './events.ts';
+import type { Tables } from './tables.ts';
+
+/** A record of a source that can never become a delivery. */
+export interface RejectedRecord {
+  /** The record, or how it begins. */
+  record: string;
+  reason: string;
+}
+
+/** What became of the sightings of one poll: each is counted in one of the three. */
+export interface SightingResult {
+  fresh: Sighting[];
+  held: Sighting[];
+  known: number;
+}
+
+/** The part of the ledger in which sources write what they have seen. */
+export function createSightings(db: Kysely<Tables>) {
+  /** Those that the ledger does not know, each once. */
+  async function unseen(leg: string, sightings: Sighting[]): Promise<Map<string, Sighting>> {
+    const byKey = new Map<string, Sighting>();
+    for (const chunk of chunksOf(sightings)) {
+      const rows = await db
+        .selectFrom('deliveries')
+        .select('key')
+        .where('leg', '=', leg)
+        .where(
+          'key',
+          'in',
+          chunk.map(({ key }) => key),
+        )
+        .execute();
+      const known = new Set(rows.map(({ key }) => key));
+      for (const sighting of chunk) {
+        if (!known.has(sighting.key)) byKey.set(sighting.key, sighting);
+      }
+      await yieldToOthers();
+    }
+    return byKey;
+  }
+
+  async function insert(
+    on: Kysely<Tables> | Transaction<Tables>,
+    leg: string,
+    sightings: Sighting[],
+    status: 'pending' | 'held',
+    now: number,
+  ): Promise<Sighting[]> {
+    const rows = await on
+      .insertInto('deliveries')
+      .values(
+        sightings.map(({ key, customerId, payload }) => ({
+          leg,
+          key,
+          customer_id: customerId,
+          payload: JSON.stringify(payload),
+          status,
+          next_attempt_at: status === 'pending' ? now : null,
+          created_at: now,
+          updated_at: now,
+        })),
+      )
+      // Another replica, or an event beside the poll, may have been quicker.
+      .onConflict((conflict) => conflict.columns(['leg', 'key']).doNothing())
+      .returning('key')
+      .execute();
+    const inserted = new Set(rows.map(({ key }) => key));
+    return sightings.filter(({ key }) => inserted.has(key));
+  }
+
+  return {
+    /**
+     * Writes down what a source has shown. When this returns, every new sighting is committed. More
+     * than `surgeLimit` new ones at once are held, all of them.
+     */
+    async sight(
+      leg: string,
+      sightings: Sighting[],
+      { now, surgeLimit }: { now: number; surgeLimit?: number | undefined },
+    ): Promise<SightingResult> {
+      const fresh = [...(await unseen(leg, sightings)).values()];
+      const result: SightingResult = { fresh: [], held: [], known: 0 };
+      if (surgeLimit !== undefined && fresh.length > surgeLimit) {
+        // In one transaction: after a crash half way, the rest would be few enough to slip through.
+        await db.transaction().execute(async (transaction) => {
+          for (const chunk of chunksOf(fresh)) {
+            result.held.push(...(await insert(transaction, leg, chunk, 'held', now)));
+          }
+        });
+      } else {
+        for (const chunk of chunksOf(fresh)) {
+          result.fresh.push(...(await insert(db, leg, chunk, 'pending', now)));
+          await yieldToOthers();
+        }
+      }
+      result.known = sightings.length - result.fresh.length - result.held.length;
+      return result;
+    },
+
+    /** Keeps records that cannot be used, with the reason; returns those that were not known. */
+    async reject<Rejected extends RejectedRecord>(
+      leg: string,
+      records: Rejected[],
+      now: number,
+    ): Promise<Rejected[]> {
+      const fresh: Rejected[] = [];
+      for (const rejected of records) {
+        const { record, reason } = rejected;
+        const fingerprint = createHash('sha256').update(record).digest('hex');
+        const row = { leg, fingerprint, record, reason, first_seen_at: now };
+        const inserted = await db
+          .insertInto('rejected_records')
+          .values(row)
+          .onConflict((conflict) => conflict.columns(['leg', 'fingerprint']).doNothing())
+          .returning('fingerprint')
+          .executeTakeFirst();
+        if (inserted) fresh.push(rejected);
+      }
+      return fresh;
+    },
+
+    /** Whether the target of a leg has been asked what it holds. */
+    async isAdopted(leg: string): Promise<boolean> {
+      const row = await db
+        .selectFrom('legs')
+        .select('adopted_at')
+        .where('leg', '=', leg)
+        .executeTakeFirst();
+      return row?.adopted_at != null;
+    },
+
+    /** Writes down as delivered what the target turned out to hold, sighted or not. */
+    async adopt(leg: string, held: Evidence[], now: number): Promise<void> {
+      // One statement must not meet the same row twice.
+      const byKey = new Map(held.map((each) => [each.key, each]));
+      for (const chunk of chunksOf([...byKey.values()])) {
+        await db.transaction().execute(async (transaction) => {
+          const rows = await transaction
+            .insertInto('deliveries')
+            .values(
+              chunk.map(({ key, customerId, payload }) => ({
+                leg,
+                key,
+                customer_id: customerId,
+                payload: JSON.stringify(payload),
+                status: 'delivered' as const,
+                next_attempt_at: null,
+                created_at: now,
+                updated_at: now,
+              })),
+            )
+            .onConflict((conflict) =>
+              conflict
+                .columns(['leg', 'key'])
+                .doUpdateSet({ status: 'delivered', next_attempt_at: null, updated_at: now })
+                .where('deliveries.status', '!=', 'delivered'),
+            )
+            .returning(['sequence', 'key'])
+            .execute();
+          const events = rows.map(({ sequence, key }) => ({
+            delivery: sequence,
+            what: 'adopted',
+            reason: byKey.get(key)?.evidence,
+          }));
+          await insertEvents(transaction, now, events);
+        });
+      }
+    },
+
+    /** From now on the leg is adopted: all that its target held is in the ledger. */
+    async setAdopted(leg: string, now: number): Promise<void> {
+      await db
+        .insertInto('legs')
+        .values({ leg, adopted_at: now, turn_ends_at: 0, polled_at: null })
+        .onConflict((conflict) => conflict.column('leg').doUpdateSet({ adopted_at: now }))
+        .execute();
+    },
+
+    /**
+     * Takes the turn to poll a source, for `forMs`: of many replicas one polls. Without success, tells
+     * how long somebody else has it, and when a poll last succeeded. A turn longer than `maxMs` was
+     * written under a clock that was wrong, and is taken.
+     */
+    async takeTurn(
+      leg: string,
+      { now, forMs, maxMs }: { now: number; forMs: number; maxMs: number },
+    ): Promise<{ isMine: true } | { isMine: false; waitMs: number; polledAt: number | null }> {
+      const taken = await db
+        .insertInto('legs')
+        .values({ leg, adopted_at: null, turn_ends_at: now + forMs, polled_at: null })
+        .onConflict((conflict) =>
+          conflict
+            .column('leg')
+            .doUpdateSet({ turn_ends_at: now + forMs })
+            .where((eb) =>
+              eb.or([
+                eb('legs.turn_ends_at', '<=', now),
+                eb('legs.turn_ends_at', '>', now + maxMs),
+              ]),
+            ),
+        )
+        .returning('leg')
+        .executeTakeFirst();
+      if (taken) return { isMine: true };
+      const row = await db
+        .selectFrom('legs')
+        .select(['turn_ends_at', 'polled_at'])
+        .where('leg', '=', leg)
+        .executeTakeFirstOrThrow();
+      return { isMine: false, waitMs: row.turn_ends_at - now, polledAt: row.polled_at };
+    },
+
+    /** Moves the end of the turn that this process has; with `polledAt`, after a poll that succeeded. */
+    async endTurn(leg: string, endsAt: number, polledAt?: number): Promise<void> {
+      await db
+        .updateTable('legs')
+        .set({ turn_ends_at: endsAt, ...(polledAt !== undefined && { polled_at: polledAt }) })
+        .where('leg', '=', leg)
+        .execute();
+    },
+  };
+}

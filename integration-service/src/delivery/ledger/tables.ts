@@ -1,0 +1,74 @@
+import type { Generated, Insertable, Selectable } from 'kysely';
+import type { Status } from '../delivery.ts';
+
+/** The tables as Kysely sees them. Every time is Unix time in milliseconds. */
+export interface Tables {
+  deliveries: DeliveryTable;
+  events: EventTable;
+  legs: LegTable;
+  rejected_records: RejectedRecordTable;
+  audits: AuditTable;
+}
+
+interface DeliveryTable {
+  /** In order of first sighting. */
+  sequence: Generated<number>;
+  leg: string;
+  key: string;
+  customer_id: string;
+  /** JSON. */
+  payload: string;
+  status: Status;
+  attempts: Generated<number>;
+  reads: Generated<number>;
+  /** Set while `pending` (when to send) and `unknown` (when to ask the target), else null. */
+  next_attempt_at: number | null;
+  /** Goes up whenever the delivery changes hands. */
+  fencing_token: Generated<number>;
+  lease_expires_at: Generated<number | null>;
+  last_error: Generated<string | null>;
+  created_at: number;
+  updated_at: number;
+}
+
+interface EventTable {
+  id: Generated<number>;
+  /** `deliveries.sequence` */
+  delivery: number;
+  at: number;
+  what: string;
+  attempt: number | null;
+  status_code: number | null;
+  reason: string | null;
+  next_attempt_at: number | null;
+}
+
+interface LegTable {
+  leg: string;
+  /** Null until the target has been asked what it already holds. */
+  adopted_at: number | null;
+  /** Before this time, nobody but the holder of the turn polls the source. */
+  turn_ends_at: number;
+  /** When a poll of the source last succeeded. */
+  polled_at: number | null;
+}
+
+/** Records of a source that cannot become deliveries, each once. */
+interface RejectedRecordTable {
+  leg: string;
+  fingerprint: string;
+  record: string;
+  reason: string;
+  first_seen_at: number;
+}
+
+interface AuditTable {
+  id: Generated<number>;
+  leg: string;
+  finished_at: number;
+  /** JSON: how many of each kind. */
+  counts: string;
+}
+
+export type DeliveryRow = Selectable<DeliveryTable>;
+export type EventRow = Insertable<EventTable>;

@@ -1,0 +1,247 @@
+import { type Kysely, sql, type Transaction } from 'kysely';
+import type { Claim, Transition } from '../delivery.ts';
+import { MAX_WAIT_MS } from '../retry.ts';
+import { chunksOf, insertEvents } from './events.ts';
+import type { DeliveryRow, Tables } from './tables.ts';
+
+/** How long a claim holds without being renewed. */
+export const LEASE_MS = 20_000;
+
+/** The part of the ledger that workers use: claim, renew, commit. */
+export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boolean }) {
+  /** Puts the rows of a query into the hands of this worker. */
+  function claimed(rows: DeliveryRow[]): Claim[] {
+    return rows.map(toClaim).sort((a, b) => a.sequence - b.sequence);
+  }
+
+  /** Deliveries whose worker is gone: what became of their last attempt is unknown. */
+  async function orphan(
+    transaction: Transaction<Tables>,
+    leg: string,
+    now: number,
+    isOrphaned: 'all' | 'expired',
+  ): Promise<number> {
+    const rows = await transaction
+      .updateTable('deliveries')
+      .set((eb) => ({
+        status: 'unknown',
+        reads: 0,
+        next_attempt_at: now,
+        lease_expires_at: null,
+        fencing_token: eb('fencing_token', '+', 1),
+        last_error: WORKER_GONE,
+        updated_at: now,
+      }))
+      .where('leg', '=', leg)
+      .where('status', '=', 'sending')
+      .$if(isOrphaned === 'expired', (query) => query.where(leaseIsOver(now)))
+      .returning(['sequence', 'attempts'])
+      .execute();
+    await insertEvents(
+      transaction,
+      now,
+      rows.map(({ sequence, attempts }) => ({
+        delivery: sequence,
+        what: 'lease lost',
+        attempt: attempts,
+        reason: WORKER_GONE,
+        nextAttemptAt: now,
+      })),
+    );
+    return rows.length;
+  }
+
+  return {
+    /**
+     * Takes over what workers left behind whose lease is over, or, when no other service works on
+     * this ledger, what any worker left behind. Waits that a wrong clock made too long are cut short.
+     */
+    async recover(leg: string, now: number, { isAlone = false } = {}): Promise<number> {
+      return db.transaction().execute(async (transaction) => {
+        await transaction
+          .updateTable('deliveries')
+          .set({ next_attempt_at: now })
+          .where('leg', '=', leg)
+          .where('status', 'in', ['pending', 'unknown'])
+          .where('next_attempt_at', '>', now + MAX_WAIT_MS)
+          .execute();
+        if (isAlone) {
+          await transaction
+            .updateTable('deliveries')
+            .set({ lease_expires_at: null })
+            .where('leg', '=', leg)
+            .where('status', '=', 'unknown')
+            .where('lease_expires_at', 'is not', null)
+            .execute();
+          await transaction
+            .updateTable('legs')
+            .set({ turn_ends_at: 0 })
+            .where('leg', '=', leg)
+            .execute();
+        }
+        return orphan(transaction, leg, now, isAlone ? 'all' : 'expired');
+      });
+    },
+
+    /**
+     * Claims up to `limit` deliveries that are due, the longest due first. Of one lane only the first
+     * that is not at its end can be claimed. Their attempt is counted here, so that a delivery which
+     * kills the process each time is not tried for ever.
+     */
+    async claim(leg: string, { limit, now }: { limit: number; now: number }): Promise<Claim[]> {
+      const due = db
+        .selectFrom('deliveries as due')
+        .select('due.sequence')
+        .where('due.leg', '=', leg)
+        .where('due.status', '=', 'pending')
+        .where('due.next_attempt_at', '<=', now)
+        .where(({ not, exists, selectFrom }) =>
+          not(
+            exists(
+              selectFrom('deliveries as before')
+                .select('before.sequence')
+                .whereRef('before.leg', '=', 'due.leg')
+                .whereRef('before.customer_id', '=', 'due.customer_id')
+                .whereRef('before.sequence', '<', 'due.sequence')
+                .where('before.status', 'not in', ['delivered', 'dead']),
+            ),
+          ),
+        )
+        .orderBy('due.next_attempt_at')
+        .orderBy('due.sequence')
+        .limit(limit)
+        .$if(skipLocked, (query) => query.forUpdate().skipLocked());
+      const rows = await db
+        .updateTable('deliveries')
+        .set((eb) => ({
+          status: 'sending',
+          attempts: eb('attempts', '+', 1),
+          reads: 0,
+          next_attempt_at: null,
+          fencing_token: eb('fencing_token', '+', 1),
+          lease_expires_at: now + LEASE_MS,
+          updated_at: now,
+        }))
+        .where('sequence', 'in', due)
+        .returningAll()
+        .execute();
+      return claimed(rows);
+    },
+
+    /** Claims up to `limit` unknown deliveries that are due to be settled. They stay unknown. */
+    async claimUnknown(leg: string, { limit, now }: { limit: number; now: number }) {
+      const due = db
+        .selectFrom('deliveries as due')
+        .select('due.sequence')
+        .where('due.leg', '=', leg)
+        .where('due.status', '=', 'unknown')
+        .where('due.next_attempt_at', '<=', now)
+        .where(({ or, eb }) => or([eb('due.lease_expires_at', 'is', null), leaseIsOver(now)]))
+        .orderBy('due.next_attempt_at')
+        .limit(limit)
+        .$if(skipLocked, (query) => query.forUpdate().skipLocked());
+      const rows = await db
+        .updateTable('deliveries')
+        .set((eb) => ({
+          fencing_token: eb('fencing_token', '+', 1),
+          lease_expires_at: now + LEASE_MS,
+        }))
+        .where('sequence', 'in', due)
+        .returningAll()
+        .execute();
+      return claimed(rows);
+    },
+
+    /** Keeps claims for another lease; returns those that are no longer this worker's. */
+    async renew(claims: Claim[], now: number): Promise<Claim[]> {
+      return db.transaction().execute(async (transaction) => {
+        const lost: Claim[] = [];
+        for (const claim of claims) {
+          const { numUpdatedRows } = await transaction
+            .updateTable('deliveries')
+            .set({ lease_expires_at: now + LEASE_MS })
+            .where('sequence', '=', claim.sequence)
+            .where('fencing_token', '=', claim.fencingToken)
+            .executeTakeFirst();
+          if (numUpdatedRows === 0n) lost.push(claim);
+        }
+        return lost;
+      });
+    },
+
+    /**
+     * Writes what became of claims, all in one transaction. What belongs to somebody else by now is
+     * left alone and returned.
+     */
+    async commit(
+      results: { claim: Claim; transition: Transition }[],
+      now: number,
+    ): Promise<Claim[]> {
+      return db.transaction().execute(async (transaction) => {
+        const written = new Set<number>();
+        for (const chunk of chunksOf(results)) {
+          const { rows } = await sql<{ sequence: number }>`
+            update deliveries set status = result.column3, attempts = result.column4,
+              reads = result.column5, next_attempt_at = result.column6,
+              last_error = result.column7, lease_expires_at = null, updated_at = ${now}
+            from (values ${sql.join(chunk.map(rowOf))}) as result
+            where sequence = result.column1 and fencing_token = result.column2
+            returning sequence`.execute(transaction);
+          for (const { sequence } of rows) written.add(sequence);
+        }
+        const kept = results.filter(({ claim }) => written.has(claim.sequence));
+        await insertEvents(
+          transaction,
+          now,
+          kept.map(({ claim, transition }) => ({
+            ...transition.event,
+            delivery: claim.sequence,
+            nextAttemptAt: transition.nextAttemptAt,
+          })),
+        );
+        return results.flatMap(({ claim }) => (written.has(claim.sequence) ? [] : [claim]));
+      });
+    },
+
+    /** When the next delivery becomes due or wants settling, after `now`; `undefined` when none does. */
+    async nextDueAt(leg: string, now: number): Promise<number | undefined> {
+      const row = await db
+        .selectFrom('deliveries')
+        .select(({ fn }) => fn.min('next_attempt_at').as('at'))
+        .where('leg', '=', leg)
+        .where('status', 'in', ['pending', 'unknown'])
+        .where('next_attempt_at', '>', now)
+        .executeTakeFirst();
+      return row?.at ?? undefined;
+    },
+  };
+}
+
+const WORKER_GONE = 'the worker that had it is gone';
+
+/** A result as a row of values; PostgreSQL wants to be told their types. */
+function rowOf({ claim, transition }: { claim: Claim; transition: Transition }) {
+  const { status, attempts, reads, nextAttemptAt, lastError } = transition;
+  return sql`(cast(${claim.sequence} as bigint), cast(${claim.fencingToken} as integer),
+    cast(${status} as text), cast(${attempts} as integer), cast(${reads} as integer),
+    cast(${nextAttemptAt} as bigint), cast(${lastError} as text))`;
+}
+
+function leaseIsOver(now: number) {
+  return sql<boolean>`(lease_expires_at <= ${now} or lease_expires_at > ${now + LEASE_MS})`;
+}
+
+export function toClaim(row: DeliveryRow): Claim {
+  return {
+    sequence: row.sequence,
+    leg: row.leg,
+    key: row.key,
+    customerId: row.customer_id,
+    payload: JSON.parse(row.payload),
+    attempts: row.attempts,
+    reads: row.reads,
+    fencingToken: row.fencing_token,
+    lastError: row.last_error,
+    createdAt: row.created_at,
+  };
+}

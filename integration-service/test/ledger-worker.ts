@@ -1,0 +1,33 @@
+/** A process that works on a ledger beside others, and prints what it sighted and claimed. */
+import { pino } from 'pino';
+import { openLedger } from '../src/delivery/ledger/ledger.ts';
+
+const { location, leg, count } = JSON.parse(process.argv[2] as string);
+const ledger = await openLedger(location, pino({ level: 'silent' }));
+const now = Date.now();
+const keys = Array.from({ length: count }, (_, i) => `key-${i}`);
+const sightings = keys.map((key) => ({ key, customerId: key, payload: {} }));
+const { fresh } = await ledger.sight(leg, sightings, { now });
+const claimed: string[] = [];
+for (;;) {
+  const claims = await ledger.claim(leg, { limit: 7, now: Date.now() });
+  if (claims.length === 0) break;
+  claimed.push(...claims.map(({ key }) => key));
+  const lost = await ledger.commit(
+    claims.map((claim) => ({
+      claim,
+      transition: {
+        status: 'delivered',
+        attempts: 1,
+        reads: 0,
+        nextAttemptAt: null,
+        lastError: null,
+        event: { what: 'delivered' },
+      },
+    })),
+    Date.now(),
+  );
+  if (lost.length > 0) throw new Error('lost a claim');
+}
+await ledger.close();
+process.stdout.write(JSON.stringify({ sighted: fresh.map(({ key }) => key), claimed }));

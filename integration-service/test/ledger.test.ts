@@ -1,0 +1,418 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import type { Claim, Sighting, Transition } from '../src/delivery/delivery.ts';
+import { LEASE_MS } from '../src/delivery/ledger/work.ts';
+import { MAX_WAIT_MS } from '../src/delivery/retry.ts';
+import { LEDGER_KINDS, newLocation, open } from './ledgers.ts';
+
+const execute = promisify(execFile);
+const WORKER = fileURLToPath(new URL('ledger-worker.ts', import.meta.url));
+
+const LEG = 'a-leg';
+const T0 = 1_700_000_000_000;
+
+const sightingOf = (key: string, customerId = key): Sighting => ({
+  key,
+  customerId,
+  payload: { for: key },
+});
+
+const delivered = (claim: Claim): { claim: Claim; transition: Transition } => ({
+  claim,
+  transition: {
+    status: 'delivered',
+    attempts: claim.attempts,
+    reads: 0,
+    nextAttemptAt: null,
+    lastError: null,
+    event: { what: 'delivered', attempt: claim.attempts, statusCode: 201, reason: 'request-1' },
+  },
+});
+
+const failed = (
+  claim: Claim,
+  status: 'pending' | 'unknown' | 'dead',
+  nextAttemptAt: number | null,
+): { claim: Claim; transition: Transition } => ({
+  claim,
+  transition: {
+    status,
+    attempts: claim.attempts,
+    reads: 0,
+    nextAttemptAt,
+    lastError: `${status}: no luck`,
+    event: { what: 'transient', attempt: claim.attempts, statusCode: 503, reason: 'no luck' },
+  },
+});
+
+describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
+  async function setUp() {
+    const ledger = await open(await newLocation(kind));
+    const sight = (keys: string[], now = T0) =>
+      ledger.sight(
+        LEG,
+        keys.map((key) => sightingOf(key)),
+        { now },
+      );
+    const claimOne = async (now = T0) => {
+      const [claim] = await ledger.claim(LEG, { limit: 1, now });
+      if (!claim) throw new Error('nothing to claim');
+      return claim;
+    };
+    const keys = async (claims: Promise<Claim[]>) => (await claims).map(({ key }) => key);
+    return { ledger, sight, claimOne, keys };
+  }
+
+  it('knows what it has seen, each key once', async () => {
+    const { ledger, sight } = await setUp();
+    const first = await sight(['b', 'a', 'b']);
+    expect(first.fresh.map(({ key }) => key)).toEqual(['b', 'a']);
+    expect(first).toMatchObject({ held: [], known: 1 });
+    const second = await sight(['a', 'c', 'b']);
+    expect(second.fresh.map(({ key }) => key)).toEqual(['c']);
+    expect(second.known).toBe(2);
+    expect((await ledger.list({}, 10)).map(({ key }) => key)).toEqual(['b', 'a', 'c']);
+    expect(await sight([])).toEqual({ fresh: [], held: [], known: 0 });
+  });
+
+  it('keeps a sighting of thousands, of keys of any form, with what is to be sent', async () => {
+    const { ledger, sight, claimOne } = await setUp();
+    const odd = ['__proto__', ' a ', "'; drop table deliveries; --", 'ü🎁', '%', 'x'.repeat(1_024)];
+    const many = [...odd, ...Array.from({ length: 2_000 }, (_, i) => `key-${i}`)];
+    expect((await sight(many)).fresh).toHaveLength(many.length);
+    expect((await sight(many)).known).toBe(many.length);
+    expect((await ledger.list({}, 6)).map(({ key }) => key)).toEqual(odd);
+    expect(await claimOne()).toMatchObject({ key: '__proto__', payload: { for: '__proto__' } });
+  });
+
+  it('holds a poll with more new sightings than the limit, all of it, and lets it go', async () => {
+    const { ledger, sight, keys } = await setUp();
+    await sight(['known']);
+    const sightings = ['known', 'a', 'b', 'c'].map((key) => sightingOf(key));
+    expect(await ledger.sight(LEG, sightings, { now: T0, surgeLimit: 3 })).toMatchObject({
+      fresh: [{ key: 'a' }, { key: 'b' }, { key: 'c' }],
+      held: [],
+    });
+    const more = ['a', 'd', 'e', 'f', 'g'].map((key) => sightingOf(key));
+    const result = await ledger.sight(LEG, more, { now: T0, surgeLimit: 3 });
+    expect(result).toMatchObject({ fresh: [], known: 1 });
+    expect(result.held.map(({ key }) => key)).toEqual(['d', 'e', 'f', 'g']);
+    expect(await keys(ledger.claim(LEG, { limit: 10, now: T0 }))).toEqual(['known', 'a', 'b', 'c']);
+    expect(await ledger.release('another-leg', T0)).toBe(0);
+    expect(await ledger.release(LEG, T0 + 5)).toBe(4);
+    expect(await ledger.release(undefined, T0 + 5)).toBe(0);
+    expect(await keys(ledger.claim(LEG, { limit: 10, now: T0 + 5 }))).toEqual(['d', 'e', 'f', 'g']);
+    expect((await ledger.get(LEG, 'd'))?.history).toMatchObject([
+      { what: 'sighted', at: T0 },
+      { what: 'released', at: T0 + 5 },
+    ]);
+  });
+
+  it('gives a due delivery to one worker, and counts the attempt', async () => {
+    const { ledger, sight, keys } = await setUp();
+    await sight(['a', 'b', 'c']);
+    const claims = await ledger.claim(LEG, { limit: 2, now: T0 });
+    expect(claims).toMatchObject([
+      { key: 'a', attempts: 1, leg: LEG, customerId: 'a', createdAt: T0 },
+      { key: 'b', attempts: 1 },
+    ]);
+    expect(await keys(ledger.claim(LEG, { limit: 9, now: T0 }))).toEqual(['c']);
+    expect(await ledger.claim(LEG, { limit: 9, now: T0 })).toEqual([]);
+    expect(await ledger.claim('another-leg', { limit: 9, now: T0 })).toEqual([]);
+  });
+
+  it('keeps what became of an attempt, and its history', async () => {
+    const { ledger, sight, claimOne } = await setUp();
+    await sight(['a']);
+    await ledger.commit([failed(await claimOne(), 'pending', T0 + 1_000)], T0 + 1);
+    expect(await ledger.claim(LEG, { limit: 1, now: T0 + 999 })).toEqual([]);
+    expect(await ledger.nextDueAt(LEG, T0)).toBe(T0 + 1_000);
+    await ledger.commit([delivered(await claimOne(T0 + 1_000))], T0 + 1_001);
+    expect(await ledger.nextDueAt(LEG, T0)).toBeUndefined();
+    const found = await ledger.get(LEG, 'a');
+    expect(found?.delivery).toMatchObject({
+      status: 'delivered',
+      attempts: 2,
+      last_error: null,
+      created_at: T0,
+      updated_at: T0 + 1_001,
+    });
+    const nothing = { attempt: null, status_code: null, reason: null, next_attempt_at: null };
+    expect(found?.history.map((event) => ({ ...event }))).toEqual([
+      { ...nothing, at: T0, what: 'sighted' },
+      {
+        at: T0 + 1,
+        what: 'transient',
+        attempt: 1,
+        status_code: 503,
+        reason: 'no luck',
+        next_attempt_at: T0 + 1_000,
+      },
+      {
+        at: T0 + 1_001,
+        what: 'delivered',
+        attempt: 2,
+        status_code: 201,
+        reason: 'request-1',
+        next_attempt_at: null,
+      },
+    ]);
+    expect(await ledger.get(LEG, 'b')).toBeUndefined();
+  });
+
+  it('gives the longest due first', async () => {
+    const { ledger, sight, keys } = await setUp();
+    await sight(['a', 'b', 'c']);
+    const [a, b] = await ledger.claim(LEG, { limit: 2, now: T0 });
+    await ledger.commit(
+      [failed(a as Claim, 'pending', T0 + 20), failed(b as Claim, 'pending', T0 + 10)],
+      T0,
+    );
+    expect(await keys(ledger.claim(LEG, { limit: 1, now: T0 + 30 }))).toEqual(['c']);
+    expect(await keys(ledger.claim(LEG, { limit: 1, now: T0 + 30 }))).toEqual(['b']);
+    expect(await keys(ledger.claim(LEG, { limit: 1, now: T0 + 30 }))).toEqual(['a']);
+  });
+
+  it('keeps the deliveries of one customer in order, and nobody else waiting', async () => {
+    const { ledger, claimOne, keys } = await setUp();
+    const sightings = [
+      sightingOf('create-1', 'one'),
+      sightingOf('update-1', 'one'),
+      sightingOf('create-2', 'two'),
+      sightingOf('update-1b', 'one'),
+    ];
+    await ledger.sight(LEG, sightings, { now: T0 });
+    const first = await claimOne();
+    expect(first.key).toBe('create-1');
+    expect(await keys(ledger.claim(LEG, { limit: 9, now: T0 }))).toEqual(['create-2']);
+    await ledger.commit([failed(first, 'pending', T0 + 1_000)], T0);
+    expect(await ledger.claim(LEG, { limit: 9, now: T0 })).toEqual([]);
+    await ledger.commit([failed(await claimOne(T0 + 1_000), 'unknown', T0 + 2_000)], T0);
+    expect(await ledger.claim(LEG, { limit: 9, now: T0 + 5_000 })).toEqual([]);
+    const [unknown] = await ledger.claimUnknown(LEG, { limit: 1, now: T0 + 2_000 });
+    await ledger.commit([delivered(unknown as Claim)], T0);
+    const second = await claimOne();
+    expect(second.key).toBe('update-1');
+    await ledger.commit([failed(second, 'dead', null)], T0);
+    expect((await claimOne()).key).toBe('update-1b');
+  });
+
+  it('does not let a worker write that has lost its lease', async () => {
+    const { ledger, sight, claimOne } = await setUp();
+    await sight(['a']);
+    const stale = await claimOne();
+    expect(await ledger.recover(LEG, T0 + LEASE_MS - 1)).toBe(0);
+    expect(await ledger.recover(LEG, T0 + LEASE_MS)).toBe(1);
+    expect(await ledger.renew([stale], T0)).toEqual([stale]);
+    expect(await ledger.commit([delivered(stale)], T0)).toEqual([stale]);
+    expect((await ledger.get(LEG, 'a'))?.delivery.status).toBe('unknown');
+    expect((await ledger.get(LEG, 'a'))?.history).toMatchObject([
+      { what: 'sighted' },
+      { what: 'lease lost', attempt: 1 },
+    ]);
+    const [current] = await ledger.claimUnknown(LEG, { limit: 1, now: T0 + LEASE_MS });
+    expect(await ledger.commit([delivered(current as Claim)], T0)).toEqual([]);
+    expect((await ledger.get(LEG, 'a'))?.delivery.status).toBe('delivered');
+  });
+
+  it('lets a worker keep its claims by renewing them', async () => {
+    const { ledger, sight, claimOne } = await setUp();
+    await sight(['a']);
+    const claim = await claimOne();
+    expect(await ledger.renew([claim], T0 + LEASE_MS - 1)).toEqual([]);
+    expect(await ledger.recover(LEG, T0 + LEASE_MS)).toBe(0);
+    expect(await ledger.recover(LEG, T0 + 2 * LEASE_MS - 1)).toBe(1);
+  });
+
+  it('gives an unknown delivery to one worker when it is due, to another when that is gone', async () => {
+    const { ledger, sight, claimOne, keys } = await setUp();
+    await sight(['a']);
+    await ledger.commit([failed(await claimOne(), 'unknown', T0 + 500)], T0);
+    const claimUnknown = (now: number) => keys(ledger.claimUnknown(LEG, { limit: 5, now }));
+    expect(await claimUnknown(T0 + 499)).toEqual([]);
+    expect(await claimUnknown(T0 + 500)).toEqual(['a']);
+    expect(await claimUnknown(T0 + 500)).toEqual([]);
+    expect(await claimUnknown(T0 + 500 + LEASE_MS)).toEqual(['a']);
+    await ledger.recover(LEG, T0 + 600, { isAlone: true });
+    expect(await claimUnknown(T0 + 600)).toEqual(['a']);
+  });
+
+  it('takes over at once what a worker left that is certainly gone', async () => {
+    const { ledger, sight, claimOne } = await setUp();
+    await sight(['a', 'b']);
+    await claimOne();
+    expect(await ledger.recover(LEG, T0 + 1, { isAlone: true })).toBe(1);
+    expect((await ledger.get(LEG, 'a'))?.delivery).toMatchObject({
+      status: 'unknown',
+      next_attempt_at: T0 + 1,
+    });
+    expect((await ledger.get(LEG, 'b'))?.delivery.status).toBe('pending');
+  });
+
+  it('cuts short what a clock that was wrong made wait, and leases that it made too long', async () => {
+    const { ledger, sight, claimOne } = await setUp();
+    const twoDaysLater = T0 + 172_800_000;
+    await sight(['a', 'b'], twoDaysLater);
+    await claimOne(twoDaysLater);
+    await ledger.recover(LEG, T0);
+    expect((await ledger.get(LEG, 'a'))?.delivery.status).toBe('unknown');
+    expect((await claimOne(T0)).key).toBe('b');
+
+    await ledger.sight(LEG, [sightingOf('c')], { now: T0 });
+    await ledger.commit([failed(await claimOne(), 'pending', T0 + MAX_WAIT_MS)], T0);
+    await ledger.recover(LEG, T0);
+    expect(await ledger.claim(LEG, { limit: 1, now: T0 })).toEqual([]);
+  });
+
+  it('adopts what the target holds, sighted or not, and sends none of it', async () => {
+    const { ledger, sight, keys } = await setUp();
+    await sight(['a', 'b']);
+    expect(await ledger.isAdopted(LEG)).toBe(false);
+    const held = ['b', 'c', 'c'].map((key) => ({
+      ...sightingOf(key),
+      evidence: `request-of-${key}`,
+    }));
+    await ledger.adopt(LEG, held, T0 + 1);
+    await ledger.adopt(LEG, held, T0 + 2);
+    await ledger.setAdopted(LEG, T0 + 2);
+    expect(await ledger.isAdopted(LEG)).toBe(true);
+    expect(await ledger.isAdopted('another-leg')).toBe(false);
+    expect((await sight(['a', 'b', 'c'])).known).toBe(3);
+    expect(await keys(ledger.claim(LEG, { limit: 9, now: T0 + 9 }))).toEqual(['a']);
+    expect((await ledger.get(LEG, 'b'))?.history).toMatchObject([
+      { what: 'sighted', at: T0 },
+      { what: 'adopted', at: T0 + 1, reason: 'request-of-b' },
+    ]);
+    expect((await ledger.get(LEG, 'c'))?.history).toMatchObject([
+      { what: 'adopted', at: T0 + 1, reason: 'request-of-c' },
+    ]);
+  });
+
+  it('remembers a rejected record, each once', async () => {
+    const { ledger } = await setUp();
+    const records = ['{}', '{"id":7}', '{}'].map((record) => ({ record, reason: 'no id' }));
+    expect(await ledger.reject(LEG, records, T0)).toHaveLength(2);
+    expect(await ledger.reject(LEG, records, T0)).toEqual([]);
+    expect(await ledger.reject('another-leg', records, T0)).toHaveLength(2);
+  });
+
+  it('gives the turn to poll to one at a time', async () => {
+    const { ledger } = await setUp();
+    const take = (now: number) => ledger.takeTurn(LEG, { now, forMs: 1_000, maxMs: 10_000 });
+    expect(await take(T0)).toEqual({ isMine: true });
+    expect(await take(T0 + 400)).toEqual({ isMine: false, waitMs: 600, polledAt: null });
+    await ledger.endTurn(LEG, T0 + 5_000, T0 + 450);
+    expect(await take(T0 + 1_000)).toEqual({ isMine: false, waitMs: 4_000, polledAt: T0 + 450 });
+    expect(await take(T0 + 5_000)).toEqual({ isMine: true });
+    expect(await take(T0 - 86_400_000)).toEqual({ isMine: true });
+    await ledger.recover(LEG, T0 - 86_400_000, { isAlone: true });
+    expect(await take(T0 - 86_400_000)).toEqual({ isMine: true });
+  });
+
+  it('lists by status, leg, customer, keys and reason, in pages', async () => {
+    const { ledger, sight, claimOne } = await setUp();
+    await sight(['a', 'b', 'c', 'd']);
+    await ledger.sight('another-leg', [sightingOf('a')], { now: T0 });
+    await ledger.commit([failed(await claimOne(), 'dead', null)], T0);
+    const list = async (...values: Parameters<typeof ledger.list>) =>
+      (await ledger.list(...values)).map(({ leg, key }) => `${leg}/${key}`);
+    expect(await list({}, 2)).toEqual(['a-leg/a', 'a-leg/b']);
+    const [, b] = await ledger.list({}, 2);
+    expect(await list({}, 9, b?.sequence)).toEqual(['a-leg/c', 'a-leg/d', 'another-leg/a']);
+    expect(await list({ status: 'dead' }, 9)).toEqual(['a-leg/a']);
+    expect(await list({ leg: LEG, status: 'pending' }, 9)).toEqual([
+      'a-leg/b',
+      'a-leg/c',
+      'a-leg/d',
+    ]);
+    expect(await list({ customerId: 'a' }, 9)).toEqual(['a-leg/a', 'another-leg/a']);
+    expect(await list({ keys: ['d', 'b', 'x'] }, 9)).toEqual(['a-leg/b', 'a-leg/d']);
+    expect(await list({ reason: 'NO LUCK' }, 9)).toEqual(['a-leg/a']);
+    expect(await list({ reason: '%' }, 9)).toEqual([]);
+    expect(await list({ reason: 'dead_' }, 9)).toEqual([]);
+  });
+
+  it('counts by status, and knows since when the oldest waits', async () => {
+    const { ledger, sight, claimOne } = await setUp();
+    expect(await ledger.oldestUndelivered(LEG)).toBeUndefined();
+    await sight(['a', 'b'], T0);
+    await sight(['c'], T0 + 50);
+    await ledger.commit([delivered(await claimOne(T0 + 99))], T0);
+    await ledger.commit([failed(await claimOne(T0 + 99), 'dead', null)], T0);
+    expect(await ledger.countByStatus(LEG)).toEqual({
+      pending: 1,
+      sending: 0,
+      unknown: 0,
+      delivered: 1,
+      dead: 1,
+      held: 0,
+    });
+    expect(await ledger.oldestUndelivered(LEG)).toBe(T0 + 50);
+  });
+
+  it('replays the dead alone, with all their attempts before them', async () => {
+    const { ledger, sight, claimOne } = await setUp();
+    await sight(['a', 'b', 'c']);
+    await ledger.commit([failed(await claimOne(), 'dead', null)], T0);
+    await ledger.commit([failed(await claimOne(), 'dead', null)], T0);
+    const [a, b] = await ledger.deadLetters({}, 9);
+    expect([a?.key, b?.key]).toEqual(['a', 'b']);
+    expect(await ledger.deadLetters({ keys: ['c'] }, 9)).toEqual([]);
+    const all = (await ledger.list({}, 9)).map(({ sequence }) => sequence);
+    expect(await ledger.bury((b as Claim).sequence, 'request-of-b', T0 + 5)).toBe(1);
+    expect(await ledger.replay(all, T0 + 5)).toBe(1);
+    expect((await ledger.get(LEG, 'a'))?.delivery).toMatchObject({
+      status: 'pending',
+      attempts: 0,
+      next_attempt_at: T0 + 5,
+      last_error: null,
+    });
+    expect((await ledger.get(LEG, 'b'))?.delivery.status).toBe('delivered');
+    expect((await ledger.get(LEG, 'b'))?.history.at(-1)).toMatchObject({
+      what: 'found',
+      reason: 'request-of-b',
+    });
+  });
+
+  it('repairs what the target has lost and what was never seen, and nothing else', async () => {
+    const { ledger, sight, claimOne, keys } = await setUp();
+    await sight(['a', 'b', 'c']);
+    await ledger.commit([delivered(await claimOne())], T0);
+    await ledger.commit([failed(await claimOne(), 'dead', null)], T0);
+    await claimOne();
+    const missing = ['a', 'b', 'c', 'd'].map((key) => sightingOf(key));
+    expect(await ledger.repair(LEG, missing, T0 + 5)).toBe(2);
+    expect(await keys(ledger.claim(LEG, { limit: 9, now: T0 + 5 }))).toEqual(['a', 'd']);
+  });
+
+  it('keeps the last audit', async () => {
+    const { ledger } = await setUp();
+    expect(await ledger.lastAudit(LEG)).toBeUndefined();
+    await ledger.saveAudit(LEG, { missing: 1 }, T0);
+    await ledger.saveAudit(LEG, { missing: 2 }, T0 - 1);
+    expect(await ledger.lastAudit(LEG)).toEqual({ missing: 2 });
+  });
+
+  it('is the same after it was closed and opened again', async () => {
+    const location = await newLocation(kind);
+    const first = await open(location);
+    await first.sight(LEG, [sightingOf('a')], { now: T0 });
+    await first.close();
+    const second = await open(location);
+    expect((await second.list({}, 9)).map(({ key }) => key)).toEqual(['a']);
+  });
+
+  it('is opened by twenty processes at once, which share the work: each delivery goes to one', async () => {
+    const location = await newLocation(kind);
+    const count = 400;
+    const workers = Array.from({ length: 20 }, () =>
+      execute(process.execPath, [WORKER, JSON.stringify({ location, leg: LEG, count })]),
+    );
+    const outputs = (await Promise.all(workers)).map(({ stdout }) => JSON.parse(stdout));
+    const sightings = Array.from({ length: count }, (_, i) => `key-${i}`).sort();
+    expect(outputs.flatMap(({ sighted }) => sighted).sort()).toEqual(sightings);
+    expect(outputs.flatMap(({ claimed }) => claimed).sort()).toEqual(sightings);
+  }, 60_000);
+});

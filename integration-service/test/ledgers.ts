@@ -1,0 +1,48 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { onTestFinished } from 'vitest';
+import { type Ledger, type LedgerLocation, openLedger } from '../src/delivery/ledger/ledger.ts';
+import { captureLog } from './support.ts';
+
+/** A database in which tests may make databases of their own, as `postgres://user:password@host/db`. */
+const POSTGRES_URL = process.env.TEST_POSTGRES_URL;
+
+/** The kinds of ledger that can be tested here. */
+export const LEDGER_KINDS: LedgerLocation['kind'][] = POSTGRES_URL
+  ? ['sqlite', 'postgres']
+  : ['sqlite'];
+
+/** A folder that goes with the test. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'ledger-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A place for a ledger that is new, and goes with the test. */
+export async function newLocation(kind: LedgerLocation['kind']): Promise<LedgerLocation> {
+  if (kind === 'sqlite') return { kind, path: join(temporaryFolder(), 'ledger.sqlite') };
+  const name = `test_${randomUUID().replaceAll('-', '')}`;
+  await queryPostgres(`create database ${name}`);
+  onTestFinished(() => queryPostgres(`drop database ${name} with (force)`));
+  const url = new URL(POSTGRES_URL as string);
+  url.pathname = `/${name}`;
+  return { kind, url: url.href };
+}
+
+async function queryPostgres(sql: string): Promise<void> {
+  const client = new pg.Client({ connectionString: POSTGRES_URL });
+  await client.connect();
+  await client.query(sql);
+  await client.end();
+}
+
+/** Opens a ledger that is closed when the test ends. */
+export async function open(location: LedgerLocation): Promise<Ledger> {
+  const ledger = await openLedger(location, captureLog().log);
+  onTestFinished(() => ledger.close().catch(() => {}));
+  return ledger;
+}
