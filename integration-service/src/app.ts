@@ -3,14 +3,36 @@ import {
   type HttpService,
   type HttpServiceOptions,
 } from 'service-kit/http-service';
+import { createAdminGuard } from './admin-guard.ts';
+import {
+  addDeliveryRoutes,
+  DELIVERIES_TAG,
+  type DeliveryRoutesOptions,
+} from './delivery/delivery-routes.ts';
 
-/** The HTTP door of the integration service: health, metrics, documentation. Does not listen. */
-export function buildApp(
-  options: Pick<HttpServiceOptions, 'log' | 'metrics' | 'checkReadiness' | 'serializerCompiler'>,
-): Promise<HttpService> {
-  return createHttpService({
+export interface AppOptions
+  extends Pick<HttpServiceOptions, 'log' | 'metrics' | 'checkReadiness' | 'serializerCompiler'>,
+    Omit<DeliveryRoutesOptions, 'guard' | 'security'> {
+  /** What the routes of deliveries ask for as a bearer token. Default: nothing. */
+  adminToken?: string | undefined;
+  /** The name under which the service listens. */
+  host: string;
+}
+
+/** The HTTP door of the integration service: deliveries, health, metrics, documentation. Does not listen. */
+export async function buildApp(options: AppOptions): Promise<HttpService> {
+  const { adminToken: token, host } = options;
+  const app = await createHttpService({
     ...options,
     title: 'Integration Service',
     description: 'Requests a welcome package from the inventory for every new customer of the CRM.',
+    tags: [DELIVERIES_TAG],
+    ...(token && { securitySchemes: { adminToken: { type: 'http', scheme: 'bearer' } } }),
   });
+  addDeliveryRoutes(app, {
+    ...options,
+    guard: createAdminGuard({ token, host }),
+    security: token ? [{ adminToken: [] }] : [],
+  });
+  return app;
 }

@@ -9,6 +9,7 @@ import {
   wholeNumber,
 } from 'service-kit/environment';
 import { z } from 'zod';
+import { ledgerUrlSchema } from './delivery/ledger/ledger-url.ts';
 
 export const environmentSchema = z.object({
   INTEGRATION_SERVICE_HOST: hostSchema.default('127.0.0.1'),
@@ -27,7 +28,18 @@ export const environmentSchema = z.object({
   REQUEST_TIMEOUT_SECONDS: secondsAsMs().default(5_000),
   // V8 holds no string of more than 2^29 - 24 characters.
   MAX_RESPONSE_MEGABYTES: megabytesAsBytes(512).default(256_000_000),
+  // A secret, because it may carry the password of a database.
+  LEDGER_URL: ledgerUrlSchema
+    .default({ kind: 'sqlite', path: './data/ledger.sqlite' })
+    .meta({ secret: true }),
   DELIVERY_CONCURRENCY: wholeNumber(1, 1_000).default(16),
+  MAX_ATTEMPTS: wholeNumber(1, 1_000_000).default(25),
+  SURGE_LIMIT: wholeNumber(1, 1_000_000_000).optional(),
+  ADMIN_TOKEN: z
+    .string()
+    .min(8, 'must have at least 8 characters')
+    .optional()
+    .meta({ secret: true }),
   ...logEnvironment,
 });
 
@@ -49,7 +61,14 @@ export function parseConfig(env: NodeJS.ProcessEnv) {
     retryDelayMs: values.RETRY_DELAY_SECONDS,
     requestTimeoutMs: values.REQUEST_TIMEOUT_SECONDS,
     maxResponseBytes: values.MAX_RESPONSE_MEGABYTES,
+    ledger: values.LEDGER_URL,
     deliveryConcurrency: values.DELIVERY_CONCURRENCY,
+    /** Attempts of one delivery before it is dead. */
+    maxAttempts: values.MAX_ATTEMPTS,
+    /** More new customers than this in one poll are held. */
+    surgeLimit: values.SURGE_LIMIT,
+    /** What the routes of deliveries ask for; without it, they are open. */
+    adminToken: values.ADMIN_TOKEN,
     log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
   };
 }

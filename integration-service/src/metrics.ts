@@ -9,25 +9,18 @@ export function createPollerMetrics(registry: Registry) {
     labelNames: ['result'],
     registers,
   });
-  const packageRequests = new Counter({
-    name: 'package_requests_total',
-    help: 'Calls that create a package request, by result',
+  const customersSeen = new Counter({
+    name: 'customers_seen_total',
+    help: 'Customer records in the answers of the CRM, each counted once: new, known, held or invalid',
     labelNames: ['result'],
     registers,
   });
   // A rate needs the zero before the first event.
-  for (const result of ['success', 'failure']) {
-    polls.inc({ result }, 0);
-    packageRequests.inc({ result }, 0);
-  }
+  for (const result of ['success', 'failure']) polls.inc({ result }, 0);
+  for (const result of ['new', 'known', 'held', 'invalid']) customersSeen.inc({ result }, 0);
   return {
     polls,
-    packageRequests,
-    customersSeen: new Counter({
-      name: 'customers_seen_total',
-      help: 'Customer records in the answers of the CRM, known ones included',
-      registers,
-    }),
+    customersSeen,
     pollDuration: new Histogram({
       name: 'poll_duration_seconds',
       help: 'Time to fetch the customers, waiting between attempts included',

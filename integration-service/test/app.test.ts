@@ -2,29 +2,39 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import { createMetrics, type Readiness } from 'service-kit/operations';
 import { strictSerializerCompiler } from 'service-kit/serialization';
 import { expect, it, onTestFinished } from 'vitest';
-import { buildApp } from '../src/app.ts';
+import { type AppOptions, buildApp } from '../src/app.ts';
 import { createPollerMetrics } from '../src/metrics.ts';
-import { captureLog } from './support.ts';
+import { canonicalId } from '../src/welcome-package/customer-id.ts';
+import { captureLog, setUpService } from './support.ts';
 
-async function setUp(checkReadiness: () => Readiness = () => ({ ready: true })) {
+async function setUp(options: Partial<AppOptions> = {}) {
+  const { ledger, inventory } = await setUpService();
   const metrics = createMetrics();
   createPollerMetrics(metrics);
   const app = await buildApp({
     log: captureLog().log,
     metrics,
-    checkReadiness,
+    checkReadiness: () => ({ ready: true }),
     serializerCompiler: strictSerializerCompiler,
+    host: '127.0.0.1',
+    ledger,
+    targets: { 'welcome-package': inventory },
+    canonicalId,
+    onDue: () => {},
+    now: Date.now,
+    ...options,
   });
   onTestFinished(() => app.close());
   return app;
 }
 
 it('is alive even when it is not ready, and says why it is not', async () => {
-  const app = await setUp(() => ({ ready: false, reason: 'No poll succeeded.' }));
+  const readiness: Readiness = { ready: false, reason: 'No poll succeeded.' };
+  const app = await setUp({ checkReadiness: () => readiness });
   expect((await app.inject({ url: '/healthz' })).statusCode).toBe(200);
-  const readiness = await app.inject({ url: '/readyz' });
-  expect(readiness.statusCode).toBe(503);
-  expect(readiness.json()).toEqual({ detail: 'No poll succeeded.' });
+  const response = await app.inject({ url: '/readyz' });
+  expect(response.statusCode).toBe(503);
+  expect(response.json()).toEqual({ detail: 'No poll succeeded.' });
 });
 
 it('is ready when the poller is', async () => {
@@ -39,7 +49,6 @@ it("shows the poller's metrics and those of the process", async () => {
   for (const name of [
     'polls_total',
     'customers_seen_total',
-    'package_requests_total',
     'poll_duration_seconds',
     'last_successful_poll_timestamp_seconds',
     'process_cpu_seconds_total',
@@ -49,10 +58,26 @@ it("shows the poller's metrics and those of the process", async () => {
   }
 });
 
-it('documents itself', async () => {
-  const app = await setUp();
-  const document = (await app.inject({ url: '/openapi.json' })).json();
-  expect(document.info.title).toBe('Integration Service');
-  expect((await new Validator().validate(document)).errors).toBeUndefined();
-  expect((await app.inject({ url: '/docs' })).statusCode).toBe(200);
-});
+it.each([undefined, 'a-token-of-mine'])(
+  'documents itself, with the token %j',
+  async (adminToken) => {
+    const app = await setUp({ adminToken });
+    const document = (await app.inject({ url: '/openapi.json' })).json();
+    expect(document.info.title).toBe('Integration Service');
+    expect((await new Validator().validate(document)).errors).toBeUndefined();
+    expect((await app.inject({ url: '/docs' })).statusCode).toBe(200);
+    expect(Object.keys(document.paths)).toEqual(
+      expect.arrayContaining([
+        '/deliveries',
+        '/deliveries/{leg}/{key}',
+        '/deliveries/replay',
+        '/deliveries/release',
+      ]),
+    );
+    const { security } = document.paths['/deliveries'].get;
+    expect(security).toEqual(adminToken ? [{ adminToken: [] }] : []);
+    expect(document.components.securitySchemes).toEqual(
+      adminToken ? { adminToken: { type: 'http', scheme: 'bearer' } } : undefined,
+    );
+  },
+);

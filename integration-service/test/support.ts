@@ -12,11 +12,16 @@ import { defineNetwork, InterceptorSource } from 'msw/experimental';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterAll, afterEach, beforeAll, onTestFinished } from 'vitest';
-import { createMemoryLedger } from '../src/delivery/ledger.ts';
+import { createCircuitBreaker } from '../src/delivery/circuit-breaker.ts';
+import type { Status } from '../src/delivery/delivery.ts';
+import { createDispatcher } from '../src/delivery/dispatcher.ts';
+import { type LedgerLocation, openLedger } from '../src/delivery/ledger/ledger.ts';
+import { createDeliveryMetrics } from '../src/delivery/metrics.ts';
 import { createHttpClient } from '../src/http-client.ts';
 import { createPollerMetrics } from '../src/metrics.ts';
+import type { Step } from '../src/service.ts';
 import { createCrmClient } from '../src/welcome-package/crm-client.ts';
-import { createInventoryClient } from '../src/welcome-package/inventory-client.ts';
+import { createInventoryClient, WELCOME_PACKAGE } from '../src/welcome-package/inventory-client.ts';
 import { createPoller } from '../src/welcome-package/poller.ts';
 
 export const CRM_URL = 'http://crm.test/customers';
@@ -56,12 +61,30 @@ export function crmLists(customers: JsonBodyType) {
   return http.get(CRM_URL, () => HttpResponse.json(customers));
 }
 
-/** The inventory takes every request; the ids it was asked for, in their order, go into `asked`. */
+/** A package request as an inventory stores and answers it. */
+export function packageRequest(customerId: string, requestId = `request-of-${customerId}`) {
+  return {
+    customer_id: customerId,
+    package_type: 'welcome_package',
+    request_id: requestId,
+    status: 'pending',
+    created_at: '2026-01-01T12:01:00.000Z',
+  };
+}
+
+/**
+ * An inventory that takes every request and lists what it took; the ids it was asked for, in their
+ * order, go into `asked`. It knows neither idempotency keys nor filters.
+ */
 export function inventoryTakes(asked: string[]) {
-  return http.post<never, { customer_id: string }>(INVENTORY_URL, async ({ request }) => {
-    asked.push((await request.json()).customer_id);
-    return new HttpResponse(null, { status: 201 });
-  });
+  return [
+    http.post<never, { customer_id: string }>(INVENTORY_URL, async ({ request }) => {
+      const { customer_id } = await request.json();
+      asked.push(customer_id);
+      return HttpResponse.json(packageRequest(customer_id), { status: 201 });
+    }),
+    http.get(INVENTORY_URL, () => HttpResponse.json(asked.map((id) => packageRequest(id)))),
+  ];
 }
 
 /** A log whose lines can be looked at and waited for. */
@@ -92,8 +115,8 @@ export function captureLog() {
   };
 }
 
-export interface PollerTestOptions {
-  delivered?: string[];
+export interface ServiceTestOptions {
+  ledger?: LedgerLocation;
   crmUrl?: string;
   inventoryUrl?: string;
   maxRetries?: number;
@@ -102,17 +125,57 @@ export interface PollerTestOptions {
   maxResponseBytes?: number;
   pollingIntervalMs?: number;
   concurrency?: number;
+  maxAttempts?: number;
+  surgeLimit?: number;
+  /** From 0 to below 1. Default: always 0, so that nothing waits for its next attempt. */
+  random?: () => number;
+  onStep?: (step: Step) => void;
 }
 
-/** A poller with all its real parts; it is stopped when the test ends. */
-export function setUpPoller(options: PollerTestOptions = {}) {
+/** Poller, ledger and dispatcher with all their real parts; they stop when the test ends. */
+export async function setUpService(options: ServiceTestOptions = {}) {
   const { log, ...logged } = captureLog();
-  const { concurrency = 16, pollingIntervalMs = 10_000 } = options;
-  const delivered = new Set(options.delivered);
+  const { concurrency = 16, pollingIntervalMs = 10_000, surgeLimit } = options;
   const registry = new Registry();
+  const steps = new EventEmitter().setMaxListeners(0);
+  const onStep = (step: Step) => {
+    options.onStep?.(step);
+    steps.emit('step', step);
+  };
+  let offsetMs = 0;
+  const now = () => Date.now() + offsetMs;
+  const monotonicNow = () => performance.now() + offsetMs;
+  const ledger = await openLedger(options.ledger ?? { kind: 'sqlite', path: ':memory:' }, log);
   const client = createHttpClient({
     connections: concurrency,
     timeoutMs: options.requestTimeoutMs ?? 5_000,
+  });
+  const maxResponseBytes = options.maxResponseBytes ?? 256_000_000;
+  const inventory = createInventoryClient({
+    http: client,
+    url: new URL(options.inventoryUrl ?? INVENTORY_URL),
+    maxResponseBytes,
+    log,
+    now,
+  });
+  const breaker = createCircuitBreaker({ target: 'inventory', log, monotonicNow });
+  const dispatcher = createDispatcher({
+    leg: WELCOME_PACKAGE,
+    target: inventory,
+    ledger,
+    breaker,
+    concurrency,
+    maxAttempts: options.maxAttempts ?? 25,
+    metrics: createDeliveryMetrics(registry, {
+      legs: [WELCOME_PACKAGE],
+      ledger,
+      breakers: { inventory: breaker },
+    }),
+    log,
+    now,
+    monotonicNow,
+    random: options.random ?? (() => 0),
+    onStep,
   });
   const poller = createPoller({
     crm: createCrmClient({
@@ -120,25 +183,69 @@ export function setUpPoller(options: PollerTestOptions = {}) {
       url: new URL(options.crmUrl ?? CRM_URL),
       maxRetries: options.maxRetries ?? 3,
       retryDelayMs: options.retryDelayMs ?? 0,
-      maxResponseBytes: options.maxResponseBytes ?? 256_000_000,
+      maxResponseBytes,
       log,
     }),
-    inventory: createInventoryClient({
-      http: client,
-      url: new URL(options.inventoryUrl ?? INVENTORY_URL),
-      log,
-    }),
-    ledger: createMemoryLedger(delivered),
+    ledger,
     metrics: createPollerMetrics(registry),
     log,
     pollingIntervalMs,
-    concurrency,
+    surgeLimit,
+    onSighted: dispatcher.wake,
+    now,
+    onStep,
   });
+  const stop = () => Promise.all([poller.stop(), dispatcher.stop()]);
   onTestFinished(async () => {
-    await poller.stop();
+    await stop();
     await client.close();
+    await ledger.close();
   });
-  return { poller, delivered, registry, ...logged };
+
+  /** The keys of the deliveries in a status, in order of first sighting. */
+  async function keysOf(status: Status): Promise<string[]> {
+    return (await ledger.list({ status }, 100_000)).map(({ key }) => key);
+  }
+
+  async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
+    const changes = on(steps, 'step');
+    while (!(await isSo())) await changes.next();
+  }
+
+  return {
+    poller,
+    dispatcher,
+    ledger,
+    breaker,
+    inventory,
+    registry,
+    stop,
+    keysOf,
+    ...logged,
+    /** Resolves when the ledger looks as the test wants it to; it is looked at after every step. */
+    until,
+    untilLogged: logged.until,
+    /** Resolves when no delivery is pending, being sent or unknown. */
+    untilDone: () =>
+      until(async () => {
+        const counts = await ledger.countByStatus(WELCOME_PACKAGE);
+        return counts.pending + counts.sending + counts.unknown === 0;
+      }),
+    /** Lets time pass for everything that is due, leased or broken open. */
+    advance(ms: number): void {
+      offsetMs += ms;
+      dispatcher.wake();
+    },
+    async metric(line: string): Promise<number> {
+      const lines = (await registry.metrics()).split('\n');
+      return Number(
+        lines
+          .find((each) => each.startsWith(`${line} `))
+          ?.split(' ')
+          .at(-1),
+      );
+    },
+  };
 }
 
 /** A real HTTP server on loopback that ends with the test; the result is its URL. */

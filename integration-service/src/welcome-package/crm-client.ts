@@ -1,27 +1,39 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'service-kit/logger';
 import { z } from 'zod';
-import {
-  describeResponse,
-  excerpt,
-  type HttpClient,
-  type HttpResponse,
-  isSuccess,
-} from '../http-client.ts';
+import { ReadError } from '../delivery/target.ts';
+import { describeResponse, type HttpClient, type HttpStream, isSuccess } from '../http-client.ts';
+import { readJsonArray } from '../json-array.ts';
+import { idFlaw } from './customer-id.ts';
 
 /** What this service needs of a customer; a CRM may say more. */
-const customerSchema = z.object({
-  id: z.string().min(1),
-  name: z.string().catch('unnamed'),
-});
+export interface Customer {
+  id: string;
+  name: string;
+}
 
-export type Customer = z.output<typeof customerSchema>;
+/** A record that is no customer, with the reason. */
+export interface UnusableRecord {
+  /** In the list, from 0. */
+  position: number;
+  reason: string;
+  /** As JSON, or how that begins. */
+  record: string;
+}
 
-/** One poll's result: the customers, and the positions of the records without a usable id. */
+/** One poll's result. */
 export interface CustomerList {
   customers: Customer[];
-  unusable: number[];
+  /** The first thousand of them. */
+  unusable: UnusableRecord[];
+  unusableCount: number;
 }
+
+/** A list of nothing else must not fill the memory. */
+const MAX_UNUSABLE = 1_000;
+const MAX_RECORD_CHARACTERS = 500;
+
+const recordSchema = z.looseObject({ name: z.string().catch('unnamed') });
 
 export interface CrmClientOptions {
   http: HttpClient;
@@ -34,69 +46,98 @@ export interface CrmClientOptions {
 }
 
 export interface CrmClient {
-  /** All customers of the CRM; `undefined` when every attempt failed or the signal ended it. */
-  fetchCustomers(signal: AbortSignal): Promise<CustomerList | undefined>;
+  /**
+   * All customers of the CRM; `failed` when every attempt failed or the signal ended it, `refused` when
+   * the CRM does not let us in, which is not attempted again.
+   */
+  fetchCustomers(signal: AbortSignal): Promise<CustomerList | 'failed' | 'refused'>;
+  /**
+   * The customers as they come, in one attempt; only all of them when it ends without an error.
+   * @throws {ReadError}
+   */
+  readCustomers(): AsyncIterable<Customer>;
 }
 
 export function createCrmClient(options: CrmClientOptions): CrmClient {
   const { http, url, maxRetries, retryDelayMs, maxResponseBytes, log } = options;
+
+  /** @throws {ReadError} whose message says what came instead of a list of customers */
+  async function* readRecords(signal?: AbortSignal): AsyncGenerator<Customer | UnusableRecord> {
+    try {
+      const stream = await http.open({ method: 'GET', url, maxBytes: maxResponseBytes, signal });
+      if (!isSuccess(stream.status)) throw await refusalOf(stream);
+      let position = 0;
+      for await (const record of readJsonArray(stream, 'customers')) {
+        yield parseRecord(record, position);
+        position += 1;
+      }
+    } catch (error) {
+      if (error instanceof ReadError) throw error;
+      throw new ReadError((error as Error).message, { cause: error });
+    }
+  }
+
+  async function readList(signal: AbortSignal): Promise<CustomerList> {
+    const list: CustomerList = { customers: [], unusable: [], unusableCount: 0 };
+    for await (const record of readRecords(signal)) {
+      if (!('reason' in record)) list.customers.push(record);
+      else if (++list.unusableCount <= MAX_UNUSABLE) list.unusable.push(record);
+    }
+    return list;
+  }
 
   return {
     async fetchCustomers(signal) {
       for (let attempt = 1; attempt <= maxRetries; attempt++) {
         log.info('Attempting to fetch customers from CRM...');
         try {
-          const response = await http.send({
-            method: 'GET',
-            url,
-            maxBytes: maxResponseBytes,
-            signal,
-          });
-          const list = parseCustomers(response);
+          const list = await readList(signal);
           log.info('Successfully fetched customers.');
           return list;
         } catch (error) {
-          if (signal.aborted) return undefined;
-          const reason = (error as Error).message;
-          log.error(`Failed to fetch customers (Attempt ${attempt}/${maxRetries}): ${reason}`);
+          if (signal.aborted) return 'failed';
+          if (!(error instanceof ReadError)) throw error;
+          const { message, isUnauthorized } = error;
+          log.error(`Failed to fetch customers (Attempt ${attempt}/${maxRetries}): ${message}`);
+          if (isUnauthorized) return 'refused';
         }
         if (attempt < maxRetries) await sleep(retryDelayMs, undefined, { signal }).catch(() => {});
-        if (signal.aborted) return undefined;
+        if (signal.aborted) return 'failed';
       }
-      return undefined;
+      return 'failed';
+    },
+    async *readCustomers() {
+      for await (const record of readRecords()) if (!('reason' in record)) yield record;
     },
   };
 }
 
-/** @throws {Error} whose message says what came instead of a list of customers */
-function parseCustomers(response: HttpResponse): CustomerList {
-  if (!isSuccess(response.status)) throw new Error(describeResponse(response));
-  const records = parseArray(response);
-  const customers: Customer[] = [];
-  const unusable: number[] = [];
-  records.forEach((record, position) => {
-    const parsed = customerSchema.safeParse(record);
-    if (parsed.success) customers.push(parsed.data);
-    else unusable.push(position);
+async function refusalOf(stream: HttpStream): Promise<ReadError> {
+  const { status, headers } = stream;
+  const body = await readBegin(stream.body);
+  return new ReadError(describeResponse({ status, headers, body }), {
+    isUnauthorized: status === 401 || status === 403,
   });
-  return { customers, unusable };
 }
 
-function parseArray({ body, headers }: HttpResponse): unknown[] {
-  const expected = 'expected a JSON array of customers, but got';
-  if (body.length === 0) throw new Error(`${expected} an empty body`);
-  let value: unknown;
-  try {
-    // Not Buffer.toString: it would turn bad bytes into other ids without a word.
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
-  } catch (error) {
-    const flaw = error instanceof SyntaxError ? 'broken JSON' : 'invalid UTF-8';
-    const type = headers['content-type'] ?? 'no content type';
-    throw new Error(`${expected} ${flaw} (${type}): ${excerpt(body)}`);
+function parseRecord(record: unknown, position: number): Customer | UnusableRecord {
+  const { data } = recordSchema.safeParse(record);
+  const reason = data ? idFlaw(data.id) : 'it is no object';
+  if (!data || reason !== undefined) {
+    const begin = JSON.stringify(record).slice(0, MAX_RECORD_CHARACTERS);
+    return { position, reason: String(reason), record: begin };
   }
-  if (!Array.isArray(value)) {
-    const kind = value === null ? 'null' : typeof value;
-    throw new Error(`${expected} ${kind === 'null' ? '' : 'a JSON '}${kind}: ${excerpt(body)}`);
+  return { id: data.id as string, name: data.name };
+}
+
+/** As much of a body as a message shows, and some more: mostly all of it, which keeps the connection. */
+async function readBegin(body: AsyncIterable<Buffer>): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    chunks.push(chunk);
+    size += chunk.length;
+    if (size > 10_000) break;
   }
-  return value;
+  return Buffer.concat(chunks);
 }

@@ -1,45 +1,145 @@
 import type { Logger } from 'service-kit/logger';
-import { CallError, describeResponse, type HttpClient, isSuccess } from '../http-client.ts';
+import { z } from 'zod';
+import type { Claim, Evidence, Sighting } from '../delivery/delivery.ts';
+import { idempotencyKey } from '../delivery/idempotency-key.ts';
+import { type Outcome, outcomeOfFailure, outcomeOfResponse } from '../delivery/outcome.ts';
+import { parseRetryAfter } from '../delivery/retry.ts';
+import { ReadError, type SendOptions, type Target } from '../delivery/target.ts';
+import {
+  CallError,
+  collect,
+  describeResponse,
+  type HttpClient,
+  type HttpStream,
+  isSuccess,
+} from '../http-client.ts';
+import { readJsonArray } from '../json-array.ts';
+import { canonicalId, idFlaw } from './customer-id.ts';
 
-export interface InventoryClient {
-  /** Requests a customer's welcome package; true when the inventory has taken the request. */
-  createPackageRequest(customerId: string, signal: AbortSignal): Promise<boolean>;
+/** The leg's name, in the ledger, the routes and the idempotency keys. */
+export const WELCOME_PACKAGE = 'welcome-package';
+
+const PACKAGE_TYPE = 'welcome_package';
+
+/** An answer to one package request has no reason to be larger. */
+const MAX_ANSWER_BYTES = 1_000_000;
+
+const welcomePackageSchema = z.object({
+  customer_id: z.string().min(1).transform(canonicalId),
+  package_type: z.literal(PACKAGE_TYPE).default(PACKAGE_TYPE),
+});
+
+const requestIdSchema = z.object({
+  request_id: z.union([z.string().min(1), z.number()]).transform(String),
+});
+
+/** What is to be delivered when a customer is seen. */
+export function welcomePackageFor(customerId: string): Sighting {
+  const key = canonicalId(customerId);
+  // The id as the CRM writes it: the inventory may know it in that form only.
+  return {
+    key,
+    customerId: key,
+    payload: { customer_id: customerId, package_type: PACKAGE_TYPE },
+  };
 }
 
 export interface InventoryClientOptions {
   http: HttpClient;
   url: URL;
+  /** How much of the list of package requests is read. */
+  maxResponseBytes: number;
   log: Logger;
+  /** Unix time in milliseconds. */
+  now: () => number;
 }
 
-/** An answer to one package request has no reason to be larger. */
-const MAX_ANSWER_BYTES = 1_000_000;
+/** The inventory as the target of welcome packages. */
+export function createInventoryClient(options: InventoryClientOptions): Target {
+  const { http, url, maxResponseBytes, log, now } = options;
 
-export function createInventoryClient({ http, url, log }: InventoryClientOptions): InventoryClient {
-  /** The reason why the request failed; `undefined` when it did not. */
-  async function post(customerId: string, signal: AbortSignal): Promise<string | undefined> {
-    const json = { customer_id: customerId, package_type: 'welcome_package' };
-    const maxBytes = MAX_ANSWER_BYTES;
+  async function post({ leg, key, payload }: Claim, call: SendOptions): Promise<Outcome> {
     try {
-      const response = await http.send({ method: 'POST', url, json, maxBytes, signal });
-      return isSuccess(response.status) ? undefined : describeResponse(response);
+      const response = await http.send({
+        method: 'POST',
+        url,
+        json: payload,
+        headers: { 'idempotency-key': idempotencyKey(leg, key) },
+        maxBytes: MAX_ANSWER_BYTES,
+        ...call,
+      });
+      return outcomeOfResponse(response, (body) => requestIdOf(body, key), now());
     } catch (error) {
-      // A success whose body breaks off is one all the same: to ask again would send a second package.
-      if (error instanceof CallError && isSuccess(error.status)) return undefined;
-      return (error as Error).message;
+      if (error instanceof CallError) return outcomeOfFailure(error);
+      throw error;
     }
   }
 
+  async function openList(only: Claim | undefined, signal?: AbortSignal): Promise<HttpStream> {
+    const list = new URL(url);
+    if (only) list.searchParams.set('customer_id', customerIdOf(only));
+    const stream = await http.open({
+      method: 'GET',
+      url: list,
+      maxBytes: maxResponseBytes,
+      signal,
+    });
+    if (isSuccess(stream.status)) return stream;
+    const response = await collect(stream);
+    // An inventory may refuse the parameter, or the form of the id.
+    if (only && [400, 404, 422].includes(stream.status)) return openList(undefined, signal);
+    throw new ReadError(describeResponse(response), {
+      isUnauthorized: [401, 403].includes(response.status),
+      retryAfterMs: parseRetryAfter(response.headers['retry-after'], now()),
+    });
+  }
+
   return {
-    async createPackageRequest(customerId, signal) {
+    name: 'inventory',
+
+    async send(claim, call) {
+      const customerId = customerIdOf(claim);
       log.info(`Creating package request for customer ID: ${customerId}`);
-      const failure = await post(customerId, signal);
-      if (failure) {
-        log.error(`Failed to create package request for customer ID ${customerId}: ${failure}`);
-        return false;
+      const outcome = await post(claim, call);
+      if (outcome.kind === 'delivered') {
+        log.info(`Successfully created package request for customer ID: ${customerId}`);
+      } else {
+        log.error(
+          `Failed to create package request for customer ID ${customerId}: ${outcome.reason}`,
+        );
       }
-      log.info(`Successfully created package request for customer ID: ${customerId}`);
-      return true;
+      return outcome;
+    },
+
+    async *read({ only, signal } = {}) {
+      try {
+        const stream = await openList(only, signal);
+        for await (const record of readJsonArray(stream, 'package requests')) {
+          const evidence = evidenceOf(record);
+          if (evidence) yield evidence;
+        }
+      } catch (error) {
+        if (error instanceof ReadError) throw error;
+        throw new ReadError((error as Error).message, { cause: error });
+      }
     },
   };
+}
+
+function customerIdOf({ payload }: Claim): string {
+  return (payload as { customer_id: string }).customer_id;
+}
+
+/** The id of the package request that an answer is, if it is one for this customer. */
+function requestIdOf(body: unknown, key: string): string | undefined {
+  const request = welcomePackageSchema.and(requestIdSchema).safeParse(body).data;
+  return request?.customer_id === key ? request.request_id : undefined;
+}
+
+/** A listed record, if it is a welcome package; other packages are none of our business. */
+function evidenceOf(record: unknown): Evidence | undefined {
+  const request = welcomePackageSchema.safeParse(record).data;
+  if (!request || idFlaw(request.customer_id)) return undefined;
+  const evidence = requestIdSchema.safeParse(record).data?.request_id ?? 'listed without an id';
+  return { ...welcomePackageFor(request.customer_id), evidence };
 }

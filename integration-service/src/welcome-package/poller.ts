@@ -1,119 +1,189 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'service-kit/logger';
 import type { Readiness } from 'service-kit/operations';
-import type { Ledger } from '../delivery/ledger.ts';
+import type { Ledger } from '../delivery/ledger/ledger.ts';
+import { LedgerError } from '../delivery/ledger/ledger-error.ts';
+import { LEASE_MS } from '../delivery/ledger/work.ts';
 import type { PollerMetrics } from '../metrics.ts';
-import type { CrmClient, Customer } from './crm-client.ts';
-import type { InventoryClient } from './inventory-client.ts';
+import type { CrmClient, CustomerList } from './crm-client.ts';
+import { WELCOME_PACKAGE, welcomePackageFor } from './inventory-client.ts';
+
+/** Where a crash can be made to happen: before and after the sightings of a poll are committed. */
+export type PollStep = 'sighting' | 'sighted';
 
 export interface PollerOptions {
   crm: CrmClient;
-  inventory: InventoryClient;
   ledger: Ledger;
   metrics: PollerMetrics;
   log: Logger;
   pollingIntervalMs: number;
-  /** Package requests under way at the same time. */
-  concurrency: number;
+  /** More new customers than this in one poll are held. Default: any number is fine. */
+  surgeLimit?: number | undefined;
+  /** Called when there are new deliveries. */
+  onSighted: () => void;
+  /** Unix time in milliseconds. */
+  now: () => number;
+  /** Told of every step. Default: nobody. */
+  onStep?: ((step: PollStep) => void) | undefined;
 }
 
 export interface Poller {
-  /** Begins with a first cycle at once. Call it once. */
-  start(): void;
   /**
-   * Begins nothing new and resolves when the calls under way have ended; those that take longer than
-   * the grace time are cut off. Harmless before `start` and when called again.
+   * Polls until it is stopped, beginning at once. Call it once. Rejects when the disk of the ledger
+   * reports errors, or with an error of our own.
    */
+  run(): Promise<void>;
+  /** Begins nothing new; a poll under way is dropped. Harmless before `run` and when called again. */
   stop(): Promise<void>;
-  /** One cycle: fetch the customers, request a package for each new one. What fails is logged. */
+  /** One cycle: fetch the customers, write down who is new. What fails is logged. */
   runCycle(): Promise<void>;
-  /** Ready when a poll succeeded within the last three intervals. */
+  /** Ready when a poll, by this or another replica, succeeded within the last three intervals. */
   checkReadiness(): Readiness;
 }
 
-/** How long `stop` lets calls under way finish: within the 8 s that a whole stop may take. */
-const STOP_GRACE_MS = 6_000;
+/** How long the CRM is left alone at the most when it does not let us in. */
+const MAX_REFUSED_WAIT_MS = 300_000;
 
-/** Sees to it that every customer of the CRM gets a welcome package. Cycles never overlap. */
+/** Sees to it that every customer of the CRM gets into the ledger. Cycles never overlap. */
 export function createPoller(options: PollerOptions): Poller {
-  const { crm, inventory, ledger, metrics, log, pollingIntervalMs, concurrency } = options;
+  const { crm, ledger, metrics, log, pollingIntervalMs, surgeLimit, onSighted, now } = options;
+  const { onStep = () => {} } = options;
   const stopping = new AbortController();
-  const cutOff = new AbortController();
   let running: Promise<void> | undefined;
   let polledAtMs = Number.NEGATIVE_INFINITY;
+  let refusals = 0;
 
   async function loop(): Promise<void> {
     log.info('Integration service started.');
     while (!stopping.signal.aborted) {
-      await runCycle();
-      await sleep(pollingIntervalMs, undefined, { signal: stopping.signal }).catch(() => {});
+      const waitMs = await runInTurn();
+      await sleep(waitMs, undefined, { signal: stopping.signal }).catch(() => {});
     }
+  }
+
+  /** Runs a cycle when it is this replica's turn; returns how long to wait for the next. */
+  async function runInTurn(): Promise<number> {
+    try {
+      const maxMs = Math.max(pollingIntervalMs, MAX_REFUSED_WAIT_MS, LEASE_MS);
+      const turn = await ledger.takeTurn(WELCOME_PACKAGE, { now: now(), forMs: LEASE_MS, maxMs });
+      if (!turn.isMine) {
+        if (turn.polledAt !== null) polledAtMs = performance.now() - (now() - turn.polledAt);
+        return Math.min(Math.max(turn.waitMs, 10), pollingIntervalMs);
+      }
+      const keeping = setInterval(keepTurn, LEASE_MS / 4);
+      try {
+        await runCycle();
+      } finally {
+        clearInterval(keeping);
+      }
+      if (!stopping.signal.aborted) await endTurn();
+      return waitMs();
+    } catch (error) {
+      report(error);
+      return Math.min(pollingIntervalMs, 1_000);
+    }
+  }
+
+  /** A poll may take longer than one lease. */
+  function keepTurn(): void {
+    ledger.endTurn(WELCOME_PACKAGE, now() + LEASE_MS).catch(report);
+  }
+
+  async function endTurn(): Promise<void> {
+    await ledger.endTurn(WELCOME_PACKAGE, now() + waitMs(), polledAt());
+  }
+
+  function polledAt(): number | undefined {
+    const ago = performance.now() - polledAtMs;
+    return Number.isFinite(ago) ? Math.round(now() - ago) : undefined;
+  }
+
+  /** The dispatcher says what is wrong with the ledger. */
+  function report(error: unknown): void {
+    if (!(error instanceof LedgerError) || error.fault === 'failing') throw error;
+  }
+
+  function waitMs(): number {
+    if (refusals === 0) return pollingIntervalMs;
+    const longer = Math.min(pollingIntervalMs * 2 ** refusals, MAX_REFUSED_WAIT_MS);
+    return Math.max(pollingIntervalMs, longer);
   }
 
   async function runCycle(): Promise<void> {
     log.info('--- Polling cycle started ---');
-    const customers = await poll();
+    const list = await poll();
     if (stopping.signal.aborted) return;
-    if (customers) await deliver(customers);
+    if (list) await sight(list);
     else log.warn('Skipping processing cycle due to CRM API fetch failure.');
-    const seconds = pollingIntervalMs / 1000;
-    log.info(`--- Polling cycle finished. Waiting for ${seconds} seconds. ---`);
+    log.info(`--- Polling cycle finished. Waiting for ${waitMs() / 1000} seconds. ---`);
   }
 
-  async function poll(): Promise<Customer[] | undefined> {
+  async function poll(): Promise<CustomerList | undefined> {
     const observe = metrics.pollDuration.startTimer();
-    const list = await crm.fetchCustomers(stopping.signal);
+    const result = await crm.fetchCustomers(stopping.signal);
     if (stopping.signal.aborted) return undefined;
     observe();
+    const list = typeof result === 'string' ? undefined : result;
+    refusals = result === 'refused' ? refusals + 1 : 0;
     metrics.polls.inc({ result: list ? 'success' : 'failure' });
     if (!list) return undefined;
-    const { customers, unusable } = list;
-    metrics.customersSeen.inc(customers.length + unusable.length);
     metrics.lastSuccessfulPoll.setToCurrentTime();
     polledAtMs = performance.now();
-    if (unusable.length > 0) {
-      const positions = unusable.slice(0, 10).join(', ') + (unusable.length > 10 ? ', …' : '');
+    return list;
+  }
+
+  async function sight({ customers, unusable, unusableCount }: CustomerList): Promise<void> {
+    const names = new Map(customers.map(({ id, name }) => [id, name]));
+    const sightings = [...names.keys()].map(welcomePackageFor);
+    onStep('sighting');
+    const { fresh, held } = await ledger.sight(WELCOME_PACKAGE, sightings, {
+      now: now(),
+      surgeLimit,
+    });
+    onStep('sighted');
+    const seen = metrics.customersSeen;
+    seen.inc({ result: 'new' }, fresh.length);
+    seen.inc({ result: 'held' }, held.length);
+    seen.inc({ result: 'invalid' }, unusableCount);
+    seen.inc({ result: 'known' }, customers.length - fresh.length - held.length);
+
+    for (const { payload } of fresh) {
+      const { customer_id: id } = payload as { customer_id: string };
+      log.info(`Found new customer: ${names.get(id)} (ID: ${id})`);
+    }
+    if (fresh.length > 0) onSighted();
+    if (fresh.length + held.length === 0) log.info('No new customers found.');
+    if (surgeLimit !== undefined) await remindOfHeld(surgeLimit);
+    await reject(unusable);
+  }
+
+  async function remindOfHeld(limit: number): Promise<void> {
+    const isAnyHeld = (await ledger.list({ leg: WELCOME_PACKAGE, status: 'held' }, 1)).length > 0;
+    if (!isAnyHeld) return;
+    const { held } = await ledger.countByStatus(WELCOME_PACKAGE);
+    log.warn(
+      `Holding ${held} customers back: a poll brought more than SURGE_LIMIT (${limit}) new ones. Release them with POST /deliveries/release.`,
+    );
+  }
+
+  async function reject(unusable: CustomerList['unusable']): Promise<void> {
+    const rejected = await ledger.reject(WELCOME_PACKAGE, unusable, now());
+    for (const { position, reason, record } of rejected.slice(0, 10)) {
       log.warn(
-        `Skipping ${unusable.length} customer record(s) without a usable id, at position ${positions} of the list.`,
+        `Skipping the record at position ${position} of the list: ${reason}. ${record.slice(0, 120)}`,
       );
     }
-    return customers;
-  }
-
-  async function deliver(customers: Customer[]): Promise<void> {
-    const byId = new Map(customers.map((customer) => [customer.id, customer]));
-    const newIds = await ledger.undelivered([...byId.keys()]);
-    if (newIds.length === 0) log.info('No new customers found.');
-    // The workers share one iterator: each takes the next customer when it is done with its last.
-    const queue = newIds.values();
-    const work = async () => {
-      for (const id of queue) {
-        if (stopping.signal.aborted) return;
-        await requestPackage(byId.get(id) as Customer);
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(concurrency, newIds.length) }, work));
-  }
-
-  async function requestPackage({ id, name }: Customer): Promise<void> {
-    log.info(`Found new customer: ${name} (ID: ${id})`);
-    const created = await inventory.createPackageRequest(id, cutOff.signal);
-    metrics.packageRequests.inc({ result: created ? 'success' : 'failure' });
-    if (created) await ledger.markDelivered(id);
+    if (rejected.length > 10) log.warn(`Skipping ${rejected.length - 10} more such record(s).`);
   }
 
   return {
-    start() {
+    run() {
       running = loop();
+      return running;
     },
     async stop() {
       stopping.abort();
-      const timer = setTimeout(
-        () => cutOff.abort(new Error('the service is stopping')),
-        STOP_GRACE_MS,
-      );
-      await running;
-      clearTimeout(timer);
+      await running?.catch(() => {});
     },
     runCycle,
     checkReadiness() {

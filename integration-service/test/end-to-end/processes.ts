@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { EventEmitter, on, once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -35,11 +35,20 @@ export function run(
   args: string[],
   env: NodeJS.ProcessEnv = {},
   cwd = ROOT,
+  options: Pick<SpawnOptions, 'uid' | 'gid'> = {},
 ): RunningProcess {
   const child = spawn(command, args, {
     cwd,
-    env: { ...UNSET, PATH: process.env.PATH, HOME: process.env.HOME, LOG_FORMAT: 'json', ...env },
+    env: {
+      ...UNSET,
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      LOG_FORMAT: 'json',
+      LEDGER_URL: 'sqlite::memory:',
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
+    ...options,
   });
   onTestFinished(() => {
     child.kill('SIGKILL');

@@ -1,0 +1,50 @@
+/**
+ * `npm run audit`: compares CRM, ledger and inventory, and names the customers of whom they differ.
+ * Exit code 0 without drift, 1 with, 2 when it could not compare.
+ */
+import { parseArgs } from 'node:util';
+import { AUDIT_KINDS, type AuditKind, audit } from '../delivery/audit.ts';
+import { WELCOME_PACKAGE, welcomePackageFor } from '../welcome-package/inventory-client.ts';
+import { print, runCommand } from './command.ts';
+
+const MEANINGS: Record<AuditKind, string> = {
+  missing: 'in the CRM, without a package',
+  doubled: 'with more than one package',
+  orphaned: 'with a package, not in the CRM',
+  dead: 'given up, until replayed',
+  held: 'kept back, until released',
+  in_flight: 'on their way',
+};
+
+await runCommand(async ({ config, ledger, inventory, crm }) => {
+  const { values } = parseArgs({
+    options: {
+      repair: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  const report = await audit({
+    leg: WELCOME_PACKAGE,
+    async *readSource() {
+      for await (const { id } of crm.readCustomers()) yield welcomePackageFor(id);
+    },
+    target: inventory,
+    ledger,
+    pollingIntervalMs: config.pollingIntervalMs,
+    repair: values.repair,
+    now: Date.now,
+  });
+  if (values.json) {
+    const keys = AUDIT_KINDS.map((kind) => [kind, [...report.keysOf(kind)]]);
+    print(JSON.stringify({ drift: report.hasDrift, ...Object.fromEntries(keys) }));
+  } else {
+    for (const kind of AUDIT_KINDS) {
+      print(`${kind.padEnd(9)} ${String(report.counts[kind]).padStart(8)}  ${MEANINGS[kind]}`);
+      for (const key of report.keysOf(kind)) print(`  ${key}`);
+    }
+    if (values.repair)
+      print(`Put back to pending: ${report.repaired}. A running service sends them.`);
+  }
+  report.close();
+  return report.hasDrift ? 1 : 0;
+});

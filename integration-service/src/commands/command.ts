@@ -1,0 +1,69 @@
+import { createLogger } from 'service-kit/logger';
+import { parseOrExit } from 'service-kit/run';
+import { type Config, parseConfig } from '../config.ts';
+import { type Ledger, openExistingLedger } from '../delivery/ledger/ledger.ts';
+import { LedgerError } from '../delivery/ledger/ledger-error.ts';
+import { ReadError, type Target } from '../delivery/target.ts';
+import { CallError, createHttpClient } from '../http-client.ts';
+import { type CrmClient, createCrmClient } from '../welcome-package/crm-client.ts';
+import { createInventoryClient } from '../welcome-package/inventory-client.ts';
+
+export interface CommandParts {
+  config: Config;
+  ledger: Ledger;
+  inventory: Target;
+  crm: CrmClient;
+}
+
+/** Something that could not be done, or was asked for in a way that cannot be understood. */
+export const EXIT_FAILED = 2;
+
+/** Nobody waits for a command as for a poll; a list of a million takes its time. */
+const TIMEOUT_MS = 600_000;
+
+/**
+ * Runs a command on the ledger of the environment, beside a running service or without one, and exits
+ * with what it returns. What keeps it from its work is said in one line, with exit code 2.
+ */
+export async function runCommand(run: (parts: CommandParts) => Promise<number>): Promise<never> {
+  const config = parseOrExit('integration-service', () => parseConfig(process.env));
+  const log = createLogger({ name: 'integration-service', level: 'silent' });
+  const http = createHttpClient({ connections: 2, timeoutMs: TIMEOUT_MS });
+  try {
+    const ledger = await openExistingLedger(config.ledger, log);
+    const inventory = createInventoryClient({
+      ...config,
+      http,
+      url: config.inventoryUrl,
+      log,
+      now: Date.now,
+    });
+    const crm = createCrmClient({ ...config, http, url: config.crmUrl, log });
+    const exitCode = await run({ config, ledger, inventory, crm });
+    await ledger.close();
+    process.exit(exitCode);
+  } catch (error) {
+    process.stderr.write(`${explain(error)}\n`);
+    process.exit(EXIT_FAILED);
+  }
+}
+
+function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const isExpected = [LedgerError, ReadError, CallError, CommandError].some(
+    (expected) => error instanceof expected,
+  );
+  const isUsage = 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
+  return isExpected || isUsage ? error.message : String(error.stack);
+}
+
+/** Why a command cannot do what it was asked, in one line. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+  readonly code = 'COMMAND_FAILED';
+}
+
+/** Writes a line for whoever ran the command. */
+export function print(line = ''): void {
+  process.stdout.write(`${line}\n`);
+}

@@ -1,0 +1,42 @@
+/** `npm run replay`: has a running service send dead letters again that the inventory does not have. */
+import { parseArgs } from 'node:util';
+import { replay } from '../delivery/replay.ts';
+import { canonicalId } from '../welcome-package/customer-id.ts';
+import { WELCOME_PACKAGE } from '../welcome-package/inventory-client.ts';
+import { print, runCommand } from './command.ts';
+
+await runCommand(async ({ ledger, inventory }) => {
+  const { values } = parseArgs({
+    options: {
+      'dry-run': { type: 'boolean', default: false },
+      leg: { type: 'string' },
+      key: { type: 'string', multiple: true },
+      'customer-id': { type: 'string' },
+      reason: { type: 'string' },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  const customerId = values['customer-id'];
+  const report = await replay({
+    ledger,
+    targets: { [WELCOME_PACKAGE]: inventory },
+    filter: {
+      leg: values.leg,
+      keys: values.key?.map(canonicalId),
+      customerId: customerId && canonicalId(customerId),
+      reason: values.reason,
+    },
+    dryRun: values['dry-run'],
+    now: Date.now,
+  });
+  if (values.json) {
+    print(JSON.stringify(report));
+    return 0;
+  }
+  for (const { leg, key, verdict } of report.deliveries) print(`${leg}/${key}: ${verdict}`);
+  const done = values['dry-run'] ? 'Nothing was changed.' : 'A running service sends them.';
+  print(
+    `${report.matched} dead, ${report.already_delivered} already delivered, ${report.to_send} to send. ${done}`,
+  );
+  return 0;
+});

@@ -1,0 +1,35 @@
+import type { Evidence } from './delivery.ts';
+import type { Ledger } from './ledger/ledger.ts';
+import type { Target } from './target.ts';
+
+/** Package requests written in one transaction: other writers get their turn between. */
+const CHUNK = 500;
+
+/**
+ * Writes into a new ledger what the target already holds, so that nothing of it is sent again: who
+ * deletes the ledger loses its history, not its effect. Returns how many things the target holds.
+ * When it is interrupted, it begins anew; what was written is true all the same.
+ *
+ * @throws {ReadError} when the target could not be read to the end
+ */
+export async function adopt(options: {
+  leg: string;
+  target: Target;
+  ledger: Ledger;
+  now: () => number;
+  signal: AbortSignal;
+}): Promise<number> {
+  const { leg, target, ledger, now, signal } = options;
+  let count = 0;
+  let chunk: Evidence[] = [];
+  for await (const evidence of target.read({ signal })) {
+    count += 1;
+    chunk.push(evidence);
+    if (chunk.length < CHUNK) continue;
+    await ledger.adopt(leg, chunk, now());
+    chunk = [];
+  }
+  await ledger.adopt(leg, chunk, now());
+  await ledger.setAdopted(leg, now());
+  return count;
+}

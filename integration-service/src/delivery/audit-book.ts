@@ -1,0 +1,102 @@
+import { DatabaseSync } from 'node:sqlite';
+import type { AuditKind } from './audit.ts';
+import type { Sighting, Status } from './delivery.ts';
+
+/** Entries that go into one transaction before others get their turn. */
+const BATCH = 1_000;
+
+const CONDITIONS: Record<AuditKind, string> = {
+  missing: "in_source and packages = 0 and ifnull(status, 'delivered') = 'delivered'",
+  doubled: 'packages > 1',
+  orphaned: 'packages > 0 and not in_source',
+  dead: "status = 'dead'",
+  held: "status = 'held'",
+  in_flight: "status in ('pending', 'sending', 'unknown')",
+};
+
+export type AuditBook = ReturnType<typeof createAuditBook>;
+
+/** What source, ledger and target say of each key, side by side in a temporary file. */
+export function createAuditBook() {
+  // An empty name: a file of its own that SQLite deletes with the connection, held in memory as far
+  // as its cache goes.
+  const database = new DatabaseSync('');
+  database.exec(`
+    pragma journal_mode = off;
+    pragma synchronous = off;
+    create table entries (
+      key text primary key,
+      in_source integer not null default 0,
+      sighting text,
+      status text,
+      packages integer not null default 0
+    ) without rowid`);
+  const upsert = (columns: string, values: string, update: string) =>
+    database.prepare(
+      `insert into entries (key, ${columns}) values (?, ${values}) on conflict do update set ${update}`,
+    );
+  const statements = {
+    source: upsert('in_source, sighting', '1, ?', 'in_source = 1, sighting = excluded.sighting'),
+    ledger: upsert('status', '?', 'status = excluded.status'),
+    target: upsert('packages', '1', 'packages = packages + 1'),
+  };
+  const exists = (condition: string) => {
+    const statement = database.prepare(`select 1 from entries where ${condition} limit 1`);
+    return () => statement.get() !== undefined;
+  };
+
+  return {
+    /** Enters all of a stream, in large transactions. */
+    async enterAll<Item>(items: AsyncIterable<Item>, enter: (item: Item) => void): Promise<void> {
+      let count = 0;
+      database.exec('begin');
+      for await (const item of items) {
+        enter(item);
+        count += 1;
+        if (count % BATCH === 0) database.exec('commit; begin');
+      }
+      database.exec('commit');
+    },
+    enterSource: (sighting: Sighting): void => {
+      statements.source.run(sighting.key, JSON.stringify(sighting));
+    },
+    enterLedger: (key: string, status: Status): void => {
+      statements.ledger.run(key, status);
+    },
+    enterTarget: ({ key }: { key: string }): void => {
+      statements.target.run(key);
+    },
+    /** Whether the source shows something that neither ledger nor target know. */
+    hasUnsighted: exists('in_source and status is null and packages = 0'),
+    hasOrphans: exists(CONDITIONS.orphaned),
+
+    counts(): Record<AuditKind, number> {
+      const columns = Object.entries(CONDITIONS).map(
+        ([kind, condition]) => `count(*) filter (where ${condition}) as ${kind}`,
+      );
+      const row = database.prepare(`select ${columns.join(', ')} from entries`).get();
+      return { ...row } as Record<AuditKind, number>;
+    },
+
+    *keysOf(kind: AuditKind): Generator<string> {
+      const condition = CONDITIONS[kind];
+      const statement = database.prepare(`select key from entries where ${condition} order by key`);
+      for (const { key } of statement.iterate()) yield key as string;
+    },
+
+    /** What is missing, as it is to be sent, in pages. */
+    *missing(pageSize: number): Generator<Sighting[]> {
+      const statement = database.prepare(
+        `select key, sighting from entries where ${CONDITIONS.missing} and key > ? order by key limit ?`,
+      );
+      for (let after = ''; ; ) {
+        const rows = statement.all(after, pageSize);
+        if (rows.length > 0) yield rows.map(({ sighting }) => JSON.parse(sighting as string));
+        if (rows.length < pageSize) return;
+        after = rows.at(-1)?.key as string;
+      }
+    },
+
+    close: () => database.close(),
+  };
+}

@@ -1,0 +1,109 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type AuditBook, createAuditBook } from './audit-book.ts';
+import type { Sighting } from './delivery.ts';
+import type { Ledger } from './ledger/ledger.ts';
+import type { Target } from './target.ts';
+
+/** What an audit tells apart. The first four are drift: they do not mend themselves. */
+export const AUDIT_KINDS = ['missing', 'doubled', 'orphaned', 'dead', 'held', 'in_flight'] as const;
+export type AuditKind = (typeof AUDIT_KINDS)[number];
+const DRIFT: AuditKind[] = ['missing', 'doubled', 'orphaned', 'dead'];
+
+export interface AuditReport {
+  /** How many customers of each kind. */
+  counts: Record<AuditKind, number>;
+  hasDrift: boolean;
+  /** How many became pending again. */
+  repaired: number;
+  /** The keys of one kind, in their order. */
+  keysOf(kind: AuditKind): Iterable<string>;
+  /** Gives up what the report holds. */
+  close(): void;
+}
+
+export interface AuditOptions {
+  leg: string;
+  /** Everything that the source shows now; read once or twice. */
+  readSource: () => AsyncIterable<Sighting>;
+  target: Target;
+  ledger: Ledger;
+  pollingIntervalMs: number;
+  /** Puts what is missing back to pending. */
+  repair: boolean;
+  /** Unix time in milliseconds. */
+  now: () => number;
+}
+
+const PAGE = 1_000;
+const RECHECK_MS = 500;
+/** What a poll takes beside its interval, generously. */
+const POLL_MS = 5_000;
+
+/**
+ * Compares source, ledger and target. Sends nothing itself; safe beside a running service, because of
+ * the order in which it reads: what the source has shown is looked up in the ledger afterwards, and
+ * what the ledger calls delivered in the target after that. What may have come meanwhile is looked at
+ * again before it is called drift. Everything streams into a temporary file, so that memory does not
+ * grow with the number of customers.
+ *
+ * @throws {ReadError} {@link LedgerError} {@link Error} when one of the three could not be read to the
+ *   end; nothing is said then
+ */
+export async function audit(options: AuditOptions): Promise<AuditReport> {
+  const { leg, readSource, target, ledger, repair, now } = options;
+  const book = createAuditBook();
+  try {
+    await book.enterAll(readSource(), book.enterSource);
+    let sequence = await enterLedger(options, book, 0);
+    await book.enterAll(target.read(), book.enterTarget);
+    if (book.hasUnsighted()) sequence = await waitForPoll(options, book, sequence);
+    if (book.hasOrphans()) await book.enterAll(readSource(), book.enterSource);
+
+    const counts = book.counts();
+    const drift = DRIFT.map((kind) => [kind, counts[kind]] as const);
+    await ledger.saveAudit(leg, Object.fromEntries(drift), now());
+    let repaired = 0;
+    if (repair) {
+      for (const page of book.missing(PAGE)) repaired += await ledger.repair(leg, page, now());
+    }
+    return {
+      repaired,
+      counts,
+      hasDrift: drift.some(([, count]) => count > 0),
+      keysOf: book.keysOf,
+      close: book.close,
+    };
+  } catch (error) {
+    book.close();
+    throw error;
+  }
+}
+
+/** Enters what the ledger has after a sequence number; returns the last one. */
+async function enterLedger(
+  { leg, ledger }: AuditOptions,
+  book: AuditBook,
+  after: number,
+): Promise<number> {
+  let last = after;
+  for (;;) {
+    const rows = await ledger.statuses(leg, PAGE, last);
+    for (const { key, status } of rows) book.enterLedger(key, status);
+    last = rows.at(-1)?.sequence ?? last;
+    if (rows.length < PAGE) return last;
+  }
+}
+
+/** A service that polls finds within an interval whom the ledger does not know yet. */
+async function waitForPoll(options: AuditOptions, book: AuditBook, after: number): Promise<number> {
+  const { leg, ledger, pollingIntervalMs, now } = options;
+  const polledAt = (await ledger.polledAt(leg)) ?? Number.NEGATIVE_INFINITY;
+  const isPolled = now() - polledAt <= 3 * pollingIntervalMs + POLL_MS;
+  const until = performance.now() + (isPolled ? pollingIntervalMs + POLL_MS : 0);
+  let last = after;
+  while (book.hasUnsighted() && performance.now() < until) {
+    await sleep(RECHECK_MS);
+    last = await enterLedger(options, book, last);
+  }
+  return last;
+}

@@ -1,0 +1,127 @@
+import type { Logger } from 'service-kit/logger';
+
+const FAILURES_TO_OPEN = 5;
+const OPEN_MS = { first: 2_000, longest: 30_000 };
+
+export type BreakerState = 'closed' | 'half-open' | 'open';
+
+/** A call that the breaker has let through. Report one result. */
+export interface Passage {
+  /** The target has answered, be it a refusal. */
+  succeed(): void;
+  /** The target has failed; `retryAfterMs` is how long it asked to be left alone. */
+  fail(reason: string, retryAfterMs?: number): void;
+  /** The target does not let us in. */
+  refuse(reason: string): void;
+  /** The call was not made. */
+  cancel(): void;
+}
+
+export interface CircuitBreaker {
+  state(): BreakerState;
+  /** How many calls may begin now: any number when closed, one when half-open, none when open. */
+  capacity(): number;
+  /** How long until that may change by itself; 0 when calls may begin. */
+  waitMs(): number;
+  /** Why it is not closed, in words for people. */
+  reason(): string | undefined;
+  /** Begins a call; only within the capacity. */
+  pass(): Passage;
+}
+
+export interface CircuitBreakerOptions {
+  target: string;
+  log: Logger;
+  /** A monotonic clock, in milliseconds. */
+  monotonicNow: () => number;
+}
+
+/**
+ * Keeps calls away from a target that fails (https://martinfowler.com/bliki/CircuitBreaker.html). It
+ * opens after 5 failures in a row, or at once when the target does not let us in. Open for 2 s at
+ * first, it then lets one call through as a probe: success closes it, failure opens it for twice as
+ * long as before, up to 30 s. Where the failures asked for a longer wait (`Retry-After`), it is that.
+ */
+export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBreaker {
+  const { target, log, monotonicNow } = options;
+  let failures = 0;
+  let isOpen = false;
+  let openMs = OPEN_MS.first;
+  let openUntil = 0;
+  let askedToWaitUntil = 0;
+  let probe: symbol | undefined;
+  let why: string | undefined;
+  let isRefused = false;
+
+  function open(reason: string, forMs: number): void {
+    isOpen = true;
+    openMs = forMs;
+    openUntil = Math.max(monotonicNow() + forMs, askedToWaitUntil);
+    why = reason;
+  }
+
+  function close(): void {
+    if (isOpen) log.info(`The ${target} answers again.`);
+    failures = 0;
+    isOpen = false;
+    openMs = OPEN_MS.first;
+    askedToWaitUntil = 0;
+    why = undefined;
+    isRefused = false;
+  }
+
+  function state(): BreakerState {
+    if (!isOpen) return 'closed';
+    return monotonicNow() < openUntil ? 'open' : 'half-open';
+  }
+
+  return {
+    state,
+    capacity() {
+      if (!isOpen) return Number.POSITIVE_INFINITY;
+      return state() === 'half-open' && !probe ? 1 : 0;
+    },
+    waitMs: () => (isOpen ? Math.max(0, openUntil - monotonicNow()) : 0),
+    reason: () => why,
+    pass() {
+      const self = Symbol('call');
+      const isProbe = isOpen;
+      if (isProbe) probe = self;
+      // A call that began before the breaker opened says nothing about the target as it is now.
+      const isStale = () => isOpen && probe !== self;
+      const end = () => {
+        if (probe === self) probe = undefined;
+      };
+      return {
+        succeed() {
+          if (!isStale()) close();
+          end();
+        },
+        fail(reason, retryAfterMs = 0) {
+          askedToWaitUntil = Math.max(askedToWaitUntil, monotonicNow() + retryAfterMs);
+          failures += 1;
+          if (isOpen && !isStale()) open(reason, Math.min(openMs * 2, OPEN_MS.longest));
+          else if (isOpen) openUntil = Math.max(openUntil, askedToWaitUntil);
+          else if (failures >= FAILURES_TO_OPEN) {
+            open(reason, OPEN_MS.first);
+            log.error(
+              `The ${target} failed ${failures} times in a row (${reason}). Trying one call now and then until it answers.`,
+            );
+          }
+          end();
+        },
+        refuse(reason) {
+          if (!isStale()) open(reason, isOpen ? Math.min(openMs * 2, OPEN_MS.longest) : openMs);
+          if (!isRefused) {
+            isRefused = true;
+            log.error(
+              `The ${target} does not let us in: ${reason}. Check the user name and password in its URL. Nothing is sent until it does.`,
+            );
+          }
+          end();
+        },
+        cancel: end,
+      };
+    },
+  };
+}

@@ -1,0 +1,338 @@
+import type { Logger } from 'service-kit/logger';
+import { adopt } from './adopt.ts';
+import type { CircuitBreaker, Passage } from './circuit-breaker.ts';
+import type { Claim, Transition } from './delivery.ts';
+import type { Ledger } from './ledger/ledger.ts';
+import { LedgerError } from './ledger/ledger-error.ts';
+import { LEASE_MS } from './ledger/work.ts';
+import type { DeliveryMetrics } from './metrics.ts';
+import { type Outcome, WithdrawnError } from './outcome.ts';
+import { findAtTarget, readThrough } from './settle.ts';
+import { ReadError, type Target } from './target.ts';
+import { afterAttempt, afterRead, SETTLE_DELAYS_MS } from './transition.ts';
+
+/** Where a crash can be made to happen: before (`…ing`) and after (`…ed`) each thing that matters. */
+export type DispatchStep =
+  | 'claiming'
+  | 'claimed'
+  | 'sending'
+  | 'sent'
+  | 'received'
+  | 'committing'
+  | 'committed';
+
+export interface DispatcherOptions {
+  leg: string;
+  target: Target;
+  ledger: Ledger;
+  breaker: CircuitBreaker;
+  /** Deliveries under way at the same time. */
+  concurrency: number;
+  /** Attempts of one delivery before it is dead. */
+  maxAttempts: number;
+  metrics: DeliveryMetrics;
+  log: Logger;
+  /** Unix time in milliseconds. */
+  now: () => number;
+  /** Milliseconds of a clock that never jumps. */
+  monotonicNow: () => number;
+  /** From 0 to below 1. */
+  random: () => number;
+  /** Told of every step. Default: nobody. */
+  onStep?: ((step: DispatchStep) => void) | undefined;
+}
+
+export interface Dispatcher {
+  /** Call it once. Rejects when the disk of the ledger reports errors, or with an error of our own. */
+  run(): Promise<void>;
+  /** There is something new to do. */
+  wake(): void;
+  /**
+   * Begins nothing new and resolves when the calls under way have ended and their results are
+   * committed. Calls that take longer than 6 s are cut off; a ledger that cannot be written then
+   * settles them after the next start.
+   */
+  stop(): Promise<void>;
+}
+
+/** Other processes may write to the ledger, too: look at it this often without being woken. */
+const TICK_MS = 1_000;
+const RENEW_MS = LEASE_MS / 4;
+/** A call must begin this long before its lease ends. */
+const LEASE_MARGIN_MS = LEASE_MS / 4;
+/** How long `stop` lets calls under way finish: within the 8 s that a whole stop may take. */
+const STOP_GRACE_MS = 5_500;
+const GIVE_UP_MS = 6_000;
+const SETTLED_AT_ONCE = 10_000;
+
+interface Result {
+  claim: Claim;
+  transition: Transition;
+  outcome?: Outcome;
+}
+
+/**
+ * Takes a leg's due deliveries from the ledger, sends them, and writes down what became of them. One
+ * loop does all the writing, so that what ends while it writes goes into its next transaction.
+ */
+export function createDispatcher(options: DispatcherOptions): Dispatcher {
+  const { leg, target, ledger, breaker, concurrency, maxAttempts, metrics, log } = options;
+  const { now, monotonicNow, random, onStep = () => {} } = options;
+  const stopping = new AbortController();
+  const cutOff = new AbortController();
+  /** The claims of this worker, and until when calls about them may begin. */
+  const leases = new Map<Claim, { until: number; untilMonotonic: number }>();
+  const finished: Result[] = [];
+  let running: Promise<void> | undefined;
+  let sending = 0;
+  let isSettling = false;
+  let isAdopted = false;
+  let recoveredAt = Number.NEGATIVE_INFINITY;
+  let renewedAt = monotonicNow();
+  let reported: string | undefined;
+  let hasGivenUp = false;
+  let alarm = Promise.withResolvers<void>();
+
+  async function loop(): Promise<void> {
+    if (ledger.isAlone) await attempt(() => ledger.recover(leg, now(), { isAlone: true }));
+    while (!(stopping.signal.aborted && leases.size === 0) && !hasGivenUp) {
+      const isIdle = await attempt(turn);
+      await rest(isIdle ?? TICK_MS);
+    }
+  }
+
+  /** Runs something that uses the ledger; says so when the ledger fails, and that it works again. */
+  async function attempt<Value>(run: () => Promise<Value>): Promise<Value | undefined> {
+    try {
+      const value = await run();
+      if (reported) log.info('The ledger works again.');
+      reported = undefined;
+      return value;
+    } catch (error) {
+      if (!(error instanceof LedgerError) || error.fault === 'failing') throw error;
+      if (reported !== error.message) log.error(error.message);
+      reported = error.message;
+      return undefined;
+    }
+  }
+
+  /** Does everything that can be done now; returns how long to wait unless woken. */
+  async function turn(): Promise<number> {
+    await commitFinished();
+    await renewLeases();
+    if (stopping.signal.aborted) return TICK_MS;
+    if (monotonicNow() - recoveredAt >= TICK_MS) {
+      await ledger.recover(leg, now());
+      recoveredAt = monotonicNow();
+    }
+    if (!isAdopted && !(await tryToAdopt())) return TICK_MS;
+    await beginSettling();
+    await beginSending();
+    return untilNextDue();
+  }
+
+  async function commitFinished(): Promise<void> {
+    if (finished.length === 0) return;
+    const results = [...finished];
+    onStep('committing');
+    const lost = new Set(
+      await ledger.commit(
+        results.map(({ claim, transition }) => ({ claim, transition })),
+        now(),
+      ),
+    );
+    onStep('committed');
+    finished.splice(0, results.length);
+    for (const { claim, transition, outcome } of results) {
+      leases.delete(claim);
+      if (lost.has(claim)) continue;
+      if (outcome) metrics.attempts.inc({ leg, outcome: outcome.kind });
+      else metrics.settled.inc({ verdict: verdictOf(transition) });
+      if (transition.status === 'delivered') {
+        metrics.latency.observe(Math.max(0, now() - claim.createdAt) / 1000);
+      }
+      if (transition.status === 'dead') {
+        log.error(
+          `Giving up on ${leg}/${claim.key} after ${transition.attempts} attempt(s): ${transition.lastError}. It is sent again when it is replayed.`,
+        );
+      }
+    }
+  }
+
+  async function renewLeases(): Promise<void> {
+    if (monotonicNow() - renewedAt < RENEW_MS || leases.size === 0) return;
+    const until = leaseFromNow();
+    renewedAt = monotonicNow();
+    const lost = await ledger.renew([...leases.keys()], now());
+    for (const claim of leases.keys()) leases.set(claim, until);
+    for (const claim of lost) leases.set(claim, { until: 0, untilMonotonic: 0 });
+  }
+
+  /** Taken before the ledger is asked for a lease, so that we never think it longer than it is. */
+  function leaseFromNow() {
+    const usableMs = LEASE_MS - LEASE_MARGIN_MS;
+    return { until: now() + usableMs, untilMonotonic: monotonicNow() + usableMs };
+  }
+
+  async function tryToAdopt(): Promise<boolean> {
+    isAdopted = await ledger.isAdopted(leg);
+    if (isAdopted || breaker.capacity() === 0) return isAdopted;
+    log.info(`The ledger is new: asking the ${target.name} what it already holds.`);
+    try {
+      const { signal } = stopping;
+      const count = await readThrough(breaker, () => adopt({ leg, target, ledger, now, signal }));
+      log.info(`The ${target.name} already holds ${count}. Nothing of it is sent again.`);
+      isAdopted = true;
+    } catch (error) {
+      if (!(error instanceof ReadError)) throw error;
+      if (!stopping.signal.aborted) {
+        log.error(`Could not ask the ${target.name} what it already holds: ${error.message}`);
+      }
+    }
+    return isAdopted;
+  }
+
+  async function beginSettling(): Promise<void> {
+    if (isSettling || breaker.capacity() === 0) return;
+    const lease = leaseFromNow();
+    const claims = await ledger.claimUnknown(leg, { limit: SETTLED_AT_ONCE, now: now() });
+    if (claims.length === 0) return;
+    for (const claim of claims) leases.set(claim, lease);
+    isSettling = true;
+    void settle(claims);
+  }
+
+  async function settle(claims: Claim[]): Promise<void> {
+    try {
+      // Before a delivery is sent again, the whole list must say that the target does not have it.
+      const mayFilter = claims.every(({ reads }) => reads < SETTLE_DELAYS_MS.length - 1);
+      const findings = await readThrough(breaker, () =>
+        findAtTarget(target, claims, { mayFilter, signal: cutOff.signal }),
+      );
+      for (const claim of claims) {
+        const policy = { maxAttempts, now: now(), random };
+        finished.push({ claim, transition: afterRead(claim, findings.get(claim.key), policy) });
+      }
+    } catch (error) {
+      if (!(error instanceof ReadError)) throw error;
+      log.error(`Could not ask the ${target.name} what became of an attempt: ${error.message}`);
+      for (const claim of claims) finished.push({ claim, transition: stillUnknown(claim, error) });
+    } finally {
+      isSettling = false;
+      wake();
+    }
+  }
+
+  function stillUnknown(claim: Claim, { message }: Error): Transition {
+    return {
+      status: 'unknown',
+      attempts: claim.attempts,
+      reads: claim.reads,
+      nextAttemptAt: now() + TICK_MS,
+      lastError: claim.lastError,
+      event: { what: 'not read', attempt: claim.attempts, reason: message },
+    };
+  }
+
+  async function beginSending(): Promise<void> {
+    const limit = Math.min(concurrency - sending, breaker.capacity());
+    if (limit <= 0) return;
+    const lease = leaseFromNow();
+    onStep('claiming');
+    const claims = await ledger.claim(leg, { limit, now: now() });
+    if (claims.length > 0) onStep('claimed');
+    for (const claim of claims) {
+      leases.set(claim, lease);
+      sending += 1;
+      void send(claim);
+    }
+  }
+
+  async function send(claim: Claim): Promise<void> {
+    const isProbe = breaker.state() !== 'closed';
+    const passage = breaker.pass();
+    const outcome = await target.send(claim, {
+      signal: cutOff.signal,
+      onSend() {
+        assertLease(claim);
+        onStep('sending');
+        if (options.onStep) setImmediate(onStep, 'sent');
+      },
+    });
+    onStep('received');
+    tell(passage, outcome);
+    const policy = { maxAttempts, now: now(), random, isProbe };
+    finished.push({ claim, outcome, transition: afterAttempt(claim, outcome, policy) });
+    sending -= 1;
+    wake();
+  }
+
+  /** A process that was stopped for a while may have lost its claim: its call must not begin then. */
+  function assertLease(claim: Claim): void {
+    const lease = leases.get(claim);
+    if (lease && now() < lease.until && monotonicNow() < lease.untilMonotonic) return;
+    throw new WithdrawnError('not sent, because its lease ran out');
+  }
+
+  async function untilNextDue(): Promise<number> {
+    if (breaker.capacity() === 0) return Math.min(breaker.waitMs() || TICK_MS, TICK_MS);
+    const dueAt = await ledger.nextDueAt(leg, now());
+    return dueAt === undefined ? TICK_MS : Math.min(Math.max(dueAt - now(), 0), TICK_MS);
+  }
+
+  function wake(): void {
+    alarm.resolve();
+  }
+
+  async function rest(ms: number): Promise<void> {
+    const timer = setTimeout(wake, ms);
+    await alarm.promise;
+    clearTimeout(timer);
+    alarm = Promise.withResolvers();
+  }
+
+  return {
+    run() {
+      running = loop();
+      return running;
+    },
+    wake,
+    async stop() {
+      stopping.abort();
+      wake();
+      const timers = [
+        setTimeout(() => cutOff.abort(new Error('the service is stopping')), STOP_GRACE_MS),
+        setTimeout(() => {
+          hasGivenUp = true;
+          wake();
+        }, GIVE_UP_MS),
+      ];
+      await running?.catch(() => {});
+      for (const timer of timers) clearTimeout(timer);
+    },
+  };
+}
+
+/** Tells the breaker what a call says about the target. */
+function tell(passage: Passage, outcome: Outcome): void {
+  switch (outcome.kind) {
+    case 'delivered':
+    case 'permanent':
+      passage.succeed();
+      break;
+    case 'transient':
+    case 'unknown':
+      passage.fail(outcome.reason, outcome.retryAfterMs);
+      break;
+    case 'unauthorized':
+      passage.refuse(outcome.reason);
+      break;
+    case 'withdrawn':
+      passage.cancel();
+  }
+}
+
+function verdictOf({ status, event }: Transition): string {
+  if (event.what === 'not read') return 'unreadable';
+  return status === 'delivered' ? 'found' : 'not found';
+}

@@ -1,0 +1,90 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { CircuitBreaker } from './circuit-breaker.ts';
+import type { Ledger } from './ledger/ledger.ts';
+
+const BREAKER_STATES = { closed: 0, 'half-open': 1, open: 2 };
+
+/** The metrics of all legs, in the registry that `/metrics` shows. */
+export function createDeliveryMetrics(
+  registry: Registry,
+  options: { legs: string[]; ledger: Ledger; breakers: Record<string, CircuitBreaker> },
+) {
+  const { legs, ledger, breakers } = options;
+  const registers = [registry];
+
+  /** A gauge that is looked up in the ledger when it is asked for; without one, it has no values. */
+  function ledgerGauge(
+    name: string,
+    help: string,
+    label: string | undefined,
+    read: (leg: string) => Promise<Record<string, number>>,
+  ): void {
+    new Gauge({
+      name,
+      help,
+      labelNames: label ? ['leg', label] : ['leg'],
+      registers,
+      async collect() {
+        this.reset();
+        for (const leg of legs) {
+          const values = await read(leg).catch(() => ({}));
+          for (const [key, value] of Object.entries(values)) {
+            this.set(label ? { leg, [label]: key } : { leg }, value);
+          }
+        }
+      },
+    });
+  }
+
+  ledgerGauge('deliveries', 'Deliveries in the ledger by status', 'status', (leg) =>
+    ledger.countByStatus(leg),
+  );
+  ledgerGauge(
+    'oldest_undelivered_age_seconds',
+    'Since when the oldest delivery that is neither delivered nor dead has been known; 0 when there is none',
+    undefined,
+    async (leg) => {
+      const since = await ledger.oldestUndelivered(leg);
+      return { age: since === undefined ? 0 : Math.max(0, Date.now() - since) / 1000 };
+    },
+  );
+  ledgerGauge(
+    'audit_drift',
+    'What the last audit found, by kind; without values before the first',
+    'kind',
+    async (leg) => (await ledger.lastAudit(leg)) ?? {},
+  );
+  new Gauge({
+    name: 'breaker_state',
+    help: 'The circuit breaker of each target: 0 closed, 1 half-open, 2 open',
+    labelNames: ['target'],
+    registers,
+    collect() {
+      for (const [target, breaker] of Object.entries(breakers)) {
+        this.set({ target }, BREAKER_STATES[breaker.state()]);
+      }
+    },
+  });
+  return {
+    attempts: new Counter({
+      name: 'delivery_attempts_total',
+      help: 'Calls to a target by outcome',
+      labelNames: ['leg', 'outcome'],
+      registers,
+    }),
+    settled: new Counter({
+      name: 'settle_total',
+      help: 'Reads of a target about one attempt of unknown outcome, by verdict',
+      labelNames: ['verdict'],
+      registers,
+    }),
+    latency: new Histogram({
+      name: 'delivery_latency_seconds',
+      help: 'From the first sighting to delivered',
+      buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3_600, 86_400],
+      registers,
+    }),
+  };
+}
+
+export type DeliveryMetrics = ReturnType<typeof createDeliveryMetrics>;

@@ -1,0 +1,88 @@
+import type { CallError, HttpResponse } from '../http-client.ts';
+import { describeResponse } from '../http-client.ts';
+import { parseRetryAfter } from './retry.ts';
+
+/**
+ * What one call to a target came to:
+ * - `delivered`: the target has said that it has it, and under which id
+ * - `transient`: certainly without effect; to be tried again
+ * - `unknown`: it may have taken effect; the target is asked before it is tried again
+ * - `permanent`: refused; trying again cannot help
+ * - `unauthorized`: we were refused, not the delivery; nothing can go out until that is mended
+ * - `withdrawn`: not sent, for a reason of our own; as if it had not been tried
+ */
+export type Outcome =
+  | { kind: 'delivered'; evidence: string; statusCode: number }
+  | {
+      kind: 'transient';
+      reason: string;
+      statusCode?: number;
+      retryAfterMs?: number | undefined;
+      /** False when no connection came about. */
+      isSent: boolean;
+    }
+  | { kind: 'unknown'; reason: string; statusCode?: number; retryAfterMs?: number | undefined }
+  | { kind: 'permanent'; reason: string; statusCode: number }
+  | { kind: 'unauthorized'; reason: string; statusCode: number }
+  | { kind: 'withdrawn'; reason: string };
+
+/** A call is withdrawn when its `onSend` throws this. */
+export class WithdrawnError extends Error {
+  override readonly name = 'WithdrawnError';
+  readonly code = 'WITHDRAWN';
+}
+
+/** Request Timeout, Too Early, Too Many Requests, Service Unavailable: by definition not processed. */
+const WITHOUT_EFFECT = [408, 425, 429, 503];
+
+/** What an API says of a request whose twin, with the same idempotency key, it still works on. */
+const IN_FLIGHT = /in[ _-]?(flight|progress|use)|outstanding|(being|still) process|concurrent/i;
+
+/**
+ * Decides what an answer means.
+ *
+ * @param findEvidence the target's id of what was created, if the body is what it answers then
+ * @param now Unix time in milliseconds
+ */
+export function outcomeOfResponse(
+  response: HttpResponse,
+  findEvidence: (body: unknown) => string | undefined,
+  now: number,
+): Outcome {
+  const { status: statusCode } = response;
+  const reason = describeResponse(response);
+  const retryAfterMs = parseRetryAfter(response.headers['retry-after'], now);
+
+  if (statusCode === 200 || statusCode === 201) {
+    const evidence = findEvidence(parseJson(response.body));
+    if (evidence !== undefined) return { kind: 'delivered', evidence, statusCode };
+    return { kind: 'unknown', reason: `not the answer of the target: ${reason}`, statusCode };
+  }
+  if (statusCode === 401 || statusCode === 403) {
+    return { kind: 'unauthorized', reason, statusCode };
+  }
+  if (
+    WITHOUT_EFFECT.includes(statusCode) ||
+    (statusCode === 409 && IN_FLIGHT.test(response.body.toString('utf8', 0, 2_000)))
+  ) {
+    return { kind: 'transient', reason, statusCode, retryAfterMs, isSent: true };
+  }
+  if (statusCode >= 400 && statusCode < 500) return { kind: 'permanent', reason, statusCode };
+  // Every other 2xx, every redirect (it may come after the effect), every other 5xx.
+  return { kind: 'unknown', reason, statusCode, retryAfterMs };
+}
+
+/** Decides what it means that no whole answer came. */
+export function outcomeOfFailure({ message: reason, isSent, status, cause }: CallError): Outcome {
+  if (cause instanceof WithdrawnError) return { kind: 'withdrawn', reason };
+  if (!isSent) return { kind: 'transient', reason, isSent };
+  return { kind: 'unknown', reason, ...(status !== undefined && { statusCode: status }) };
+}
+
+function parseJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString());
+  } catch {
+    return undefined;
+  }
+}

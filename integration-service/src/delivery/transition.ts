@@ -1,0 +1,103 @@
+import type { Claim, Transition } from './delivery.ts';
+import type { Outcome } from './outcome.ts';
+import { backoffMs } from './retry.ts';
+
+/**
+ * When the target is asked about an attempt of unknown outcome, each after the one before. Three
+ * times, because the target may still be at work and commit late.
+ */
+export const SETTLE_DELAYS_MS = [500, 2_000, 8_000];
+
+export interface Policy {
+  /** Attempts of one delivery before it is dead. */
+  maxAttempts: number;
+  /** Unix time in milliseconds. */
+  now: number;
+  /** From 0 to below 1. */
+  random: () => number;
+}
+
+/**
+ * What becomes of a delivery after an attempt.
+ *
+ * @param isProbe the breaker was not closed: that no connection came about then is the target's
+ *   condition and costs the delivery no attempt, so that no outage is long enough to kill it
+ */
+export function afterAttempt(
+  claim: Claim,
+  outcome: Outcome,
+  { maxAttempts, now, random, isProbe = false }: Policy & { isProbe?: boolean },
+): Transition {
+  const { attempts } = claim;
+  const event = {
+    what: outcome.kind,
+    attempt: attempts,
+    ...('statusCode' in outcome && { statusCode: outcome.statusCode }),
+    reason: outcome.kind === 'delivered' ? outcome.evidence : outcome.reason,
+  };
+  const pending = (used: number, waitMs: number): Transition => ({
+    status: 'pending',
+    attempts: used,
+    reads: 0,
+    nextAttemptAt: now + waitMs,
+    lastError: event.reason,
+    event,
+  });
+  const atItsEnd = (status: 'delivered' | 'dead'): Transition => ({
+    status,
+    attempts,
+    reads: 0,
+    nextAttemptAt: null,
+    lastError: status === 'dead' ? event.reason : null,
+    event,
+  });
+
+  switch (outcome.kind) {
+    case 'delivered':
+      return atItsEnd('delivered');
+    case 'permanent':
+      return atItsEnd('dead');
+    case 'withdrawn':
+    case 'unauthorized':
+      return pending(attempts - 1, 0);
+    case 'unknown':
+      return {
+        ...pending(attempts, Math.max(SETTLE_DELAYS_MS[0] as number, outcome.retryAfterMs ?? 0)),
+        status: 'unknown',
+      };
+    case 'transient': {
+      const waitMs = Math.max(backoffMs(attempts, random), outcome.retryAfterMs ?? 0);
+      if (isProbe && !outcome.isSent) return pending(attempts - 1, waitMs);
+      return attempts >= maxAttempts ? atItsEnd('dead') : pending(attempts, waitMs);
+    }
+  }
+}
+
+/**
+ * What becomes of an unknown delivery after the target was asked: delivered, asked once more, or sent
+ * again.
+ *
+ * @param evidence the target's id of it; `undefined` when the target does not have it
+ */
+export function afterRead(
+  claim: Claim,
+  evidence: string | undefined,
+  { maxAttempts, now, random }: Policy,
+): Transition {
+  const { attempts, lastError } = claim;
+  if (evidence !== undefined) {
+    const event = { what: 'found', attempt: attempts, reason: evidence };
+    return { status: 'delivered', attempts, reads: 0, nextAttemptAt: null, lastError: null, event };
+  }
+  const event = { what: 'not found', attempt: attempts, reason: 'the target does not have it' };
+  const reads = claim.reads + 1;
+  const delayMs = SETTLE_DELAYS_MS[reads];
+  if (delayMs !== undefined) {
+    return { status: 'unknown', attempts, reads, nextAttemptAt: now + delayMs, lastError, event };
+  }
+  if (attempts >= maxAttempts) {
+    return { status: 'dead', attempts, reads: 0, nextAttemptAt: null, lastError, event };
+  }
+  const nextAttemptAt = now + backoffMs(attempts, random);
+  return { status: 'pending', attempts, reads: 0, nextAttemptAt, lastError, event };
+}

@@ -1,0 +1,109 @@
+import { createLogger } from 'service-kit/logger';
+import { createMetrics, type Readiness } from 'service-kit/operations';
+import { serve } from 'service-kit/run';
+import { buildApp } from './app.ts';
+import type { Config } from './config.ts';
+import { createCircuitBreaker } from './delivery/circuit-breaker.ts';
+import { createDispatcher, type DispatchStep } from './delivery/dispatcher.ts';
+import { type Ledger, openLedger } from './delivery/ledger/ledger.ts';
+import { LedgerError } from './delivery/ledger/ledger-error.ts';
+import { createDeliveryMetrics } from './delivery/metrics.ts';
+import { createHttpClient } from './http-client.ts';
+import { createPollerMetrics } from './metrics.ts';
+import { createCrmClient } from './welcome-package/crm-client.ts';
+import { canonicalId } from './welcome-package/customer-id.ts';
+import { createInventoryClient, WELCOME_PACKAGE } from './welcome-package/inventory-client.ts';
+import { createPoller, type PollStep } from './welcome-package/poller.ts';
+
+export type Step = DispatchStep | PollStep;
+
+/**
+ * Wires the parts of the service, listens, and works until the first signal to stop. Exits with 1
+ * when the ledger cannot be used.
+ *
+ * @param onStep told of every step of a delivery, for those who want to see what a crash does there
+ */
+export async function runService(config: Config, onStep?: (step: Step) => void): Promise<void> {
+  const log = createLogger({ name: 'integration-service', ...config.log });
+  const ledger = await openLedgerOrExit();
+  const metrics = createMetrics();
+  const now = Date.now;
+  const monotonicNow = () => performance.now();
+  const http = createHttpClient({
+    // One more to one host: settling does not wait for slow deliveries.
+    connections: config.deliveryConcurrency + 1,
+    timeoutMs: config.requestTimeoutMs,
+  });
+  const target = createInventoryClient({ ...config, http, url: config.inventoryUrl, log, now });
+  const breaker = createCircuitBreaker({ target: target.name, log, monotonicNow });
+  const dispatcher = createDispatcher({
+    leg: WELCOME_PACKAGE,
+    target,
+    ledger,
+    breaker,
+    concurrency: config.deliveryConcurrency,
+    maxAttempts: config.maxAttempts,
+    metrics: createDeliveryMetrics(metrics, {
+      legs: [WELCOME_PACKAGE],
+      ledger,
+      breakers: { [target.name]: breaker },
+    }),
+    log,
+    now,
+    monotonicNow,
+    random: Math.random,
+    onStep,
+  });
+  const poller = createPoller({
+    ...config,
+    crm: createCrmClient({ ...config, http, url: config.crmUrl, log }),
+    ledger,
+    metrics: createPollerMetrics(metrics),
+    log,
+    onSighted: dispatcher.wake,
+    now,
+    onStep,
+  });
+  const app = await buildApp({
+    ...config,
+    log,
+    metrics,
+    checkReadiness,
+    ledger,
+    targets: { [WELCOME_PACKAGE]: target },
+    canonicalId,
+    onDue: dispatcher.wake,
+    now,
+  });
+
+  function checkReadiness(): Readiness {
+    const problem = ledger.problem();
+    return problem ? { ready: false, reason: problem.message } : poller.checkReadiness();
+  }
+
+  async function openLedgerOrExit(): Promise<Ledger> {
+    try {
+      return await openLedger(config.ledger, log);
+    } catch (error) {
+      if (!(error instanceof LedgerError)) throw error;
+      log.fatal(error.message);
+      if (log.level === 'silent') process.stderr.write(`${error.message}\n`);
+      process.exit(1);
+    }
+  }
+
+  await serve({
+    app,
+    log,
+    host: config.host,
+    port: config.port,
+    portVariable: 'INTEGRATION_SERVICE_PORT',
+    async stop() {
+      await Promise.all([poller.stop(), dispatcher.stop()]);
+      await http.close();
+      await ledger.close();
+    },
+  });
+  // What these reject with is an error that nothing can handle: it ends the process.
+  await Promise.all([poller.run(), dispatcher.run()]);
+}

@@ -1,0 +1,175 @@
+import {
+  chmodSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../ledgers.ts';
+import { packageRequest, startHttpServer } from '../support.ts';
+import { ROOT, run, startService } from './processes.ts';
+
+const NOBODY = 'http://127.0.0.1:1/';
+const env = { CRM_API_URL: NOBODY, INVENTORY_API_URL: NOBODY };
+
+/** A ledger with 2,000 deliveries, as a service left it. */
+async function makeLedger(): Promise<string> {
+  const path = join(temporaryFolder(), 'ledger.sqlite');
+  const many = JSON.stringify(Array.from({ length: 2_000 }, (_, i) => ({ id: `customer-${i}` })));
+  const crmUrl = await startHttpServer((_request, response) => response.end(many));
+  const service = await startService('integration-service', {
+    ...env,
+    CRM_API_URL: crmUrl,
+    LEDGER_URL: `sqlite:${path}`,
+  });
+  await service.until(/Polling cycle finished/);
+  await service.stop();
+  return path;
+}
+
+/** Starts the service on a ledger that it must refuse: one line, exit code 1, the file as it was. */
+async function expectRefusal(path: string, message: RegExp): Promise<void> {
+  const before = statSync(path, { throwIfNoEntry: false })?.isFile()
+    ? readFileSync(path)
+    : undefined;
+  const service = run(
+    process.execPath,
+    ['src/main.ts'],
+    { ...env, INTEGRATION_SERVICE_PORT: '0', LEDGER_URL: `sqlite:${path}` },
+    `${ROOT}integration-service`,
+  );
+  expect(await service.ended).toBe(1);
+  expect(service.lines).toHaveLength(1);
+  const { msg } = JSON.parse(service.lines[0] as string);
+  expect(msg).toContain(path);
+  expect(msg).toMatch(message);
+  if (before) expect(readFileSync(path).equals(before)).toBe(true);
+  else expect(statSync(path, { throwIfNoEntry: false })?.isFile() ?? false).toBe(false);
+}
+
+describe('a ledger file that cannot be used is refused and left as it is, when it', () => {
+  it('is no database', async () => {
+    const path = join(temporaryFolder(), 'ledger.sqlite');
+    writeFileSync(path, 'this is no database, but it is longer than one hundred bytes '.repeat(3));
+    await expectRefusal(path, /is no SQLite database\. Restore it from a backup/);
+  });
+
+  it('has bytes overwritten in its middle', async () => {
+    const path = await makeLedger();
+    const bytes = readFileSync(path);
+    bytes.fill(0x5a, 8_192, 8_192 + 20_000);
+    writeFileSync(path, bytes);
+    await expectRefusal(path, /is corrupt \(.+\)\. Restore it from a backup, or move it away/);
+  });
+
+  it('has been cut off', async () => {
+    const path = await makeLedger();
+    truncateSync(path, Math.floor(statSync(path).size / 2));
+    await expectRefusal(path, /is corrupt/);
+  });
+
+  it('is a database of something else', async () => {
+    const path = join(temporaryFolder(), 'ledger.sqlite');
+    const other = new DatabaseSync(path);
+    other.exec('create table songs (title text)');
+    other.close();
+    await expectRefusal(path, /is a SQLite database, but no ledger\. Name another file/);
+  });
+
+  it('was written by a newer version', async () => {
+    const path = await makeLedger();
+    const newer = new DatabaseSync(path);
+    newer.exec(
+      "insert into kysely_migration values ('2999-01-01-from-the-future', '2999-01-01T00:00:00.000Z')",
+    );
+    newer.close();
+    await expectRefusal(path, /written by a newer version .*2999-01-01-from-the-future/);
+  });
+
+  it('is in a folder that is not there', async () => {
+    await expectRefusal(
+      join(temporaryFolder(), 'missing', 'ledger.sqlite'),
+      /cannot be opened\. See that its folder exists/,
+    );
+  });
+
+  it('is a folder', async () => {
+    const path = join(temporaryFolder(), 'ledger.sqlite');
+    mkdirSync(path);
+    await expectRefusal(path, /cannot be opened/);
+  });
+});
+
+it('a file of no bytes is a new ledger', async () => {
+  const path = join(temporaryFolder(), 'ledger.sqlite');
+  writeFileSync(path, '');
+  const service = await startService('integration-service', {
+    ...env,
+    LEDGER_URL: `sqlite:${path}`,
+  });
+  await service.until(/The ledger is new: asking the inventory/);
+});
+
+describe.runIf(process.getuid?.() === 0)('for a user who is not root', () => {
+  it.each([
+    ['the file', 0o444, 0o777],
+    ['the folder', 0o666, 0o555],
+  ])('%s that is read-only is refused', async (_, fileMode, folderMode) => {
+    const path = await makeLedger();
+    chmodSync(path, fileMode);
+    chmodSync(join(path, '..'), folderMode);
+    const nobody = run(
+      process.execPath,
+      ['src/main.ts'],
+      { ...env, INTEGRATION_SERVICE_PORT: '0', LEDGER_URL: `sqlite:${path}` },
+      `${ROOT}integration-service`,
+      { uid: 65_534, gid: 65_534 },
+    );
+    expect(await nobody.ended).toBe(1);
+    expect(nobody.lines).toHaveLength(1);
+    expect(JSON.parse(nobody.lines[0] as string).msg).toMatch(/is read-only|cannot be opened/);
+  });
+});
+
+it.each(['deleted', 'replaced'])(
+  'a ledger that is %s while in use: not ready, says so, and nothing is sent',
+  async (how) => {
+    const path = join(temporaryFolder(), 'ledger.sqlite');
+    const listed: { id: string }[] = [];
+    const stored: unknown[] = [];
+    const crmUrl = await startHttpServer((_request, response) =>
+      response.end(JSON.stringify(listed)),
+    );
+    const inventoryUrl = await startHttpServer((request, response) => {
+      if (request.method === 'GET') return response.end('[]');
+      stored.push(packageRequest('?'));
+      response.writeHead(201).end();
+    });
+    const service = await startService('integration-service', {
+      CRM_API_URL: crmUrl,
+      INVENTORY_API_URL: inventoryUrl,
+      LEDGER_URL: `sqlite:${path}`,
+      POLLING_INTERVAL_SECONDS: '0.1',
+    });
+    await service.until(/No new customers found/);
+    expect((await fetch(`${service.url}/readyz`)).status).toBe(200);
+    rmSync(path);
+    if (how === 'replaced') writeFileSync(path, '');
+    listed.push({ id: 'a' });
+    const message = `The ledger ${path} was deleted or replaced while in use.`;
+    await service.until(new RegExp(message));
+    const readiness = await fetch(`${service.url}/readyz`);
+    expect(readiness.status).toBe(503);
+    expect(await readiness.json()).toEqual({ detail: expect.stringContaining(message) });
+    expect((await fetch(`${service.url}/deliveries`)).status).toBe(503);
+    expect((await fetch(`${service.url}/metrics`)).status).toBe(200);
+    expect(stored).toEqual([]);
+    expect(await service.stop()).toBe(0);
+    expect(statSync(path, { throwIfNoEntry: false })?.size ?? 0).toBe(0);
+  },
+);
