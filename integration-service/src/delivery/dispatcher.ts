@@ -89,29 +89,24 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   let isAdopted = false;
   let recoveredAt = Number.NEGATIVE_INFINITY;
   let renewedAt = monotonicNow();
-  let reported: string | undefined;
   let hasGivenUp = false;
   let alarm = Promise.withResolvers<void>();
 
   async function loop(): Promise<void> {
     if (ledger.isAlone) await attempt(() => ledger.recover(leg, now(), { isAlone: true }));
-    while (!(stopping.signal.aborted && leases.size === 0) && !hasGivenUp) {
-      const isIdle = await attempt(turn);
-      await rest(isIdle ?? TICK_MS);
+    for (;;) {
+      const restMs = await attempt(turn);
+      if (hasGivenUp || (stopping.signal.aborted && leases.size === 0)) return;
+      await rest(restMs ?? TICK_MS);
     }
   }
 
-  /** Runs something that uses the ledger; says so when the ledger fails, and that it works again. */
+  /** Runs something that may fail because of the ledger, which says so itself. */
   async function attempt<Value>(run: () => Promise<Value>): Promise<Value | undefined> {
     try {
-      const value = await run();
-      if (reported) log.info('The ledger works again.');
-      reported = undefined;
-      return value;
+      return await run();
     } catch (error) {
       if (!(error instanceof LedgerError) || error.fault === 'failing') throw error;
-      if (reported !== error.message) log.error(error.message);
-      reported = error.message;
       return undefined;
     }
   }

@@ -98,7 +98,7 @@ export function createPoller(options: PollerOptions): Poller {
     return Number.isFinite(ago) ? Math.round(now() - ago) : undefined;
   }
 
-  /** The dispatcher says what is wrong with the ledger. */
+  /** The ledger says itself what is wrong with it. */
   function report(error: unknown): void {
     if (!(error instanceof LedgerError) || error.fault === 'failing') throw error;
   }

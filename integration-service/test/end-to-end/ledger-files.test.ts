@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   mkdirSync,
@@ -9,7 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { temporaryFolder } from '../ledgers.ts';
 import { packageRequest, startHttpServer } from '../support.ts';
 import { ROOT, run, startService } from './processes.ts';
@@ -173,3 +175,76 @@ it.each(['deleted', 'replaced'])(
     expect(statSync(path, { throwIfNoEntry: false })?.size ?? 0).toBe(0);
   },
 );
+
+const isRoot = process.getuid?.() === 0;
+
+describe.runIf(isRoot)('a disk that is full', () => {
+  it('keeps everything from being sent that is not written down, and all goes on when there is room', async () => {
+    const folder = temporaryFolder();
+    const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', folder]);
+    if (mounted.status !== 0) throw new Error(String(mounted.stderr));
+    onTestFinished(() => {
+      spawnSync('umount', ['--lazy', folder]);
+    });
+    const listed: { id: string }[] = [];
+    const stored: string[] = [];
+    const crmUrl = await startHttpServer((_request, response) =>
+      response.end(JSON.stringify(listed)),
+    );
+    const inventoryUrl = await startHttpServer(async (request, response) => {
+      if (request.method === 'GET') return response.end('[]');
+      const { customer_id } = JSON.parse(String(await once(request, 'data')));
+      stored.push(customer_id);
+      response.writeHead(201).end(JSON.stringify(packageRequest(customer_id)));
+    });
+    const service = await startService('integration-service', {
+      CRM_API_URL: crmUrl,
+      INVENTORY_API_URL: inventoryUrl,
+      LEDGER_URL: `sqlite:${join(folder, 'ledger.sqlite')}`,
+      POLLING_INTERVAL_SECONDS: '0.1',
+    });
+    await service.until(/No new customers found/);
+    const filler = join(folder, 'filler');
+    expect(() => writeFileSync(filler, Buffer.alloc(20_000_000))).toThrow('ENOSPC');
+    listed.push(...Array.from({ length: 1_000 }, (_, i) => ({ id: `customer-${i}` })));
+    await service.until(
+      /The disk of the ledger .* is full\. Nothing is sent until there is room\./,
+    );
+    expect((await fetch(`${service.url}/readyz`)).status).toBe(503);
+    expect(stored).toEqual([]);
+    rmSync(filler);
+    await service.until(/Successfully created package request/, 1_000);
+    expect(stored.sort()).toEqual(listed.map(({ id }) => id).sort());
+    await expect
+      .poll(async () => (await fetch(`${service.url}/readyz`)).status, { timeout: 10_000 })
+      .toBe(200);
+  });
+});
+
+describe.runIf(spawnSync('strace', ['-V']).status === 0)('a disk that reports errors', () => {
+  it('ends the service, which trusts nothing that it has open', async () => {
+    const path = await makeLedger();
+    const inject = [
+      '-f',
+      '-qq',
+      '-o',
+      '/dev/null',
+      '-e',
+      'inject=fsync,fdatasync:error=EIO:when=3+',
+    ];
+    const crmUrl = await startHttpServer((_request, response) => response.end('[{"id":"a"}]'));
+    const service = run(
+      'strace',
+      [...inject, '-e', 'trace=fsync,fdatasync', process.execPath, 'src/main.ts'],
+      {
+        ...env,
+        CRM_API_URL: crmUrl,
+        INTEGRATION_SERVICE_PORT: '0',
+        LEDGER_URL: `sqlite:${path}`,
+      },
+      `${ROOT}integration-service`,
+    );
+    expect(await service.ended).toBe(1);
+    expect(service.lines.at(-1)).toContain('cannot be trusted: the disk reports an error');
+  });
+});

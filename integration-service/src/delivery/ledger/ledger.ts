@@ -26,7 +26,7 @@ type Parts = ReturnType<typeof createSightings> &
 export interface Ledger extends Parts {
   /** No other service worked on this ledger when it was opened. Always false for PostgreSQL. */
   readonly isAlone: boolean;
-  /** What is wrong with the ledger, as its last use showed; `undefined` when it worked. */
+  /** What is wrong with the ledger, as its latest use showed; `undefined` when nothing is. */
   problem(): LedgerError | undefined;
   close(): Promise<void>;
 }
@@ -39,29 +39,16 @@ export interface Ledger extends Parts {
 export async function openLedger(location: LedgerLocation, log: Logger): Promise<Ledger> {
   const { dialect, isAlone, release, explain } = open(location, log);
   const db = new Kysely<Tables>({ dialect });
-  let problem: LedgerError | undefined;
-
-  async function watch<Result>(run: () => Promise<Result>): Promise<Result> {
-    try {
-      const result = await run();
-      problem = undefined;
-      return result;
-    } catch (error) {
-      const explained = explain(error);
-      if (explained instanceof LedgerError) problem = explained;
-      throw explained;
-    }
-  }
-
+  const health = createHealth(log);
   const close = async () => {
     await db.destroy();
     release();
   };
   try {
-    await watch(() => migrate(db, nameOf(location)));
+    await migrate(db, nameOf(location));
   } catch (error) {
     await close();
-    throw error;
+    throw explain(error);
   }
 
   const parts: Parts = {
@@ -73,11 +60,42 @@ export async function openLedger(location: LedgerLocation, log: Logger): Promise
   const watched = Object.fromEntries(
     Object.entries(parts).map(([name, method]) => [
       name,
-      (...values: unknown[]) =>
-        watch(() => (method as (...values: unknown[]) => Promise<unknown>)(...values)),
+      async (...values: unknown[]) => {
+        try {
+          const result = await (method as (...values: unknown[]) => Promise<unknown>)(...values);
+          health.worked(name);
+          return result;
+        } catch (error) {
+          const explained = explain(error);
+          if (explained instanceof LedgerError) health.failed(name, explained);
+          throw explained;
+        }
+      },
     ]),
   ) as unknown as Parts;
-  return { ...watched, isAlone, problem: () => problem, close };
+  return { ...watched, isAlone, problem: health.problem, close };
+}
+
+/** A use that failed is repeated within a second; one that has not been since was for nobody. */
+const FORGET_AFTER_MS = 10_000;
+
+/** Keeps what went wrong, use by use: on a full disk one can still read. Says what is new in the log. */
+function createHealth(log: Logger) {
+  const failures = new Map<string, { error: LedgerError; at: number }>();
+  const current = () =>
+    [...failures.values()].filter(({ at }) => performance.now() - at < FORGET_AFTER_MS);
+  return {
+    problem: () => current()[0]?.error,
+    failed(use: string, error: LedgerError): void {
+      if (!current().some((known) => known.error.message === error.message)) {
+        log.error(error.message);
+      }
+      failures.set(use, { error, at: performance.now() });
+    },
+    worked(use: string): void {
+      if (failures.delete(use) && current().length === 0) log.info('The ledger works again.');
+    },
+  };
 }
 
 /**

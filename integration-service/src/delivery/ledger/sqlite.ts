@@ -18,6 +18,7 @@ const NOTADB = 26;
 const IOERR_SHMSIZE = 4874;
 
 const IN_MEMORY = ':memory:';
+const NOTHING = { changes: 0, lastInsertRowid: 0 };
 
 /**
  * A ledger in one SQLite file. Every access makes sure that the file is still the one that was opened:
@@ -52,7 +53,11 @@ export function openSqlite(path: string): { dialect: Dialect; isAlone: boolean; 
         return {
           reader: statement.columns().length > 0,
           all: (values) => explaining(path, () => statement.all(...(values as never[]))),
-          run: (values) => explaining(path, () => statement.run(...(values as never[]))),
+          run(values) {
+            // On a full disk SQLite has rolled back by itself; to try again would hide the reason.
+            if (sql === 'rollback' && !database.isTransaction) return NOTHING;
+            return explaining(path, () => statement.run(...(values as never[])));
+          },
           iterate: (values) =>
             statement.iterate(...(values as never[])) as IterableIterator<unknown>,
         };

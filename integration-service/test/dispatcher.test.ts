@@ -1,0 +1,187 @@
+import { HttpResponse, http } from 'msw';
+import { describe, expect, it, vi } from 'vitest';
+import { LedgerError } from '../src/delivery/ledger/ledger-error.ts';
+import {
+  ALICE,
+  BOB,
+  crmLists,
+  INVENTORY_URL,
+  inventoryTakes,
+  mockNetwork,
+  packageRequest,
+  type ServiceTestOptions,
+  setUpService,
+} from './support.ts';
+
+const network = mockNetwork();
+
+/** An inventory that takes a request and answers when the test says so. */
+function slowInventory() {
+  const asked = Promise.withResolvers<void>();
+  const answer = Promise.withResolvers<void>();
+  const ids: string[] = [];
+  network.use(
+    crmLists([ALICE, BOB]),
+    http.get(INVENTORY_URL, () => HttpResponse.json([])),
+    http.post<never, { customer_id: string }>(INVENTORY_URL, async ({ request }) => {
+      const { customer_id } = await request.json();
+      ids.push(customer_id);
+      asked.resolve();
+      await answer.promise;
+      return HttpResponse.json(packageRequest(customer_id), { status: 201 });
+    }),
+  );
+  return { asked: asked.promise, answer: answer.resolve, ids };
+}
+
+async function start(options: ServiceTestOptions = {}) {
+  const service = await setUpService({ requestTimeoutMs: 3_600_000, ...options });
+  await service.poller.runCycle();
+  void service.dispatcher.run();
+  return service;
+}
+
+const historyOf = async ({ ledger }: Awaited<ReturnType<typeof start>>, id: string) =>
+  ((await ledger.get('welcome-package', id))?.history ?? []).map(({ what }) => what);
+
+describe('the dispatcher, when it is stopped', () => {
+  it('finishes the delivery under way, writes it down, and begins no other', async () => {
+    const { asked, answer, ids } = slowInventory();
+    const service = await start({ concurrency: 1 });
+    await asked;
+    const stopped = service.stop();
+    answer();
+    await stopped;
+    expect(ids).toEqual([ALICE.id]);
+    expect(await service.keysOf('delivered')).toEqual([ALICE.id]);
+    expect(await service.keysOf('pending')).toEqual([BOB.id]);
+    await service.stop();
+  });
+
+  it('cuts off what takes longer than the grace time; its outcome is unknown', async () => {
+    const { asked } = slowInventory();
+    const service = await start({ concurrency: 1 });
+    await asked;
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const stopped = service.stop();
+    vi.advanceTimersByTime(5_499);
+    for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
+    expect(await service.keysOf('sending')).toEqual([ALICE.id]);
+    vi.advanceTimersByTime(1);
+    vi.useRealTimers();
+    await stopped;
+    expect(await service.keysOf('unknown')).toEqual([ALICE.id]);
+    expect((await service.ledger.list({}, 1))[0]?.last_error).toBe('the service is stopping');
+  });
+
+  it('gives up a ledger that cannot be written, which settles after the next start', async () => {
+    const { asked, answer } = slowInventory();
+    const service = await start({ concurrency: 1 });
+    await asked;
+    service.ledger.commit = async () => {
+      throw new LedgerError('full', 'The disk is full.');
+    };
+    answer();
+    await service.until(async () => (await service.keysOf('sending')).length === 1);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const stopped = service.stop();
+    vi.advanceTimersByTime(6_000);
+    vi.useRealTimers();
+    await stopped;
+    expect(await service.keysOf('sending')).toEqual([ALICE.id]);
+  });
+});
+
+describe('a lease', () => {
+  it('that ran out before the request was sent keeps it from being sent, and costs no attempt', async () => {
+    const asked: string[] = [];
+    network.use(crmLists([ALICE]), ...inventoryTakes(asked));
+    let isFirst = true;
+    const service: Awaited<ReturnType<typeof setUpService>> = await start({
+      onStep(step) {
+        if (step !== 'claimed' || !isFirst) return;
+        isFirst = false;
+        service.ledger.renew = async (claims) => claims;
+        service.advance(15_000);
+      },
+    });
+    await service.untilDone();
+    expect(asked).toEqual([ALICE.id]);
+    expect(await historyOf(service, ALICE.id)).toEqual(['sighted', 'withdrawn', 'delivered']);
+    expect((await service.ledger.list({}, 1))[0]?.attempts).toBe(1);
+  });
+
+  it('is kept for as long as the call takes', async () => {
+    const { asked, answer } = slowInventory();
+    const service = await start({ concurrency: 1 });
+    await asked;
+    for (let i = 0; i < 10; i++) {
+      const renewed = vi.spyOn(service.ledger, 'renew');
+      service.advance(6_000);
+      await vi.waitFor(() => expect(renewed).toHaveBeenCalled());
+      renewed.mockRestore();
+    }
+    answer();
+    await service.untilDone();
+    expect(await historyOf(service, ALICE.id)).toEqual(['sighted', 'delivered']);
+  });
+
+  it('that was lost keeps a late result from being written over what became of it', async () => {
+    const { asked, answer, ids } = slowInventory();
+    const service = await start({ concurrency: 1 });
+    await asked;
+    await service.ledger.recover('welcome-package', Date.now(), { isAlone: true });
+    answer();
+    service.advance(0);
+    await service.until(async () => (await service.keysOf('delivered')).includes(BOB.id));
+    const history = await historyOf(service, ALICE.id);
+    expect(history.slice(0, 2)).toEqual(['sighted', 'lease lost']);
+    expect(history).not.toContain('delivered');
+    expect(ids).toEqual([ALICE.id, BOB.id]);
+  });
+});
+
+describe('a ledger that fails', () => {
+  it('keeps everything from being sent, and all goes on when it works again', async () => {
+    const asked: string[] = [];
+    network.use(crmLists([ALICE]), ...inventoryTakes(asked));
+    const service = await setUpService();
+    await service.poller.runCycle();
+    const { claim } = service.ledger;
+    let attempts = 0;
+    service.ledger.claim = async (...values) => {
+      attempts += 1;
+      if (attempts <= 3) throw new LedgerError('full', 'The disk is full.');
+      return claim(...values);
+    };
+    void service.dispatcher.run();
+    while (attempts < 3) {
+      service.advance(0);
+      await new Promise(setImmediate);
+    }
+    expect(asked).toEqual([]);
+    service.advance(0);
+    await service.untilDone();
+    expect(asked).toEqual([ALICE.id]);
+  });
+
+  it('ends the process when the disk reports errors', async () => {
+    network.use(crmLists([ALICE]), ...inventoryTakes([]));
+    const service = await setUpService();
+    const error = new LedgerError('failing', 'disk I/O error');
+    service.ledger.claim = async () => {
+      throw error;
+    };
+    await expect(service.dispatcher.run()).rejects.toBe(error);
+  });
+});
+
+it('the poller ends the process, too, when the disk reports errors', async () => {
+  network.use(crmLists([ALICE]));
+  const service = await setUpService();
+  const error = new LedgerError('failing', 'disk I/O error');
+  service.ledger.sight = async () => {
+    throw error;
+  };
+  await expect(service.poller.run()).rejects.toBe(error);
+});

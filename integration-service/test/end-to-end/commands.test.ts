@@ -1,0 +1,203 @@
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../ledgers.ts';
+import { packageRequest, startHttpServer } from '../support.ts';
+import { run, startService } from './processes.ts';
+
+const ALICE = 'c3e8e5a6-3d7c-4c6c-8f3e-4d4b1a1b1a1a';
+const BOB = 'b2a1b2c3-d4e5-46a7-b8c9-d0e1f2a3b4c5';
+
+/** A service between a CRM and an inventory that the test can change, and the commands beside it. */
+async function setUp(env: NodeJS.ProcessEnv = {}) {
+  const crm = [{ id: ALICE }, { id: BOB }];
+  const inventory: ReturnType<typeof packageRequest>[] = [];
+  const refused = new Set<string>();
+  const crmUrl = await startHttpServer((_request, response) => response.end(JSON.stringify(crm)));
+  const inventoryUrl = await startHttpServer(async (request, response) => {
+    if (request.method === 'GET') return response.end(JSON.stringify(inventory));
+    const { customer_id } = JSON.parse(String(await once(request, 'data')));
+    if (refused.has(customer_id)) return response.writeHead(422).end('no such address');
+    inventory.push(packageRequest(customer_id));
+    response.writeHead(201).end(JSON.stringify(inventory.at(-1)));
+  });
+  const settings = {
+    CRM_API_URL: crmUrl,
+    INVENTORY_API_URL: inventoryUrl,
+    LEDGER_URL: `sqlite:${join(temporaryFolder(), 'ledger.sqlite')}`,
+    POLLING_INTERVAL_SECONDS: '0.1',
+    ...env,
+  };
+  /** Runs a command to its end; without npm's own lines. */
+  const command = async (name: string, ...args: string[]) => {
+    const child = run('npm', ['run', '--silent', name, '--', ...args], settings);
+    const exitCode = await child.ended;
+    const lines = child.lines.filter((line) => !/^npm warn|\.env not found/.test(line));
+    return { exitCode, lines };
+  };
+  const start = () => startService('integration-service', settings);
+  return { crm, inventory, refused, settings, command, start };
+}
+
+const empty = {
+  drift: false,
+  missing: [],
+  doubled: [],
+  orphaned: [],
+  dead: [],
+  held: [],
+  in_flight: [],
+};
+
+describe('npm run audit', () => {
+  it('finds nothing when all three agree, and what differs otherwise, with the ids', async () => {
+    const { crm, inventory, refused, command, start } = await setUp();
+    refused.add(BOB);
+    const service = await start();
+    await service.until(/Successfully created package request/);
+    await service.until(/Giving up on/);
+    refused.clear();
+    expect(await command('replay')).toMatchObject({ exitCode: 0 });
+    await service.until(/Successfully created package request/, 2);
+    expect(await command('audit')).toEqual({
+      exitCode: 0,
+      lines: [
+        'missing          0  in the CRM, without a package',
+        'doubled          0  with more than one package',
+        'orphaned         0  with a package, not in the CRM',
+        'dead             0  given up, until replayed',
+        'held             0  kept back, until released',
+        'in_flight        0  on their way',
+      ],
+    });
+    expect(JSON.parse((await command('audit', '--json')).lines.join())).toEqual(empty);
+
+    const stranger = 'd0c0ffee-0000-4000-8000-000000000000';
+    inventory.splice(0, 2, packageRequest(BOB), packageRequest(BOB), packageRequest(stranger));
+    refused.add('e');
+    crm.push({ id: 'e' });
+    await service.until(/Giving up on welcome-package\/e/);
+    const { exitCode, lines } = await command('audit', '--json');
+    expect(exitCode).toBe(1);
+    expect(JSON.parse(lines.join())).toEqual({
+      ...empty,
+      drift: true,
+      missing: [ALICE],
+      doubled: [BOB],
+      orphaned: [stranger],
+      dead: ['e'],
+    });
+    const metrics = await (await fetch(`${service.url}/metrics`)).text();
+    for (const kind of ['missing', 'doubled', 'orphaned', 'dead']) {
+      expect(metrics).toContain(`audit_drift{leg="welcome-package",kind="${kind}"} 1`);
+    }
+  });
+
+  it('has what is missing sent again by the running service with --repair, and nothing else', async () => {
+    const { inventory, command, start } = await setUp();
+    const service = await start();
+    await service.until(/Successfully created package request/, 2);
+    inventory.splice(0, 1);
+    const lost = [ALICE, BOB].filter((id) => id !== inventory[0]?.customer_id);
+    const { exitCode, lines } = await command('audit', '--repair');
+    expect(exitCode).toBe(1);
+    expect(lines.at(-1)).toBe('Put back to pending: 1. A running service sends them.');
+    await service.until(/Successfully created package request/, 3);
+    expect(inventory.map(({ customer_id }) => customer_id).sort()).toEqual([BOB, ALICE]);
+    expect(lost).toHaveLength(1);
+    expect((await command('audit')).exitCode).toBe(0);
+  });
+
+  it('waits for the next poll before it calls a new customer missing', async () => {
+    const { crm, command, start } = await setUp({ POLLING_INTERVAL_SECONDS: '2' });
+    const service = await start();
+    await service.until(/Polling cycle finished/);
+    crm.push({ id: 'new' });
+    expect(await command('audit', '--json')).toMatchObject({ exitCode: 0 });
+  });
+
+  it.each([
+    ['the CRM', { CRM_API_URL: 'http://127.0.0.1:1/' }, /ECONNREFUSED/],
+    ['the inventory', { INVENTORY_API_URL: 'http://127.0.0.1:1/' }, /ECONNREFUSED/],
+    ['the ledger', { LEDGER_URL: 'sqlite:/nowhere/ledger.sqlite' }, /There is no ledger at/],
+  ])('ends with 2 when it could not compare: %s', async (_, env, message) => {
+    const { start, command, settings } = await setUp();
+    const service = await start();
+    await service.until(/Polling cycle finished/);
+    Object.assign(settings, env);
+    const { exitCode, lines } = await command('audit');
+    expect(exitCode).toBe(2);
+    expect(lines).toEqual([expect.stringMatching(message)]);
+  });
+});
+
+describe('npm run explain', () => {
+  it('tells the history of a customer', async () => {
+    const { refused, command, start } = await setUp();
+    refused.add(ALICE);
+    const service = await start();
+    await service.until(/Giving up on/);
+    const { exitCode, lines } = await command('explain', ALICE.toUpperCase());
+    expect(exitCode).toBe(0);
+    const time = String.raw`\d{4}-\d\d-\d\dT[\d:.]+Z`;
+    expect(lines).toEqual([
+      `welcome-package/${ALICE}: dead, 1 attempt(s), 422 Unprocessable Entity: no such address`,
+      expect.stringMatching(new RegExp(`^ {2}${time} {2}sighted$`)),
+      expect.stringMatching(
+        new RegExp(
+          `^ {2}${time} {2}permanent {2}attempt 1 {2}422 {2}422 Unprocessable Entity: no such`,
+        ),
+      ),
+    ]);
+  });
+
+  it.each([
+    [['nobody'], 1, 'The ledger does not know the customer nobody.'],
+    [[], 2, 'Usage: npm run explain -- <customer id>'],
+    [['--what'], 2, expect.stringContaining("Unknown option '--what'")],
+  ])('says so when there is nothing to tell: %j', async (args, code, message) => {
+    const { command, start } = await setUp();
+    const service = await start();
+    await service.until(/Polling cycle finished/);
+    expect(await command('explain', ...args)).toEqual({ exitCode: code, lines: [message] });
+  });
+});
+
+describe('npm run replay', () => {
+  it('shows with --dry-run what it would do, then has it done', async () => {
+    const { inventory, refused, command, start } = await setUp();
+    for (const id of [ALICE, BOB]) refused.add(id);
+    const service = await start();
+    await service.until(/Giving up on/, 2);
+    inventory.push(packageRequest(BOB));
+    refused.clear();
+    const verdicts = [
+      `welcome-package/${ALICE}: to_send`,
+      `welcome-package/${BOB}: already_delivered`,
+    ];
+    const summary = '2 dead, 1 already delivered, 1 to send.';
+    expect(await command('replay', '--dry-run')).toEqual({
+      exitCode: 0,
+      lines: [...verdicts, `${summary} Nothing was changed.`],
+    });
+    expect(await command('replay', '--reason', '422', '--dry-run', '--key', BOB)).toMatchObject({
+      lines: [verdicts[1], '1 dead, 1 already delivered, 0 to send. Nothing was changed.'],
+    });
+    expect(await command('replay')).toEqual({
+      exitCode: 0,
+      lines: [...verdicts, `${summary} A running service sends them.`],
+    });
+    await service.until(/Successfully created package request/);
+    expect(inventory.map(({ customer_id }) => customer_id)).toEqual([BOB, ALICE]);
+  });
+
+  it('refuses what it does not know, and replays nothing', async () => {
+    const { refused, command, start } = await setUp();
+    refused.add(ALICE);
+    const service = await start();
+    await service.until(/Giving up on/);
+    const { exitCode, lines } = await command('replay', '--dryrun');
+    expect(exitCode).toBe(2);
+    expect(lines).toEqual([expect.stringContaining("Unknown option '--dryrun'")]);
+  });
+});
