@@ -21,6 +21,7 @@ export default defineConfig({
           include: ['integration-service/test/compose/*.test.ts'],
           testTimeout: 300_000,
           hookTimeout: 600_000,
+          fileParallelism: false,
         },
       },
     ],

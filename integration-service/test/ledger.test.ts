@@ -199,6 +199,34 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     expect((await claimOne()).key).toBe('update-1b');
   });
 
+  it('does not replay the first of a lane while a later one is under way', async () => {
+    const { ledger, claimOne, keys } = await setUp();
+    const sightings = [sightingOf('create-1', 'one'), sightingOf('update-1', 'one')];
+    await ledger.sight(LEG, sightings, { now: T0 });
+    const first = await claimOne();
+    await ledger.commit([failed(first, 'dead', null)], T0);
+    const second = await claimOne();
+    await ledger.replay([first.sequence], T0);
+    expect(await ledger.claim(LEG, { limit: 9, now: T0 })).toEqual([]);
+    await ledger.commit([delivered(second)], T0);
+    expect(await keys(ledger.claim(LEG, { limit: 9, now: T0 }))).toEqual(['create-1']);
+  });
+
+  it('writes one of two results for one delivery: the one with the token that holds', async () => {
+    const { ledger, sight, claimOne } = await setUp();
+    await sight(['a']);
+    const stale = await claimOne();
+    await ledger.recover(LEG, T0, { isAlone: true });
+    const [current] = await ledger.claimUnknown(LEG, { limit: 1, now: T0 });
+    const results = [failed(stale, 'dead', null), delivered(current as Claim)];
+    expect(await ledger.commit(results, T0)).toEqual([stale]);
+    expect((await ledger.get(LEG, 'a'))?.history.map(({ what }) => what)).toEqual([
+      'sighted',
+      'lease lost',
+      'delivered',
+    ]);
+  });
+
   it('does not let a worker write that has lost its lease', async () => {
     const { ledger, sight, claimOne } = await setUp();
     await sight(['a']);

@@ -5,7 +5,7 @@ import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
 import { LEASE_MS } from '../delivery/ledger/work.ts';
 import type { PollerMetrics } from '../metrics.ts';
-import type { CrmClient, CustomerList } from './crm-client.ts';
+import type { CrmClient, Customer, CustomerList } from './crm-client.ts';
 import { WELCOME_PACKAGE, welcomePackageFor } from './inventory-client.ts';
 
 /** Where a crash can be made to happen: before and after the sightings of a poll are committed. */
@@ -133,10 +133,8 @@ export function createPoller(options: PollerOptions): Poller {
   }
 
   async function sight({ customers, unusable, unusableCount }: CustomerList): Promise<void> {
-    const names = new Map(customers.map(({ id, name }) => [id, name]));
-    const sightings = [...names.keys()].map(welcomePackageFor);
     onStep('sighting');
-    const { fresh, held } = await ledger.sight(WELCOME_PACKAGE, sightings, {
+    const { fresh, held, known } = await ledger.sight(WELCOME_PACKAGE, sightingsOf(customers), {
       now: now(),
       surgeLimit,
     });
@@ -145,11 +143,10 @@ export function createPoller(options: PollerOptions): Poller {
     seen.inc({ result: 'new' }, fresh.length);
     seen.inc({ result: 'held' }, held.length);
     seen.inc({ result: 'invalid' }, unusableCount);
-    seen.inc({ result: 'known' }, customers.length - fresh.length - held.length);
+    seen.inc({ result: 'known' }, known);
 
-    for (const { payload } of fresh) {
-      const { customer_id: id } = payload as { customer_id: string };
-      log.info(`Found new customer: ${names.get(id)} (ID: ${id})`);
+    for (const { customer } of fresh) {
+      log.info(`Found new customer: ${customer.name} (ID: ${customer.id})`);
     }
     if (fresh.length > 0) onSighted();
     if (fresh.length + held.length === 0) log.info('No new customers found.');
@@ -195,4 +192,9 @@ export function createPoller(options: PollerOptions): Poller {
       };
     },
   };
+}
+
+/** One at a time: a million of them need not be there at once. */
+function* sightingsOf(customers: Customer[]) {
+  for (const customer of customers) yield { ...welcomePackageFor(customer.id), customer };
 }

@@ -1,32 +1,14 @@
-import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { promisify, stripVTControlCharacters } from 'node:util';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { freePort, ROOT, UNSET } from '../end-to-end/processes.ts';
+import { stripVTControlCharacters } from 'node:util';
+import { beforeAll, expect, it } from 'vitest';
+import { ROOT } from '../end-to-end/processes.ts';
+import { createProject, execute } from './project.ts';
 
 const SERVICES = ['crm-api', 'inventory-api', 'integration-service'];
-const execute = promisify(execFile);
 
-/**
- * A project of its own on ports of its own, whatever the user's `.env` says: what else runs on this
- * machine is left alone.
- */
-const environment: NodeJS.ProcessEnv = {
-  ...process.env,
-  ...UNSET,
-  COMPOSE_PROJECT_NAME: `compose-test-${process.pid}`,
-};
-const ports = { 8000: '', 8001: '', 8002: '' };
-
-async function compose(...args: string[]): Promise<string> {
-  const { stdout } = await execute('docker', ['compose', '--env-file', '/dev/null', ...args], {
-    cwd: ROOT,
-    env: environment,
-    maxBuffer: 64_000_000,
-  });
-  return stdout;
-}
+const { compose, ports: published, createCustomers, packages } = await createProject();
+const ports = { 8000: published.crm, 8001: published.inventory, 8002: published.service };
 
 /** The commands of the README that begin with curl, each with the answer that it shows. */
 const examples = [
@@ -49,18 +31,7 @@ const mask = (answer: string) =>
   answer.replaceAll(/[0-9a-f-]{36}/g, '<id>').replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>');
 
 beforeAll(async () => {
-  for (const port of [8000, 8001, 8002] as const) ports[port] = await freePort();
-  Object.assign(environment, {
-    CRM_API_PORT: ports[8000],
-    INVENTORY_API_PORT: ports[8001],
-    INTEGRATION_SERVICE_PORT: ports[8002],
-    POLLING_INTERVAL_SECONDS: '1',
-  });
   await compose('up', '--build', '--wait');
-});
-
-afterAll(async () => {
-  await compose('down', '--volumes', '--rmi', 'local');
 });
 
 it('answers the curl commands of the README as the README shows', async () => {
@@ -114,6 +85,38 @@ it.each(SERVICES)('lets %s do no more than it needs', async (service) => {
   const bindings = Object.values<{ HostIp: string }[]>(container.HostConfig.PortBindings).flat();
   expect(bindings.map(({ HostIp }) => HostIp)).toEqual(['127.0.0.1']);
   expect(container.State.Health.Status).toBe('healthy');
+});
+
+it('loses and doubles nothing when the poller is killed, and its ledger outlives its container', async () => {
+  const before = (await packages()).length;
+  await createCustomers(200);
+  await compose('kill', '--signal', 'KILL', 'integration-service');
+  await compose('rm', '--force', 'integration-service');
+  await createCustomers(10);
+  await compose('up', '--wait', 'integration-service');
+  await expect.poll(async () => (await packages()).length, { timeout: 30_000 }).toBe(before + 210);
+  await expect
+    .poll(
+      () => compose('exec', '-T', 'integration-service', 'npm', 'run', 'audit', '--', '--json'),
+      {
+        timeout: 30_000,
+      },
+    )
+    .toContain('"in_flight":[]');
+  expect(new Set(await packages()).size).toBe(before + 210);
+  const logs = stripVTControlCharacters(await compose('logs', '--no-color', 'integration-service'));
+  expect(logs).not.toContain('The ledger is new');
+});
+
+it('runs the commands of the README beside the service', async () => {
+  const [customer] = await packages();
+  const run = (...args: string[]) =>
+    compose('exec', '-T', 'integration-service', 'npm', 'run', ...args);
+  expect(await run('audit')).toMatch(/^missing +0 .*\ndoubled +0 .*\norphaned +0 /m);
+  expect(await run('explain', '--', customer as string)).toContain(
+    `welcome-package/${customer}: delivered, 1 attempt(s)`,
+  );
+  expect(await run('replay', '--', '--dry-run')).toContain('0 dead');
 });
 
 it('stops every container with exit code 0 before Docker would kill it, also with clients connected', async () => {

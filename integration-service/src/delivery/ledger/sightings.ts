@@ -13,18 +13,20 @@ export interface RejectedRecord {
 }
 
 /** What became of the sightings of one poll: each is counted in one of the three. */
-export interface SightingResult {
-  fresh: Sighting[];
-  held: Sighting[];
+export interface SightingResult<Seen extends Sighting> {
+  fresh: Seen[];
+  held: Seen[];
   known: number;
 }
 
 /** The part of the ledger in which sources write what they have seen. */
 export function createSightings(db: Kysely<Tables>) {
-  /** Those that the ledger does not know, each once. */
-  async function unseen(leg: string, sightings: Sighting[]): Promise<Map<string, Sighting>> {
-    const byKey = new Map<string, Sighting>();
+  /** Those that the ledger does not know, each once, and how many there were in all. */
+  async function findUnseen<Seen extends Sighting>(leg: string, sightings: Iterable<Seen>) {
+    const byKey = new Map<string, Seen>();
+    let count = 0;
     for (const chunk of chunksOf(sightings)) {
+      count += chunk.length;
       const rows = await db
         .selectFrom('deliveries')
         .select('key')
@@ -41,16 +43,16 @@ export function createSightings(db: Kysely<Tables>) {
       }
       await yieldToOthers();
     }
-    return byKey;
+    return { unseen: [...byKey.values()], count };
   }
 
-  async function insert(
+  async function insert<Seen extends Sighting>(
     on: Kysely<Tables> | Transaction<Tables>,
     leg: string,
-    sightings: Sighting[],
+    sightings: Seen[],
     status: 'pending' | 'held',
     now: number,
-  ): Promise<Sighting[]> {
+  ): Promise<Seen[]> {
     const rows = await on
       .insertInto('deliveries')
       .values(
@@ -78,27 +80,27 @@ export function createSightings(db: Kysely<Tables>) {
      * Writes down what a source has shown. When this returns, every new sighting is committed. More
      * than `surgeLimit` new ones at once are held, all of them.
      */
-    async sight(
+    async sight<Seen extends Sighting>(
       leg: string,
-      sightings: Sighting[],
+      sightings: Iterable<Seen>,
       { now, surgeLimit }: { now: number; surgeLimit?: number | undefined },
-    ): Promise<SightingResult> {
-      const fresh = [...(await unseen(leg, sightings)).values()];
-      const result: SightingResult = { fresh: [], held: [], known: 0 };
-      if (surgeLimit !== undefined && fresh.length > surgeLimit) {
+    ): Promise<SightingResult<Seen>> {
+      const { unseen, count } = await findUnseen(leg, sightings);
+      const result: SightingResult<Seen> = { fresh: [], held: [], known: 0 };
+      if (surgeLimit !== undefined && unseen.length > surgeLimit) {
         // In one transaction: after a crash half way, the rest would be few enough to slip through.
         await db.transaction().execute(async (transaction) => {
-          for (const chunk of chunksOf(fresh)) {
+          for (const chunk of chunksOf(unseen)) {
             result.held.push(...(await insert(transaction, leg, chunk, 'held', now)));
           }
         });
       } else {
-        for (const chunk of chunksOf(fresh)) {
+        for (const chunk of chunksOf(unseen)) {
           result.fresh.push(...(await insert(db, leg, chunk, 'pending', now)));
           await yieldToOthers();
         }
       }
-      result.known = sightings.length - result.fresh.length - result.held.length;
+      result.known = count - result.fresh.length - result.held.length;
       return result;
     },
 

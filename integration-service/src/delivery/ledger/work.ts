@@ -6,6 +6,8 @@ import type { DeliveryRow, Tables } from './tables.ts';
 
 /** How long a claim holds without being renewed. */
 export const LEASE_MS = 20_000;
+/** A lease longer than this was written under a clock that was wrong; clocks of replicas differ a bit. */
+const MAX_LEASE_MS = 2 * LEASE_MS;
 
 /** The part of the ledger that workers use: claim, renew, commit. */
 export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boolean }) {
@@ -85,7 +87,7 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
 
     /**
      * Claims up to `limit` deliveries that are due, the longest due first. Of one lane only the first
-     * that is not at its end can be claimed. Their attempt is counted here, so that a delivery which
+     * that is not at its end can be claimed, and only when no other is under way. Their attempt is counted here, so that a delivery which
      * kills the process each time is not tried for ever.
      */
     async claim(leg: string, { limit, now }: { limit: number; now: number }): Promise<Claim[]> {
@@ -98,12 +100,20 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
         .where(({ not, exists, selectFrom }) =>
           not(
             exists(
-              selectFrom('deliveries as before')
-                .select('before.sequence')
-                .whereRef('before.leg', '=', 'due.leg')
-                .whereRef('before.customer_id', '=', 'due.customer_id')
-                .whereRef('before.sequence', '<', 'due.sequence')
-                .where('before.status', 'not in', ['delivered', 'dead']),
+              selectFrom('deliveries as other')
+                .select('other.sequence')
+                .whereRef('other.leg', '=', 'due.leg')
+                .whereRef('other.customer_id', '=', 'due.customer_id')
+                .whereRef('other.sequence', '!=', 'due.sequence')
+                .where(({ or, and, eb, ref }) =>
+                  or([
+                    and([
+                      eb('other.sequence', '<', ref('due.sequence')),
+                      eb('other.status', 'in', ['pending', 'held']),
+                    ]),
+                    eb('other.status', 'in', ['sending', 'unknown']),
+                  ]),
+                ),
             ),
           ),
         )
@@ -178,18 +188,20 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
       now: number,
     ): Promise<Claim[]> {
       return db.transaction().execute(async (transaction) => {
-        const written = new Set<number>();
+        const written = new Map<number, number>();
         for (const chunk of chunksOf(results)) {
-          const { rows } = await sql<{ sequence: number }>`
+          const { rows } = await sql<Pick<DeliveryRow, 'sequence' | 'fencing_token'>>`
             update deliveries set status = result.column3, attempts = result.column4,
               reads = result.column5, next_attempt_at = result.column6,
               last_error = result.column7, lease_expires_at = null, updated_at = ${now}
             from (values ${sql.join(chunk.map(rowOf))}) as result
             where sequence = result.column1 and fencing_token = result.column2
-            returning sequence`.execute(transaction);
-          for (const { sequence } of rows) written.add(sequence);
+            returning sequence, fencing_token`.execute(transaction);
+          for (const row of rows) written.set(row.sequence, row.fencing_token);
         }
-        const kept = results.filter(({ claim }) => written.has(claim.sequence));
+        const isWritten = ({ claim }: { claim: Claim }) =>
+          written.get(claim.sequence) === claim.fencingToken;
+        const kept = results.filter(isWritten);
         await insertEvents(
           transaction,
           now,
@@ -199,7 +211,7 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
             nextAttemptAt: transition.nextAttemptAt,
           })),
         );
-        return results.flatMap(({ claim }) => (written.has(claim.sequence) ? [] : [claim]));
+        return results.flatMap((result) => (isWritten(result) ? [] : [result.claim]));
       });
     },
 
@@ -228,7 +240,7 @@ function rowOf({ claim, transition }: { claim: Claim; transition: Transition }) 
 }
 
 function leaseIsOver(now: number) {
-  return sql<boolean>`(lease_expires_at <= ${now} or lease_expires_at > ${now + LEASE_MS})`;
+  return sql<boolean>`(lease_expires_at <= ${now} or lease_expires_at > ${now + MAX_LEASE_MS})`;
 }
 
 export function toClaim(row: DeliveryRow): Claim {

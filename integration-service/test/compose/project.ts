@@ -1,0 +1,65 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { afterAll } from 'vitest';
+import { freePort, ROOT, UNSET } from '../end-to-end/processes.ts';
+
+export const execute = promisify(execFile);
+
+/**
+ * A Compose project of its own on ports of its own, whatever the user's `.env` says: what else runs on
+ * this machine is left alone. It is taken away after the last test of the file.
+ *
+ * @param profiles what `--profile` names
+ */
+export async function createProject(env: NodeJS.ProcessEnv = {}, ...profiles: string[]) {
+  const ports = { crm: await freePort(), inventory: await freePort(), service: await freePort() };
+  const environment = {
+    ...process.env,
+    ...UNSET,
+    COMPOSE_PROJECT_NAME: `compose-test-${process.pid}-${ports.crm}`,
+    CRM_API_PORT: ports.crm,
+    INVENTORY_API_PORT: ports.inventory,
+    INTEGRATION_SERVICE_PORT: ports.service,
+    POLLING_INTERVAL_SECONDS: '1',
+    ...env,
+  };
+  const options = ['--env-file', '/dev/null', ...profiles.flatMap((name) => ['--profile', name])];
+
+  async function compose(...args: string[]): Promise<string> {
+    const { stdout } = await execute('docker', ['compose', ...options, ...args], {
+      cwd: ROOT,
+      env: environment,
+      maxBuffer: 64_000_000,
+    });
+    return stdout;
+  }
+  afterAll(() => compose('down', '--volumes', '--rmi', 'local'));
+
+  return {
+    ports,
+    compose,
+    /** Creates customers in the CRM, 10 at a time. */
+    async createCustomers(count: number): Promise<void> {
+      let created = 0;
+      const work = async () => {
+        while (created < count) {
+          created += 1;
+          const email = `customer-${crypto.randomUUID()}@example.com`;
+          const response = await fetch(`http://127.0.0.1:${ports.crm}/customers`, {
+            method: 'POST',
+            headers: { 'content-type': 'application/json' },
+            body: JSON.stringify({ name: 'Jane', email }),
+          });
+          if (response.status !== 201) throw new Error(await response.text());
+        }
+      };
+      await Promise.all(Array.from({ length: 10 }, work));
+    },
+    /** Whose packages the inventory has, in their order. */
+    async packages(): Promise<string[]> {
+      const response = await fetch(`http://127.0.0.1:${ports.inventory}/package-requests`);
+      const requests = (await response.json()) as { customer_id: string }[];
+      return requests.map(({ customer_id }) => customer_id);
+    },
+  };
+}

@@ -1,0 +1,47 @@
+import { expect, it } from 'vitest';
+import { freePort } from '../end-to-end/processes.ts';
+import { createProject, execute } from './project.ts';
+
+const LEDGER_URL = 'postgres://ledger:ledger@postgres/ledger';
+const REPLICAS = 3;
+
+/** The first of some ports in a row that were free a moment ago. */
+async function freePorts(count: number): Promise<string> {
+  const first = Number(await freePort());
+  return `${first}-${first + count - 1}`;
+}
+
+it('three replicas share the work over PostgreSQL; the others take over what a killed one had', async () => {
+  const { compose, createCustomers, packages } = await createProject(
+    { LEDGER_URL, INTEGRATION_SERVICE_PORT: await freePorts(REPLICAS) },
+    'postgres',
+  );
+  await compose('up', '--build', '--wait', '--scale', `integration-service=${REPLICAS}`);
+  const logs = () => compose('logs', '--no-color', '--timestamps', 'integration-service');
+  const replicasThat = (lines: string, text: string) =>
+    new Set(
+      lines
+        .split('\n')
+        .filter((line) => line.includes(text))
+        .map((line) => line.split(' ')[0]),
+    );
+
+  await createCustomers(500);
+  await expect.poll(async () => (await packages()).length, { timeout: 60_000 }).toBe(500);
+  const working = await logs();
+  expect(replicasThat(working, 'Successfully created').size).toBe(REPLICAS);
+
+  // One poll per interval in all: never two within the second that is between them.
+  const polls = [...working.matchAll(/(\S+Z) .*Polling cycle started/g)]
+    .map(([, time]) => Date.parse(time as string))
+    .sort((a, b) => a - b);
+  const gaps = polls.slice(1).map((at, i) => at - (polls[i] as number));
+  expect(Math.min(...gaps)).toBeGreaterThan(900);
+
+  const [victim] = (await compose('ps', '--quiet', 'integration-service')).split('\n');
+  const creating = createCustomers(500);
+  await execute('docker', ['kill', '--signal', 'KILL', victim as string]);
+  await creating;
+  await expect.poll(async () => (await packages()).length, { timeout: 60_000 }).toBe(1_000);
+  expect(new Set(await packages()).size).toBe(1_000);
+});
