@@ -297,9 +297,9 @@ describe('an attempt of unknown outcome', () => {
       expect((await reasonsOf(service)).map(([what]) => what)).toEqual([
         'sighted',
         'unknown',
-        'not found',
-        'not found',
-        'not found',
+        'not_found',
+        'not_found',
+        'not_found',
         'delivered',
       ]);
     },

@@ -135,7 +135,7 @@ describe('a lease', () => {
     service.advance(0);
     await service.until(async () => (await service.keysOf('delivered')).includes(BOB.id));
     const history = await historyOf(service, ALICE.id);
-    expect(history.slice(0, 2)).toEqual(['sighted', 'lease lost']);
+    expect(history.slice(0, 2)).toEqual(['sighted', 'lease_lost']);
     expect(history).not.toContain('delivered');
     expect(ids).toEqual([ALICE.id, BOB.id]);
   });

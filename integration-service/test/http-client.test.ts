@@ -1,5 +1,5 @@
 import { gzipSync } from 'node:zlib';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
   type CallError,
   createHttpClient,
@@ -215,5 +215,56 @@ describe('the poller with real servers', () => {
     expect(await keysOf('pending')).toEqual([]);
     await poller.runCycle();
     expect(await keysOf('pending')).toEqual(['a']);
+  });
+});
+
+describe('whether a request was sent', () => {
+  const post = { method: 'POST', json: {} } as const;
+
+  it('is known to be no when nobody listens', async () => {
+    expect(await failure(setUp()('http://127.0.0.1:1/', post))).toMatchObject({ isSent: false });
+  });
+
+  it.each(['nowhere.invalid', 'nobody.nowhere.invalid'])(
+    'is known to be no when there is no such host: %s',
+    async (host) => {
+      const error = await failure(setUp()(`http://${host}/`, post));
+      expect(error).toMatchObject({ isSent: false });
+      expect(error?.message).toMatch(/ENOTFOUND|EAI_AGAIN/);
+    },
+  );
+
+  it('is yes when no answer came, or half of one', async () => {
+    const silent = await startHttpServer(() => {});
+    expect(await failure(setUp({ timeoutMs: 100 })(silent, post))).toMatchObject({ isSent: true });
+    const reset = await startTcpServer((socket) => {
+      socket.once('data', () => socket.destroy());
+    });
+    expect(await failure(setUp()(reset, post))).toMatchObject({ isSent: true });
+    const half = await startTcpServer((socket) => {
+      socket.write('HTTP/1.1 201 Created\r\ncontent-length: 100\r\n\r\n{');
+      socket.once('data', () => socket.end());
+    });
+    expect(await failure(setUp()(half, post))).toMatchObject({ isSent: true, status: 201 });
+  });
+
+  it('is decided at the last moment: what is thrown then keeps every byte of it back', async () => {
+    let bytes = 0;
+    const url = await startTcpServer((socket) => {
+      socket.on('data', (chunk) => {
+        bytes += chunk.length;
+        socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
+      });
+    });
+    const cause = new Error('too late');
+    const send = setUp({ connections: 1 });
+    const onSend = () => {
+      throw cause;
+    };
+    expect(await failure(send(url, { ...post, onSend }))).toMatchObject({ isSent: false, cause });
+    expect(bytes).toBe(0);
+    const sending = vi.fn();
+    expect((await send(url, { ...post, onSend: sending })).status).toBe(200);
+    expect(sending).toHaveBeenCalledOnce();
   });
 });

@@ -222,7 +222,7 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     expect(await ledger.commit(results, T0)).toEqual([stale]);
     expect((await ledger.get(LEG, 'a'))?.history.map(({ what }) => what)).toEqual([
       'sighted',
-      'lease lost',
+      'lease_lost',
       'delivered',
     ]);
   });
@@ -238,7 +238,7 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     expect((await ledger.get(LEG, 'a'))?.delivery.status).toBe('unknown');
     expect((await ledger.get(LEG, 'a'))?.history).toMatchObject([
       { what: 'sighted' },
-      { what: 'lease lost', attempt: 1 },
+      { what: 'lease_lost', attempt: 1 },
     ]);
     const [current] = await ledger.claimUnknown(LEG, { limit: 1, now: T0 + LEASE_MS });
     expect(await ledger.commit([delivered(current as Claim)], T0)).toEqual([]);

@@ -50,7 +50,8 @@ export async function runCommand(run: (parts: CommandParts) => Promise<number>):
 
 function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const isExpected = [LedgerError, ReadError, CallError, CommandError].some(
+  if (error instanceof ReadError) return `Could not read the ${error.system}: ${error.message}`;
+  const isExpected = [LedgerError, CallError, CommandError].some(
     (expected) => error instanceof expected,
   );
   const isUsage = 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');

@@ -1,9 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
 import type { AuditKind } from './audit.ts';
-import type { Sighting, Status } from './delivery.ts';
-
-/** Entries that go into one transaction before others get their turn. */
-const BATCH = 1_000;
+import type { Status } from './delivery.ts';
 
 const CONDITIONS: Record<AuditKind, string> = {
   missing: "in_source and packages = 0 and ifnull(status, 'delivered') = 'delivered'",
@@ -27,38 +24,32 @@ export function createAuditBook() {
     create table entries (
       key text primary key,
       in_source integer not null default 0,
-      sighting text,
       status text,
       packages integer not null default 0
-    ) without rowid`);
+    ) without rowid;
+    begin`);
   const upsert = (columns: string, values: string, update: string) =>
     database.prepare(
       `insert into entries (key, ${columns}) values (?, ${values}) on conflict do update set ${update}`,
     );
   const statements = {
-    source: upsert('in_source, sighting', '1, ?', 'in_source = 1, sighting = excluded.sighting'),
+    source: upsert('in_source', '1', 'in_source = 1'),
     ledger: upsert('status', '?', 'status = excluded.status'),
     target: upsert('packages', '1', 'packages = packages + 1'),
   };
+  const missing = database.prepare(`select 1 from entries where key = ? and ${CONDITIONS.missing}`);
   const exists = (condition: string) => {
     const statement = database.prepare(`select 1 from entries where ${condition} limit 1`);
     return () => statement.get() !== undefined;
   };
 
   return {
-    /** Enters all of a stream, in large transactions. */
+    /** Enters all of a stream. */
     async enterAll<Item>(items: AsyncIterable<Item>, enter: (item: Item) => void): Promise<void> {
-      let count = 0;
-      database.exec('begin');
-      for await (const item of items) {
-        enter(item);
-        count += 1;
-        if (count % BATCH === 0) database.exec('commit; begin');
-      }
-      database.exec('commit');
+      for await (const item of items) enter(item);
     },
-    enterSource: (sighting: Sighting): void => {
-      statements.source.run(sighting.key, JSON.stringify(sighting));
+    enterSource: ({ key }: { key: string }): void => {
+      statements.source.run(key);
     },
     enterLedger: (key: string, status: Status): void => {
       statements.ledger.run(key, status);
@@ -84,18 +75,7 @@ export function createAuditBook() {
       for (const { key } of statement.iterate()) yield key as string;
     },
 
-    /** What is missing, as it is to be sent, in pages. */
-    *missing(pageSize: number): Generator<Sighting[]> {
-      const statement = database.prepare(
-        `select key, sighting from entries where ${CONDITIONS.missing} and key > ? order by key limit ?`,
-      );
-      for (let after = ''; ; ) {
-        const rows = statement.all(after, pageSize);
-        if (rows.length > 0) yield rows.map(({ sighting }) => JSON.parse(sighting as string));
-        if (rows.length < pageSize) return;
-        after = rows.at(-1)?.key as string;
-      }
-    },
+    isMissing: (key: string): boolean => missing.get(key) !== undefined,
 
     close: () => database.close(),
   };

@@ -23,7 +23,7 @@ export interface AuditReport {
 
 export interface AuditOptions {
   leg: string;
-  /** Everything that the source shows now; read once or twice. */
+  /** Everything that the source shows now; read up to three times. */
   readSource: () => AsyncIterable<Sighting>;
   target: Target;
   ledger: Ledger;
@@ -50,7 +50,7 @@ const POLL_MS = 5_000;
  *   end; nothing is said then
  */
 export async function audit(options: AuditOptions): Promise<AuditReport> {
-  const { leg, readSource, target, ledger, repair, now } = options;
+  const { leg, readSource, target, ledger, now } = options;
   const book = createAuditBook();
   try {
     await book.enterAll(readSource(), book.enterSource);
@@ -62,12 +62,8 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
     const counts = book.counts();
     const drift = DRIFT.map((kind) => [kind, counts[kind]] as const);
     await ledger.saveAudit(leg, Object.fromEntries(drift), now());
-    let repaired = 0;
-    if (repair) {
-      for (const page of book.missing(PAGE)) repaired += await ledger.repair(leg, page, now());
-    }
     return {
-      repaired,
+      repaired: options.repair && counts.missing > 0 ? await repair(options, book) : 0,
       counts,
       hasDrift: drift.some(([, count]) => count > 0),
       keysOf: book.keysOf,
@@ -77,6 +73,23 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
     book.close();
     throw error;
   }
+}
+
+/** Has sent again what is missing, as the source shows it now. */
+async function repair(
+  { leg, ledger, readSource, now }: AuditOptions,
+  book: AuditBook,
+): Promise<number> {
+  let repaired = 0;
+  let page: Sighting[] = [];
+  for await (const sighting of readSource()) {
+    if (!book.isMissing(sighting.key)) continue;
+    page.push(sighting);
+    if (page.length < PAGE) continue;
+    repaired += await ledger.repair(leg, page, now());
+    page = [];
+  }
+  return repaired + (await ledger.repair(leg, page, now()));
 }
 
 /** Enters what the ledger has after a sequence number; returns the last one. */

@@ -191,7 +191,7 @@ async function usable<Value>(run: () => Promise<Value>): Promise<Value> {
     if (error instanceof ReadError) {
       throw new HttpError(
         502,
-        `The target could not be asked: ${error.message}. Nothing was changed.`,
+        `The ${error.system} could not be asked: ${error.message}. Nothing was changed.`,
       );
     }
     throw error;

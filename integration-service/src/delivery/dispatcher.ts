@@ -5,7 +5,7 @@ import type { Claim, Transition } from './delivery.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { LedgerError } from './ledger/ledger-error.ts';
 import { LEASE_MS } from './ledger/work.ts';
-import type { DeliveryMetrics } from './metrics.ts';
+import type { DeliveryMetrics, VERDICTS } from './metrics.ts';
 import { type Outcome, WithdrawnError } from './outcome.ts';
 import { findAtTarget, readThrough } from './settle.ts';
 import { ReadError, type Target } from './target.ts';
@@ -225,7 +225,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       reads: claim.reads,
       nextAttemptAt: now() + TICK_MS,
       lastError: claim.lastError,
-      event: { what: 'not read', attempt: claim.attempts, reason: message },
+      event: { what: 'not_read', attempt: claim.attempts, reason: message },
     };
   }
 
@@ -327,7 +327,7 @@ function tell(passage: Passage, outcome: Outcome): void {
   }
 }
 
-function verdictOf({ status, event }: Transition): string {
-  if (event.what === 'not read') return 'unreadable';
-  return status === 'delivered' ? 'found' : 'not found';
+function verdictOf({ status, event }: Transition): (typeof VERDICTS)[number] {
+  if (event.what === 'not_read') return 'unreadable';
+  return status === 'delivered' ? 'found' : 'not_found';
 }

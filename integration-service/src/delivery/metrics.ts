@@ -1,6 +1,10 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { CircuitBreaker } from './circuit-breaker.ts';
 import type { Ledger } from './ledger/ledger.ts';
+import { OUTCOMES } from './outcome.ts';
+
+/** What became of an attempt of unknown outcome, by one read of the target. */
+export const VERDICTS = ['found', 'not_found', 'unreadable'] as const;
 
 const BREAKER_STATES = { closed: 0, 'half-open': 1, open: 2 };
 
@@ -65,19 +69,24 @@ export function createDeliveryMetrics(
       }
     },
   });
+  const attempts = new Counter({
+    name: 'delivery_attempts_total',
+    help: 'Calls to a target by outcome',
+    labelNames: ['leg', 'outcome'],
+    registers,
+  });
+  const settled = new Counter({
+    name: 'settle_total',
+    help: 'Reads of a target about one attempt of unknown outcome, by verdict',
+    labelNames: ['verdict'],
+    registers,
+  });
+  // A rate needs the zero before the first event.
+  for (const leg of legs) for (const outcome of OUTCOMES) attempts.inc({ leg, outcome }, 0);
+  for (const verdict of VERDICTS) settled.inc({ verdict }, 0);
   return {
-    attempts: new Counter({
-      name: 'delivery_attempts_total',
-      help: 'Calls to a target by outcome',
-      labelNames: ['leg', 'outcome'],
-      registers,
-    }),
-    settled: new Counter({
-      name: 'settle_total',
-      help: 'Reads of a target about one attempt of unknown outcome, by verdict',
-      labelNames: ['verdict'],
-      registers,
-    }),
+    attempts,
+    settled,
     latency: new Histogram({
       name: 'delivery_latency_seconds',
       help: 'From the first sighting to delivered',

@@ -26,6 +26,16 @@ export type Outcome =
   | { kind: 'unauthorized'; reason: string; statusCode: number }
   | { kind: 'withdrawn'; reason: string };
 
+/** Every kind of outcome. */
+export const OUTCOMES = [
+  'delivered',
+  'transient',
+  'unknown',
+  'permanent',
+  'unauthorized',
+  'withdrawn',
+] as const satisfies Outcome['kind'][];
+
 /** A call is withdrawn when its `onSend` throws this. */
 export class WithdrawnError extends Error {
   override readonly name = 'WithdrawnError';

@@ -27,18 +27,26 @@ export interface ReadOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** The target could not be read to the end. */
+/** A system could not be read to the end. */
 export class ReadError extends Error {
   override readonly name = 'ReadError';
   readonly code = 'READ_FAILED';
+  /** The name of the system, for people. */
+  readonly system: string;
   readonly isUnauthorized: boolean;
   readonly retryAfterMs: number | undefined;
 
   constructor(
     message: string,
-    options: { isUnauthorized?: boolean; retryAfterMs?: number | undefined; cause?: unknown } = {},
+    options: {
+      system: string;
+      isUnauthorized?: boolean;
+      retryAfterMs?: number | undefined;
+      cause?: unknown;
+    },
   ) {
     super(message, options);
+    this.system = options.system;
     this.isUnauthorized = options.isUnauthorized ?? false;
     this.retryAfterMs = options.retryAfterMs;
   }

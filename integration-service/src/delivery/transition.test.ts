@@ -108,7 +108,7 @@ describe('after the target was asked what became of an attempt', () => {
     expect(short(transition)).toEqual(expected);
     expect(transition.reads).toBe(reads);
     expect(transition.event).toMatchObject(
-      evidence === undefined ? { what: 'not found' } : { what: 'found', reason: evidence },
+      evidence === undefined ? { what: 'not_found' } : { what: 'found', reason: evidence },
     );
   });
 });

@@ -89,7 +89,7 @@ export function afterRead(
     const event = { what: 'found', attempt: attempts, reason: evidence };
     return { status: 'delivered', attempts, reads: 0, nextAttemptAt: null, lastError: null, event };
   }
-  const event = { what: 'not found', attempt: attempts, reason: 'the target does not have it' };
+  const event = { what: 'not_found', attempt: attempts, reason: 'the target does not have it' };
   const reads = claim.reads + 1;
   const delayMs = SETTLE_DELAYS_MS[reads];
   if (delayMs !== undefined) {

@@ -73,7 +73,7 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
       }
     } catch (error) {
       if (error instanceof ReadError) throw error;
-      throw new ReadError((error as Error).message, { cause: error });
+      throw new ReadError((error as Error).message, { system: 'CRM', cause: error });
     }
   }
 
@@ -116,6 +116,7 @@ async function refusalOf(stream: HttpStream): Promise<ReadError> {
   const { status, headers } = stream;
   const body = await readBegin(stream.body);
   return new ReadError(describeResponse({ status, headers, body }), {
+    system: 'CRM',
     isUnauthorized: status === 401 || status === 403,
   });
 }

@@ -19,6 +19,7 @@ import { canonicalId, idFlaw } from './customer-id.ts';
 /** The leg's name, in the ledger, the routes and the idempotency keys. */
 export const WELCOME_PACKAGE = 'welcome-package';
 
+const NAME = 'inventory';
 const PACKAGE_TYPE = 'welcome_package';
 
 /** An answer to one package request has no reason to be larger. */
@@ -89,13 +90,14 @@ export function createInventoryClient(options: InventoryClientOptions): Target {
     // An inventory may refuse the parameter, or the form of the id.
     if (only && [400, 404, 422].includes(stream.status)) return openList(undefined, signal);
     throw new ReadError(describeResponse(response), {
+      system: NAME,
       isUnauthorized: [401, 403].includes(response.status),
       retryAfterMs: parseRetryAfter(response.headers['retry-after'], now()),
     });
   }
 
   return {
-    name: 'inventory',
+    name: NAME,
 
     async send(claim, call) {
       const customerId = customerIdOf(claim);
@@ -120,7 +122,7 @@ export function createInventoryClient(options: InventoryClientOptions): Target {
         }
       } catch (error) {
         if (error instanceof ReadError) throw error;
-        throw new ReadError((error as Error).message, { cause: error });
+        throw new ReadError((error as Error).message, { system: NAME, cause: error });
       }
     },
   };

@@ -117,8 +117,12 @@ describe('npm run audit', () => {
   });
 
   it.each([
-    ['the CRM', { CRM_API_URL: 'http://127.0.0.1:1/' }, /ECONNREFUSED/],
-    ['the inventory', { INVENTORY_API_URL: 'http://127.0.0.1:1/' }, /ECONNREFUSED/],
+    ['the CRM', { CRM_API_URL: 'http://127.0.0.1:1/' }, /^Could not read the CRM: .*ECONNREFUSED/],
+    [
+      'the inventory',
+      { INVENTORY_API_URL: 'http://127.0.0.1:1/' },
+      /^Could not read the inventory: .*ECONNREFUSED/,
+    ],
     ['the ledger', { LEDGER_URL: 'sqlite:/nowhere/ledger.sqlite' }, /There is no ledger at/],
   ])('ends with 2 when it could not compare: %s', async (_, env, message) => {
     const { start, command, settings } = await setUp();

@@ -33,10 +33,10 @@ async function createTables(db: Kysely<unknown>): Promise<void> {
     updated_at ${number} not null,
     unique (leg, key)
   )`.execute(db);
-  await sql`create index deliveries_by_status on deliveries (leg, status, sequence)`.execute(db);
+  await sql`create index deliveries_by_status on deliveries (status, sequence, leg)`.execute(db);
   await sql`create index deliveries_due on deliveries (leg, status, next_attempt_at)
     where next_attempt_at is not null`.execute(db);
-  await sql`create index deliveries_lane on deliveries (leg, customer_id, sequence)`.execute(db);
+  await sql`create index deliveries_lane on deliveries (customer_id, leg, sequence)`.execute(db);
   await sql`create table events (
     id ${serial},
     delivery ${number} not null references deliveries (sequence),

@@ -44,7 +44,7 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
       now,
       rows.map(({ sequence, attempts }) => ({
         delivery: sequence,
-        what: 'lease lost',
+        what: 'lease_lost',
         attempt: attempts,
         reason: WORKER_GONE,
         nextAttemptAt: now,

@@ -1,0 +1,40 @@
+/**
+ * The real service, with a crash built in: `child.ts [<crash as JSON>]`. Everything else comes by the
+ * environment, as ever. Needs a channel to its parent, and does not outlive it.
+ */
+import { closeSync, openSync } from 'node:fs';
+import { parseOrExit } from 'service-kit/run';
+import { parseConfig } from '../config.ts';
+import { runService, type Step } from '../service.ts';
+import type { Crash } from './child-process.ts';
+
+const crash: Crash | undefined = JSON.parse(process.argv[2] ?? 'null') ?? undefined;
+
+/** Not by a drain: what a crash leaves behind is what this is about. */
+const killMyself = () => process.kill(process.pid, 'SIGKILL');
+process.on('disconnect', killMyself);
+if (!process.connected) killMyself();
+
+function createCrash({ step, nth, ticket }: Crash) {
+  let left = nth;
+  return (reached: Step) => {
+    if (reached !== step) return;
+    left -= 1;
+    if (left === 0 && isFirstToTake(ticket)) killMyself();
+  };
+}
+
+/** Of several processes, one gets the ticket. */
+function isFirstToTake(ticket: string): boolean {
+  try {
+    closeSync(openSync(ticket, 'wx'));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+await runService(
+  parseOrExit('integration-service', () => parseConfig(process.env)),
+  crash && createCrash(crash),
+);

@@ -1,0 +1,54 @@
+import { z } from 'zod';
+import type { Status } from '../delivery/delivery.ts';
+
+const deliveriesSchema = z.array(z.object({ customer_id: z.string(), status: z.string() }));
+
+const historySchema = z.object({
+  history: z.array(
+    z.object({
+      at: z.string(),
+      what: z.string(),
+      attempt: z.number().nullable(),
+      status_code: z.number().nullable(),
+      reason: z.string().nullable(),
+    }),
+  ),
+});
+
+/** The status of each customer's welcome package, as the service says. Rejects when it does not answer. */
+export async function readStatuses(
+  service: string,
+  signal: AbortSignal,
+): Promise<Map<string, Status>> {
+  const statuses = new Map<string, Status>();
+  let path: string | undefined = '/deliveries?limit=1000';
+  while (path) {
+    const response = await get(service + path, signal);
+    for (const { customer_id, status } of deliveriesSchema.parse(await response.json())) {
+      statuses.set(customer_id, status as Status);
+    }
+    path = /^<([^>]+)>; rel="next"/.exec(response.headers.get('link') ?? '')?.[1];
+  }
+  return statuses;
+}
+
+/** What happened to a customer's welcome package, one line an event. */
+export async function readHistory(
+  service: string,
+  customerId: string,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const response = await get(`${service}/deliveries/welcome-package/${customerId}`, signal);
+  const { history } = historySchema.parse(await response.json());
+  return history.map(({ at, what, attempt, status_code, reason }) =>
+    [at, what, attempt && `(attempt ${attempt})`, status_code, reason].filter(Boolean).join(' '),
+  );
+}
+
+async function get(url: string, signal: AbortSignal): Promise<Response> {
+  const response = await fetch(url, {
+    signal: AbortSignal.any([signal, AbortSignal.timeout(5_000)]),
+  });
+  if (!response.ok) throw new Error(`GET ${url}: ${response.status} ${await response.text()}`);
+  return response;
+}

@@ -1,0 +1,144 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Fault, InventoryKind } from './fault.ts';
+import type { InventoryStep, Kill } from './kill-point.ts';
+import { answerJson, createStandIn, readJson } from './stand-in.ts';
+
+export interface InventoryOptions {
+  kind: InventoryKind;
+  fault: Fault;
+  /** The fault hits each such customer, from the first. */
+  everyNth: number;
+  /** How long the client waits for an answer. */
+  timeoutMs: number;
+  /** When to call `onKill`, with the number of the process that made the call. */
+  kill?: Kill<InventoryStep> | undefined;
+  onKill: (processNumber: number) => void;
+  /** Does on purpose what must never happen, to see whether it is noticed. */
+  sabotage?: Sabotage | undefined;
+}
+
+/** `loses`: says that it has the first package and does not. `doubles`: makes the first one twice. */
+export type Sabotage = 'loses' | 'doubles';
+
+export interface Inventory {
+  /** Where the process with this number finds it. */
+  urlFor(processNumber: number): string;
+  /** Packages of a customer. */
+  count(customerId: string): number;
+  /** All packages. */
+  size(): number;
+  /** When the first call came after `time`, not counting one process; by `performance.now()`. */
+  firstCallAfter(time: number, except: number | undefined): number | undefined;
+  /** Resolves when all that was begun is done, late commits, too. */
+  idle(): Promise<void>;
+  close(): void;
+}
+
+interface PackageRequest {
+  request_id: string;
+  customer_id: string;
+}
+
+const DOWN_MS = 1_500;
+/** After how many calls for packages an inventory that is down at times goes down again. */
+const CALLS_UNTIL_DOWN = 10;
+
+/** An inventory that keeps packages and treats some requests badly. */
+export async function createInventory(options: InventoryOptions): Promise<Inventory> {
+  const { kind, fault, everyNth, timeoutMs, kill, onKill, sabotage } = options;
+  // Another cell's service must never be taken for ours, should it get hold of our port.
+  const base = `/${randomUUID()}`;
+  const requests: PackageRequest[] = [];
+  const byKey = new Map<string, PackageRequest>();
+  const asked = new Set<string>();
+  const calls: { by: number; at: number }[] = [];
+  let untilKill = kill?.nth ?? 0;
+  let posts = 0;
+  let hasListed = false;
+
+  const server = await createStandIn(async (request, response) => {
+    const url = new URL(request.url ?? '/', 'http://inventory');
+    if (!url.pathname.startsWith(base)) return answerJson(response, 503, { detail: 'not you' });
+    const by = Number(url.pathname.split('/')[2]);
+    calls.push({ by, at: performance.now() });
+    if (request.method === 'GET') return list(url, response);
+    await take(request, response, by);
+  });
+
+  function list(url: URL, response: ServerResponse): void {
+    const customerId = kind === 'keyed' ? url.searchParams.get('customer_id') : null;
+    const listed = requests.filter((each) => !customerId || each.customer_id === customerId);
+    // The answer is out before the connections are cut.
+    response.once('close', () => {
+      if (fault === 'down' && !hasListed) void server.goDown(DOWN_MS);
+      hasListed = true;
+    });
+    answerJson(response, 200, listed);
+  }
+
+  async function take(request: IncomingMessage, response: ServerResponse, by: number) {
+    const { customer_id: customerId } = (await readJson(request)) as { customer_id: string };
+    const doesFault = !asked.has(customerId) && asked.size % everyNth === 0;
+    const now = doesFault ? fault : 'none';
+    asked.add(customerId);
+    posts += 1;
+    const isGoingDown = fault === 'down' && posts % CALLS_UNTIL_DOWN === 0;
+    const reach = (step: InventoryStep) => {
+      if (kill?.step !== step) return;
+      untilKill -= 1;
+      if (untilKill === 0) onKill(by);
+    };
+
+    if (now === 'slow') await sleep(timeoutMs * 0.4);
+    if (now === 'hangs' && asked.size % 2 === 0) await sleep(timeoutMs * 2);
+    let stored: { request: PackageRequest; isReplay: boolean } | undefined;
+    if (now !== '502' && now !== '429') {
+      reach('storing');
+      stored = store(customerId, request.headers['idempotency-key']);
+      reach('stored');
+    }
+    if (now === 'slow') await sleep(timeoutMs * 0.3);
+    reach('answering');
+    if (now === 'hangs') return;
+    if (now === 'drops') return void response.socket?.resetAndDestroy();
+    if (now === '500') return answerJson(response, 500, { detail: 'Internal Server Error' });
+    if (!stored) {
+      return answerJson(response, Number(now), { detail: 'not now' }, { 'retry-after': '1' });
+    }
+    if (isGoingDown) response.once('close', () => void server.goDown(DOWN_MS));
+    const replayed: Record<string, string> = stored.isReplay
+      ? { 'idempotency-replayed': 'true' }
+      : {};
+    answerJson(response, 201, stored.request, replayed);
+  }
+
+  /** Whole before anybody else gets a turn, like a transaction. */
+  function store(customerId: string, header: string | string[] | undefined) {
+    const key = kind === 'keyed' ? header?.toString() : undefined;
+    const known = key === undefined ? undefined : byKey.get(key);
+    if (known) return { request: known, isReplay: true };
+    const request = {
+      request_id: randomUUID(),
+      customer_id: customerId,
+      package_type: 'welcome_package',
+      status: 'pending',
+      created_at: new Date().toISOString(),
+    };
+    if (key !== undefined) byKey.set(key, request);
+    const isFirst = asked.size === 1;
+    if (!(sabotage === 'loses' && isFirst)) requests.push(request);
+    if (sabotage === 'doubles' && isFirst) requests.push({ ...request, request_id: randomUUID() });
+    return { request, isReplay: false };
+  }
+
+  return {
+    urlFor: (processNumber) => `${server.origin}${base}/${processNumber}/package-requests`,
+    count: (customerId) => requests.filter((each) => each.customer_id === customerId).length,
+    size: () => requests.length,
+    firstCallAfter: (time, except) => calls.find(({ by, at }) => at >= time && by !== except)?.at,
+    idle: server.idle,
+    close: server.close,
+  };
+}

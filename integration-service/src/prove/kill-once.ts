@@ -1,0 +1,70 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { assess, type Cell, type CellOptions, type CellResult } from './cell.ts';
+import type { Child } from './child-process.ts';
+import { chooseKill, type KillStep } from './kill-point.ts';
+import { createRandom } from './random.ts';
+import { setStage } from './stage.ts';
+
+/** Half of the customers are there at first, the rest from the second poll on. */
+const WAVE = 3;
+/** Settling takes up to 11 s, and a fault may cost one such round. */
+const KILL_DEADLINE_MS = 40_000;
+/** The same, twice, and the leases that a replica leaves behind. */
+const DONE_DEADLINE_MS = 90_000;
+
+/**
+ * Kills one process at a step. With one process, it is started again; of several, the others must take
+ * its work over. A customer who comes after that must be served, too.
+ */
+export async function killOnce(
+  cell: Cell,
+  step: KillStep,
+  options: CellOptions,
+): Promise<CellResult> {
+  const { seed, replicas, signal } = options;
+  const kill = chooseKill(step, createRandom(`${seed} ${cell.name}`), replicas);
+  let polls = 0;
+  await using stage = await setStage(cell, {
+    ...options,
+    kill,
+    everyNth: 1,
+    onListed(crm) {
+      polls += 1;
+      if (polls === 1) crm.add(WAVE);
+    },
+  });
+  const { crm, children } = stage;
+  crm.add(WAVE);
+
+  await Promise.all(Array.from({ length: replicas }, () => stage.start(kill)));
+  const victim = await firstToEnd(children, signal);
+  if (!victim) {
+    const { at } = await stage.untilDone(1_000);
+    const problem = `no process reached the kill (${kill.step}, time ${kill.nth})`;
+    return await assess(cell, stage, { kills: 0, problems: [problem], recovery: { from: at, at } });
+  }
+
+  crm.add(1);
+  const number = children.indexOf(victim);
+  let from = victim.end()?.at ?? performance.now();
+  if (replicas === 1) from = (await stage.start()).spawnedAt;
+  const { at, problem } = await stage.untilDone(DONE_DEADLINE_MS);
+  return await assess(cell, stage, {
+    kills: 1,
+    problems: problem ? [problem] : [],
+    recovery: { from, at, except: number },
+  });
+}
+
+async function firstToEnd(children: Child[], signal: AbortSignal): Promise<Child | undefined> {
+  const waiting = new AbortController();
+  try {
+    await Promise.race([
+      ...children.map(({ ended }) => ended),
+      sleep(KILL_DEADLINE_MS, undefined, { signal: AbortSignal.any([waiting.signal, signal]) }),
+    ]);
+  } finally {
+    waiting.abort();
+  }
+  return children.find(({ end }) => end());
+}

@@ -1,0 +1,65 @@
+import type { Step } from '../service.ts';
+import { wholeNumberFrom } from './random.ts';
+
+/** Steps of a call that only the inventory sees. */
+export const INVENTORY_STEPS = ['storing', 'stored', 'answering'] as const;
+export type InventoryStep = (typeof INVENTORY_STEPS)[number];
+
+/** A moment at which the service is killed: the service sees it itself, or the inventory does. */
+export type KillStep = Step | InventoryStep;
+
+/** Kill at the `nth` time, from 1, that a step is reached. */
+export interface Kill<Of extends KillStep = KillStep> {
+  step: Of;
+  nth: number;
+}
+
+interface KillPoint {
+  step: KillStep;
+  /** In words, for the matrix. */
+  label: string;
+  /** From which to which time that the step is reached the kill may come. */
+  nth: [number, number];
+  /** Comes again and again in every process, whether there is work or not. */
+  recurs?: true;
+}
+
+/**
+ * Before and after each thing that matters. A cell has six customers in two waves: what happens once
+ * a call happens at least six times, what happens once a batch at least twice. The dispatcher goes to
+ * claim also when there is nothing: its first time is too early.
+ */
+export const KILL_POINTS: KillPoint[] = [
+  { step: 'sighting', recurs: true, label: 'before sighting commit', nth: [1, 2] },
+  { step: 'sighted', recurs: true, label: 'after sighting commit', nth: [1, 2] },
+  { step: 'claiming', recurs: true, label: 'before claim', nth: [2, 3] },
+  { step: 'claimed', label: 'after claim', nth: [1, 2] },
+  { step: 'sending', label: 'before request sent', nth: [2, 5] },
+  { step: 'sent', label: 'after request sent', nth: [2, 5] },
+  { step: 'storing', label: 'before target commit', nth: [2, 5] },
+  { step: 'stored', label: 'after target commit', nth: [2, 5] },
+  { step: 'answering', label: 'before response', nth: [2, 5] },
+  { step: 'received', label: 'after response', nth: [2, 5] },
+  { step: 'committing', label: 'before result commit', nth: [1, 2] },
+  { step: 'committed', label: 'after result commit', nth: [1, 2] },
+];
+
+export function isInventoryKill(kill: Kill): kill is Kill<InventoryStep> {
+  return (INVENTORY_STEPS as readonly string[]).includes(kill.step);
+}
+
+export function isServiceKill(kill: Kill): kill is Kill<Step> {
+  return !isInventoryKill(kill);
+}
+
+/**
+ * A kill at a step, at one of the times that make sense for it.
+ *
+ * @param processes among how many the work is split
+ */
+export function chooseKill(step: KillStep, random: () => number, processes: number): Kill {
+  const point = KILL_POINTS.find((each) => each.step === step) as KillPoint;
+  const nth = wholeNumberFrom(random, ...point.nth);
+  const isSplit = !point.recurs && isServiceKill({ step, nth });
+  return { step, nth: isSplit ? Math.ceil(nth / processes) : nth };
+}

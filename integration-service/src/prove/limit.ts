@@ -1,0 +1,27 @@
+/** Runs a function when it is its turn; what is urgent goes before all that wait. */
+export type Limit = <Value>(
+  run: () => Promise<Value>,
+  options?: { isUrgent?: boolean },
+) => Promise<Value>;
+
+/** Lets `max` things run at the same time; the others wait for their turn, first come, first served. */
+export function createLimit(max: number): Limit {
+  const waiting: (() => void)[] = [];
+  let free = max;
+
+  return async (run, { isUrgent = false } = {}) => {
+    if (free > 0) free -= 1;
+    else {
+      await new Promise<void>((resolve) =>
+        isUrgent ? waiting.unshift(resolve) : waiting.push(resolve),
+      );
+    }
+    try {
+      return await run();
+    } finally {
+      const next = waiting.shift();
+      if (next) next();
+      else free += 1;
+    }
+  };
+}

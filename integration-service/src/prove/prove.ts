@@ -1,0 +1,73 @@
+/**
+ * `npm run prove`: the proof that no package is lost or doubled, whatever is killed and when. `--help`
+ * says how to use it.
+ */
+import { randomInt } from 'node:crypto';
+import { HELP, type Options, OptionsError, parseOptions } from './options.ts';
+import { planCells } from './plan.ts';
+import { formatBadCell, formatMatrix, formatSummary, formatVerdict, isGood } from './report.ts';
+import { runCells } from './run.ts';
+
+const EXIT = { good: 0, bad: 1, notRun: 2 };
+
+const stopping = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => stopping.abort(new Error(`stopped by ${signal}`)));
+}
+
+try {
+  const options = parseOptions(process.argv.slice(2));
+  process.exitCode = options.help ? print(HELP) : await prove(options);
+} catch (error) {
+  const isExpected = error instanceof OptionsError || stopping.signal.aborted;
+  process.stderr.write(`prove: ${describe(stopping.signal.reason ?? error, isExpected)}\n`);
+  if (error instanceof OptionsError) process.stderr.write('See npm run prove -- --help\n');
+  process.exitCode = EXIT.notRun;
+}
+
+async function prove(options: Options): Promise<number> {
+  const { replicas, ledger } = options;
+  const seed = options.seed ?? randomInt(2 ** 32);
+  const startedAt = performance.now();
+  const cells = planCells(options);
+  if (cells.length === 0) throw new OptionsError(`--only ${options.only}: no cell has that name`);
+
+  const store = ledger ? 'PostgreSQL' : 'SQLite';
+  print(`${cells.length} cells, ledger on ${store}, ${replicas} process(es), seed ${seed}`);
+  const results = await runCells({
+    cells,
+    seed,
+    ledger,
+    replicas,
+    signal: stopping.signal,
+    onResult: createProgress(cells.length),
+  });
+
+  const bad = results.filter((result) => !isGood(result));
+  print(`\n${formatMatrix(results)}`);
+  print('lost/doubled of each cell; !: something else was wrong; .: not run\n');
+  print(`${formatSummary(results, options)}\n`);
+  const repeat = `npm run prove -- --seed ${seed}${ledger ? ` --ledger … --replicas ${replicas}` : ''}`;
+  for (const result of bad) print(`${formatBadCell(result, { repeat })}\n`);
+  print(formatVerdict(results, (performance.now() - startedAt) / 1000));
+  return bad.length === 0 ? EXIT.good : EXIT.bad;
+}
+
+/** A line on the terminal that is written over and over; nothing elsewhere. */
+function createProgress(total: number): () => void {
+  let done = 0;
+  return () => {
+    done += 1;
+    if (process.stderr.isTTY) process.stderr.write(`\r${done}/${total}${done < total ? '' : '\n'}`);
+  };
+}
+
+function print(text: string): number {
+  process.stdout.write(`${text}\n`);
+  return EXIT.good;
+}
+
+function describe(error: unknown, isExpected: boolean): string {
+  if (!(error instanceof Error)) return String(error);
+  return isExpected ? error.message : (error.stack ?? error.message);
+}

@@ -1,0 +1,170 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Step } from '../service.ts';
+import type { Cell } from './cell.ts';
+import { type Child, type Crash, startChild } from './child-process.ts';
+import { type Crm, createCrm } from './crm.ts';
+import { readHistory, readStatuses } from './deliveries.ts';
+import { createInventory, type Inventory, type Sabotage } from './inventory.ts';
+import { isInventoryKill, isServiceKill, type Kill } from './kill-point.ts';
+import { createLedgerPlace } from './ledger-place.ts';
+import type { Limit } from './limit.ts';
+
+/** What all cells of a run share. */
+export interface StageOptions {
+  /** Each cell has a folder in it. */
+  folder: string;
+  /** A PostgreSQL server; without it, ledgers are SQLite files. */
+  ledger: string | undefined;
+  /** Processes that share a ledger. */
+  replicas: number;
+  /** Starts of a process go through it, so that they take as long as on a machine with room. */
+  boots: Limit;
+  signal: AbortSignal;
+  sabotage?: Sabotage | undefined;
+}
+
+/** A CRM, an inventory, a ledger, and processes of the service that work for them. */
+export interface Stage extends AsyncDisposable {
+  crm: Crm;
+  inventory: Inventory;
+  /** In the order in which they were started. */
+  children: Child[];
+  /** Resolves when the process has been spawned. */
+  start(crash?: Kill): Promise<Child>;
+  /** Resolves when the service says that all is delivered or dead, or with what kept it from that. */
+  untilDone(deadlineMs: number): Promise<{ at: number; problem: string | undefined }>;
+  /** What the ledger knows about a customer, one line an event. */
+  historyOf(customerId: string): Promise<string[]>;
+  /** Its logs and its ledger stay when it is disposed of; says where. */
+  keep(): string;
+}
+
+const TIMEOUT_MS = 1_000;
+
+const environment = {
+  INTEGRATION_SERVICE_PORT: '0',
+  POLLING_INTERVAL_SECONDS: '0.2',
+  REQUEST_TIMEOUT_SECONDS: String(TIMEOUT_MS / 1000),
+  RETRY_DELAY_SECONDS: '0.1',
+  // Fewer than customers, so that some wait while others are in flight.
+  DELIVERY_CONCURRENCY: '4',
+  LOG_FORMAT: 'json',
+};
+
+/** Sets a stage. Disposing of it kills its processes and takes everything away. */
+export async function setStage(
+  cell: Cell,
+  options: StageOptions & {
+    kill?: Kill | undefined;
+    everyNth: number;
+    onListed?: (crm: Crm) => void;
+  },
+): Promise<Stage> {
+  const { kill, replicas, signal, boots } = options;
+  await using parts = new AsyncDisposableStack();
+  const folder = join(options.folder, cell.name.replaceAll('/', '-'));
+  let isKept = false;
+  mkdirSync(folder);
+  parts.defer(() => {
+    if (!isKept) rmSync(folder, { recursive: true, force: true });
+  });
+  const ledger = await createLedgerPlace(folder, options.ledger);
+  parts.defer(() => (isKept && !signal.aborted ? undefined : ledger.drop()));
+  const crm = await createCrm(options);
+  parts.defer(crm.close);
+  const children: Child[] = [];
+  const inventory = await createInventory({
+    ...options,
+    kind: cell.inventory,
+    fault: cell.fault,
+    timeoutMs: TIMEOUT_MS,
+    kill: kill && isInventoryKill(kill) ? kill : undefined,
+    onKill: (number) => children[number]?.kill(),
+  });
+  parts.defer(inventory.close);
+  parts.defer(async () => {
+    for (const child of children) child.kill();
+    await Promise.all(children.map(({ ended }) => ended));
+  });
+
+  function start(crash?: Kill): Promise<Child> {
+    const { promise, resolve, reject } = Promise.withResolvers<Child>();
+    const run = async () => {
+      signal.throwIfAborted();
+      const child = spawnChild(crash);
+      resolve(child);
+      await child.listening;
+    };
+    // What a killed process left behind must not get old before another looks at it.
+    boots(run, { isUrgent: children.length >= replicas }).catch(reject);
+    return promise;
+  }
+
+  function spawnChild(crash?: Kill): Child {
+    const child = startChild({
+      env: {
+        ...environment,
+        LEDGER_URL: ledger.url,
+        CRM_API_URL: crm.url,
+        INVENTORY_API_URL: inventory.urlFor(children.length),
+        NODE_COMPILE_CACHE: join(options.folder, 'compile-cache'),
+      },
+      crash: crash && isServiceKill(crash) ? crashOf(crash) : undefined,
+      logFile: join(folder, `service-${children.length}.log`),
+    });
+    children.push(child);
+    return child;
+  }
+
+  const crashOf = (own: Kill<Step>): Crash => ({ ...own, ticket: join(folder, 'crashed') });
+
+  async function urlOfLiving(): Promise<string | undefined> {
+    const child = children.findLast((each) => !each.end());
+    return child?.listening;
+  }
+
+  async function untilDone(deadlineMs: number) {
+    const deadline = performance.now() + deadlineMs;
+    let seen = 'the service did not answer';
+    while (performance.now() < deadline) {
+      // The service cannot be done before the inventory is, if it tells the truth: then ask it less.
+      const isFull = crm.customerIds.every((id) => inventory.count(id) > 0);
+      await sleep(isFull ? 50 : 500, undefined, { signal });
+      const asked = performance.now();
+      const service = await urlOfLiving();
+      if (!service) return { at: asked, problem: 'no process is left that works' };
+      const statuses = await readStatuses(service, signal).catch(() => undefined);
+      if (!statuses) continue;
+      const open = crm.customerIds
+        .map((id) => statuses.get(id) ?? 'not sighted')
+        .filter((status) => status !== 'delivered');
+      if (open.length === 0) return { at: asked, problem: undefined };
+      seen = [...new Set(open)].map((s) => `${open.filter((o) => o === s).length} ${s}`).join(', ');
+      if (open.every((status) => status === 'dead')) break;
+    }
+    return { at: performance.now(), problem: `not all was delivered: ${seen}` };
+  }
+
+  const rest = parts.move();
+  return {
+    crm,
+    inventory,
+    children,
+    start,
+    untilDone,
+    async historyOf(customerId) {
+      const service = await urlOfLiving();
+      if (!service) return ['no process is left that could be asked'];
+      return readHistory(service, customerId, signal).catch((error: Error) => [error.message]);
+    },
+    keep() {
+      isKept = true;
+      return options.ledger
+        ? `${folder}, database ${new URL(ledger.url).pathname.slice(1)}`
+        : folder;
+    },
+    [Symbol.asyncDispose]: () => rest.disposeAsync(),
+  };
+}

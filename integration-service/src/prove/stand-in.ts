@@ -1,0 +1,81 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** A server on loopback that stands for somebody else's system. */
+export interface StandIn {
+  /** With its port, which stays the same. */
+  origin: string;
+  /** Cuts all connections and listens no more, for so long. */
+  goDown(forMs: number): Promise<void>;
+  /** Resolves when it works on no request. Those that it never answers do not count. */
+  idle(): Promise<void>;
+  close(): void;
+}
+
+/**
+ * Listens on a port of 127.0.0.1. What `handle` rejects with only ends that request: its client may
+ * have been killed.
+ */
+export async function createStandIn(
+  handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
+): Promise<StandIn> {
+  const working = new Set<Promise<void>>();
+  let isClosed = false;
+  const server = createServer((request, response) => {
+    const work = handle(request, response).catch(() => {
+      response.destroy();
+    });
+    working.add(work);
+    void work.finally(() => working.delete(work));
+  });
+
+  async function listen(port: number): Promise<void> {
+    server.listen(port, '127.0.0.1');
+    await once(server, 'listening');
+  }
+
+  await listen(0);
+  const { port } = server.address() as AddressInfo;
+  return {
+    origin: `http://127.0.0.1:${port}`,
+
+    async goDown(forMs) {
+      server.close();
+      server.closeAllConnections();
+      await sleep(forMs);
+      while (!isClosed && !server.listening) {
+        // Somebody else may have got the port meanwhile, and is soon done with it.
+        await listen(port).catch(() => sleep(50));
+      }
+    },
+
+    async idle() {
+      while (working.size > 0) await Promise.all(working);
+    },
+
+    close() {
+      isClosed = true;
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+/** The whole body of a request. Rejects when its client went away before the end. */
+export async function readJson(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return JSON.parse(Buffer.concat(chunks).toString());
+}
+
+export function answerJson(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  headers: Record<string, string> = {},
+): void {
+  response.writeHead(status, { 'content-type': 'application/json', ...headers });
+  response.end(JSON.stringify(body));
+}

@@ -1,0 +1,113 @@
+import { existsSync, globSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import type { CellResult } from '../../src/prove/cell.ts';
+import type { Sabotage } from '../../src/prove/inventory.ts';
+import { planCells } from '../../src/prove/plan.ts';
+import { formatBadCell, formatVerdict, isGood } from '../../src/prove/report.ts';
+import { runCells } from '../../src/prove/run.ts';
+import { run } from './processes.ts';
+
+/** Where it keeps what it makes. */
+function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'prove-test-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+const prove = (args: string[], env: NodeJS.ProcessEnv = {}) =>
+  run('npm', ['run', '--silent', 'prove', '--', ...args], env);
+
+/** Runs one cell in this process. */
+async function runCell(only: string, sabotage?: Sabotage): Promise<CellResult> {
+  vi.stubEnv('TMPDIR', temporaryFolder());
+  onTestFinished(() => {
+    vi.unstubAllEnvs();
+  });
+  const cells = planCells({ kills: 0, quick: false, only });
+  const { signal } = new AbortController();
+  const [result] = await runCells({ cells, seed: 1, replicas: 1, signal, sabotage });
+  return result as CellResult;
+}
+
+describe('npm run prove', () => {
+  it('finds nothing lost and nothing doubled, ends with 0 and leaves nothing behind', async () => {
+    const folder = temporaryFolder();
+    const { ended, lines } = prove(['--quick'], { TMPDIR: folder });
+    expect(await ended, lines.join('\n')).toBe(0);
+    expect(lines.at(-1)).toMatch(/^PROVED: 0 lost, 0 doubled: \d+ customers, \d+ kills, 36 cells,/);
+    expect(lines.every((line) => line.length <= 120)).toBe(true);
+    expect(readdirSync(folder).filter((name) => name.startsWith('prove-'))).toEqual([]);
+  }, 180_000);
+
+  it.each([
+    { args: ['--kill', '3'], message: /Unknown option '--kill'/ },
+    { args: ['--kills', 'many'], message: /--kills must be a whole number from 0 to 1000000/ },
+    { args: ['--replicas', '3'], message: /--replicas above 1 needs --ledger/ },
+    { args: ['--ledger', 'sqlite:x'], message: /--ledger must be postgres:/ },
+    { args: ['--only', 'nowhere'], message: /--only nowhere: no cell has that name/ },
+    { args: ['--ledger', 'postgres://127.0.0.1:1/x'], message: /ECONNREFUSED/ },
+  ])('says what is wrong with $args and ends with 2', async ({ args, message }) => {
+    const { ended, lines } = prove(args);
+    expect(await ended).toBe(2);
+    expect(lines.join('\n')).toMatch(message);
+  });
+
+  it('explains itself', async () => {
+    const { ended, lines } = prove(['--help']);
+    expect(await ended).toBe(0);
+    expect(lines[0]).toBe('Usage: npm run prove -- [options]');
+  });
+
+  it.each(['SIGTERM', 'SIGINT'] as const)(
+    'stops on %s and leaves nothing behind',
+    async (signal) => {
+      const folder = temporaryFolder();
+      const proof = prove(['--only', 'hangs'], { TMPDIR: folder });
+      await vi.waitFor(() => expect(startedServices(folder).length).toBeGreaterThan(2), 10_000);
+      const pids = startedServices(folder);
+      expect(await proof.stop(signal)).toBe(2);
+      expect(proof.lines.join('\n')).toContain(`stopped by ${signal}`);
+      expect(readdirSync(folder).filter((name) => name.startsWith('prove-'))).toEqual([]);
+      for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+    },
+  );
+});
+
+describe('the prover', () => {
+  it('sees a package that the inventory makes twice', async () => {
+    const result = await runCell('received/none/plain', 'doubles');
+    expect(result).toMatchObject({ kills: 1, lost: [], doubled: [expect.any(String)] });
+    expectBad(result, 'FAILED: 0 lost, 1 doubled');
+  });
+
+  it('sees a package that the inventory has lost', async () => {
+    const result = await runCell('received/none/plain', 'loses');
+    expect(result).toMatchObject({ kills: 1, lost: [expect.any(String)], doubled: [] });
+    expectBad(result, 'FAILED: 1 lost, 0 doubled');
+  });
+
+  it('is content when nothing is wrong', async () => {
+    const result = await runCell('received/none/plain');
+    expect(result).toMatchObject({ kills: 1, lost: [], doubled: [], problems: [], customers: 7 });
+    expect(isGood(result)).toBe(true);
+  });
+});
+
+function expectBad(result: CellResult, verdict: string): void {
+  expect(isGood(result)).toBe(false);
+  expect(formatVerdict([result], 1)).toContain(verdict);
+  const text = formatBadCell(result, { repeat: 'npm run prove --' });
+  expect(text).toMatch(/Z delivered \(attempt \d\) 201/);
+  expect(text).toContain('--only received/none/plain');
+  expect(existsSync(join(result.kept as string, 'service-0.log'))).toBe(true);
+}
+
+/** The ids of the processes that a run has started, by their logs. */
+function startedServices(folder: string): number[] {
+  return globSync(`${folder}/prove-*/*/service-*.log`).flatMap((log) => {
+    const pid = /"pid":(\d+)/.exec(readFileSync(log, 'utf8'))?.[1];
+    return pid ? [Number(pid)] : [];
+  });
+}
