@@ -253,11 +253,12 @@ describe('the routes of deliveries', () => {
   ] as const;
 
   it.each(routes)('ask for the token when there is one: %s %s', async (method, url) => {
-    const { app } = await setUp({ adminToken: 'a-token-of-mine' });
+    const { app, untilDone } = await setUp({ adminToken: 'a-token-of-mine' });
     const refused = await app.inject({ method, url });
     expect(refused.statusCode).toBe(401);
     const headers = { authorization: 'Bearer a-token-of-mine' };
     expect((await app.inject({ method, url, headers })).statusCode).toBe(200);
+    await untilDone();
   });
 
   it.each(routes)(

@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
-import { createCircuitBreaker } from './circuit-breaker.ts';
+import { type CircuitBreaker, createCircuitBreaker, type Passage } from './circuit-breaker.ts';
 
 function setUp() {
   const lines: string[] = [];
@@ -9,15 +9,22 @@ function setUp() {
   const clock = { now: 1_000_000, monotonicNow: () => clock.now };
   const breaker = createCircuitBreaker({ target: 'inventory', log, ...clock });
   const fail = (times: number, retryAfterMs?: number) => {
-    for (let i = 0; i < times; i++) breaker.pass().fail('503', retryAfterMs);
+    for (let i = 0; i < times; i++) pass(breaker).fail('503', retryAfterMs);
   };
   /** Lets the time that it stays open go by, and one call through. */
   const probe = () => {
     clock.now += breaker.waitMs();
-    return breaker.pass();
+    return pass(breaker);
   };
   const look = () => [breaker.state(), breaker.capacity(), breaker.waitMs(), breaker.reason()];
   return { breaker, look, lines, fail, clock, probe };
+}
+
+/** Begins a call, which must be within the capacity. */
+function pass(breaker: CircuitBreaker): Passage {
+  const passage = breaker.pass();
+  if (!passage) throw new Error('no capacity');
+  return passage;
 }
 
 const CLOSED = ['closed', Number.POSITIVE_INFINITY, 0, undefined];
@@ -29,9 +36,9 @@ describe('a closed breaker', () => {
   it('lets any number of calls through, and opens for 2 s when 5 have failed in a row', () => {
     const { breaker, look, fail, lines } = setUp();
     fail(4);
-    breaker.pass().succeed();
+    pass(breaker).succeed();
     fail(4);
-    breaker.pass().cancel();
+    pass(breaker).cancel();
     expect([...look(), ...lines]).toEqual(CLOSED);
     fail(1);
     expect([...look(), ...lines]).toEqual(['open', 0, 2_000, '503', DOWN]);
@@ -50,7 +57,7 @@ describe('a closed breaker', () => {
 
   it('says once that it is not let in, however many calls began before', () => {
     const { breaker, fail, lines } = setUp();
-    const early = Array.from({ length: 10 }, () => breaker.pass());
+    const early = Array.from({ length: 10 }, () => pass(breaker));
     fail(5);
     for (const passage of early) passage.refuse('401');
     expect(lines).toEqual([DOWN, refused('401')]);
@@ -65,7 +72,7 @@ describe('an open breaker', () => {
     expect(look()).toEqual(['open', 0, 1, '503']);
     clock.now += 1;
     expect(look()).toEqual(['half-open', 1, 0, '503']);
-    const passage = breaker.pass();
+    const passage = pass(breaker);
     clock.now += 3_600_000;
     expect(look()).toEqual(['half-open', 0, 0, '503']);
     passage.succeed();
@@ -126,7 +133,7 @@ describe('a Retry-After', () => {
     expect(breaker.waitMs()).toBe(8_000);
     probe().succeed();
     fail(1, 60_000);
-    breaker.pass().succeed();
+    pass(breaker).succeed();
     fail(5);
     expect(breaker.waitMs()).toBe(2_000);
   });
@@ -137,7 +144,7 @@ describe('a call that began before the breaker opened', () => {
     'neither closes nor prolongs it, nor takes the place of the probe, when it ends with %s',
     (result) => {
       const { breaker, look, fail, probe } = setUp();
-      const [early, late] = [breaker.pass(), breaker.pass()];
+      const [early, late] = [pass(breaker), pass(breaker)];
       fail(5);
       early[result]('late');
       expect(look()).toEqual(['open', 0, 2_000, '503']);
@@ -151,7 +158,7 @@ describe('a call that began before the breaker opened', () => {
 
   it('prolongs it by the longer Retry-After that it brings', () => {
     const { breaker, fail } = setUp();
-    const [longer, shorter] = [breaker.pass(), breaker.pass()];
+    const [longer, shorter] = [pass(breaker), pass(breaker)];
     fail(5);
     longer.fail('429', 20_000);
     shorter.fail('429', 5_000);

@@ -25,8 +25,8 @@ export interface CircuitBreaker {
   waitMs(): number;
   /** Why it is not closed, in words for people. */
   reason(): string | undefined;
-  /** Begins a call; only within the capacity. */
-  pass(): Passage;
+  /** Begins a call; `undefined` without capacity. */
+  pass(): Passage | undefined;
 }
 
 export interface CircuitBreakerOptions {
@@ -75,15 +75,18 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     return monotonicNow() < openUntil ? 'open' : 'half-open';
   }
 
+  function capacity(): number {
+    if (!isOpen) return Number.POSITIVE_INFINITY;
+    return state() === 'half-open' && !probe ? 1 : 0;
+  }
+
   return {
     state,
-    capacity() {
-      if (!isOpen) return Number.POSITIVE_INFINITY;
-      return state() === 'half-open' && !probe ? 1 : 0;
-    },
+    capacity,
     waitMs: () => (isOpen ? Math.max(0, openUntil - monotonicNow()) : 0),
     reason: () => why,
     pass() {
+      if (capacity() === 0) return undefined;
       const self = Symbol('call');
       const isProbe = isOpen;
       if (isProbe) probe = self;

@@ -2,14 +2,14 @@ import type { Logger } from 'service-kit/logger';
 import { adopt } from './adopt.ts';
 import type { CircuitBreaker, Passage } from './circuit-breaker.ts';
 import type { Claim, Transition } from './delivery.ts';
+import { createLeases } from './leases.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { LedgerError } from './ledger/ledger-error.ts';
-import { LEASE_MS } from './ledger/work.ts';
-import type { DeliveryMetrics, VERDICTS } from './metrics.ts';
-import { type Outcome, WithdrawnError } from './outcome.ts';
-import { findAtTarget, readThrough } from './settle.ts';
+import type { DeliveryMetrics } from './metrics.ts';
+import type { Outcome } from './outcome.ts';
+import { createSettler, readThrough, verdictOf } from './settle.ts';
 import { ReadError, type Target } from './target.ts';
-import { afterAttempt, afterRead, SETTLE_DELAYS_MS } from './transition.ts';
+import { afterAttempt } from './transition.ts';
 
 /** Where a crash can be made to happen: before (`…ing`) and after (`…ed`) each thing that matters. */
 export type DispatchStep =
@@ -57,13 +57,11 @@ export interface Dispatcher {
 
 /** Other processes may write to the ledger, too: look at it this often without being woken. */
 const TICK_MS = 1_000;
-const RENEW_MS = LEASE_MS / 4;
-/** A call must begin this long before its lease ends. */
-const LEASE_MARGIN_MS = LEASE_MS / 4;
 /** How long `stop` lets calls under way finish: within the 8 s that a whole stop may take. */
 const STOP_GRACE_MS = 5_500;
 const GIVE_UP_MS = 6_000;
-const SETTLED_AT_ONCE = 10_000;
+
+const WITHDRAWN: Outcome = { kind: 'withdrawn', reason: 'not sent, because the target fails' };
 
 interface Result {
   claim: Claim;
@@ -80,15 +78,21 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const { now, monotonicNow, random, onStep = () => {} } = options;
   const stopping = new AbortController();
   const cutOff = new AbortController();
-  /** The claims of this worker, and until when calls about them may begin. */
-  const leases = new Map<Claim, { until: number; untilMonotonic: number }>();
+  const leases = createLeases(options);
   const finished: Result[] = [];
+  const settler = createSettler({
+    ...options,
+    leases,
+    signal: cutOff.signal,
+    onSettled(results) {
+      finished.push(...results);
+      wake();
+    },
+  });
   let running: Promise<void> | undefined;
   let sending = 0;
-  let isSettling = false;
   let isAdopted = false;
   let recoveredAt = Number.NEGATIVE_INFINITY;
-  let renewedAt = monotonicNow();
   let hasGivenUp = false;
   let alarm = Promise.withResolvers<void>();
 
@@ -96,7 +100,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     if (ledger.isAlone) await attempt(() => ledger.recover(leg, now(), { isAlone: true }));
     for (;;) {
       const restMs = await attempt(turn);
-      if (hasGivenUp || (stopping.signal.aborted && leases.size === 0)) return;
+      if (hasGivenUp || (stopping.signal.aborted && leases.count() === 0)) return;
       await rest(restMs ?? TICK_MS);
     }
   }
@@ -114,14 +118,14 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   /** Does everything that can be done now; returns how long to wait unless woken. */
   async function turn(): Promise<number> {
     await commitFinished();
-    await renewLeases();
+    await leases.renew();
     if (stopping.signal.aborted) return TICK_MS;
     if (monotonicNow() - recoveredAt >= TICK_MS) {
       await ledger.recover(leg, now());
       recoveredAt = monotonicNow();
     }
     if (!isAdopted && !(await tryToAdopt())) return TICK_MS;
-    await beginSettling();
+    await settler.begin();
     await beginSending();
     return untilNextDue();
   }
@@ -139,7 +143,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     onStep('committed');
     finished.splice(0, results.length);
     for (const { claim, transition, outcome } of results) {
-      leases.delete(claim);
+      leases.giveUp(claim);
       if (lost.has(claim)) continue;
       if (outcome) metrics.attempts.inc({ leg, outcome: outcome.kind });
       else metrics.settled.inc({ verdict: verdictOf(transition) });
@@ -154,28 +158,15 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     }
   }
 
-  async function renewLeases(): Promise<void> {
-    if (monotonicNow() - renewedAt < RENEW_MS || leases.size === 0) return;
-    const until = leaseFromNow();
-    renewedAt = monotonicNow();
-    const lost = await ledger.renew([...leases.keys()], now());
-    for (const claim of leases.keys()) leases.set(claim, until);
-    for (const claim of lost) leases.set(claim, { until: 0, untilMonotonic: 0 });
-  }
-
-  /** Taken before the ledger is asked for a lease, so that we never think it longer than it is. */
-  function leaseFromNow() {
-    const usableMs = LEASE_MS - LEASE_MARGIN_MS;
-    return { until: now() + usableMs, untilMonotonic: monotonicNow() + usableMs };
-  }
-
   async function tryToAdopt(): Promise<boolean> {
     isAdopted = await ledger.isAdopted(leg);
-    if (isAdopted || breaker.capacity() === 0) return isAdopted;
+    if (isAdopted) return true;
+    const passage = breaker.pass();
+    if (!passage) return false;
     log.info(`The ledger is new: asking the ${target.name} what it already holds.`);
     try {
       const { signal } = stopping;
-      const count = await readThrough(breaker, () => adopt({ leg, target, ledger, now, signal }));
+      const count = await readThrough(passage, () => adopt({ leg, target, ledger, now, signal }));
       log.info(`The ${target.name} already holds ${count}. Nothing of it is sent again.`);
       isAdopted = true;
     } catch (error) {
@@ -187,57 +178,15 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     return isAdopted;
   }
 
-  async function beginSettling(): Promise<void> {
-    if (isSettling || breaker.capacity() === 0) return;
-    const lease = leaseFromNow();
-    const claims = await ledger.claimUnknown(leg, { limit: SETTLED_AT_ONCE, now: now() });
-    if (claims.length === 0) return;
-    for (const claim of claims) leases.set(claim, lease);
-    isSettling = true;
-    void settle(claims);
-  }
-
-  async function settle(claims: Claim[]): Promise<void> {
-    try {
-      // Before a delivery is sent again, the whole list must say that the target does not have it.
-      const mayFilter = claims.every(({ reads }) => reads < SETTLE_DELAYS_MS.length - 1);
-      const findings = await readThrough(breaker, () =>
-        findAtTarget(target, claims, { mayFilter, signal: cutOff.signal }),
-      );
-      for (const claim of claims) {
-        const policy = { maxAttempts, now: now(), random };
-        finished.push({ claim, transition: afterRead(claim, findings.get(claim.key), policy) });
-      }
-    } catch (error) {
-      if (!(error instanceof ReadError)) throw error;
-      log.error(`Could not ask the ${target.name} what became of an attempt: ${error.message}`);
-      for (const claim of claims) finished.push({ claim, transition: stillUnknown(claim, error) });
-    } finally {
-      isSettling = false;
-      wake();
-    }
-  }
-
-  function stillUnknown(claim: Claim, { message }: Error): Transition {
-    return {
-      status: 'unknown',
-      attempts: claim.attempts,
-      reads: claim.reads,
-      nextAttemptAt: now() + TICK_MS,
-      lastError: claim.lastError,
-      event: { what: 'not_read', attempt: claim.attempts, reason: message },
-    };
-  }
-
   async function beginSending(): Promise<void> {
     const limit = Math.min(concurrency - sending, breaker.capacity());
     if (limit <= 0) return;
-    const lease = leaseFromNow();
+    const lease = leases.lease();
     onStep('claiming');
     const claims = await ledger.claim(leg, { limit, now: now() });
     if (claims.length > 0) onStep('claimed');
     for (const claim of claims) {
-      leases.set(claim, lease);
+      leases.hold(claim, lease);
       sending += 1;
       void send(claim);
     }
@@ -246,27 +195,25 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   async function send(claim: Claim): Promise<void> {
     const isProbe = breaker.state() !== 'closed';
     const passage = breaker.pass();
-    const outcome = await target.send(claim, {
-      signal: cutOff.signal,
-      onSend() {
-        assertLease(claim);
-        onStep('sending');
-        if (options.onStep) setImmediate(onStep, 'sent');
-      },
-    });
+    // It may have opened since the claim was made.
+    const outcome = passage ? await call(claim) : WITHDRAWN;
     onStep('received');
-    tell(passage, outcome);
+    if (passage) tell(passage, outcome);
     const policy = { maxAttempts, now: now(), random, isProbe };
     finished.push({ claim, outcome, transition: afterAttempt(claim, outcome, policy) });
     sending -= 1;
     wake();
   }
 
-  /** A process that was stopped for a while may have lost its claim: its call must not begin then. */
-  function assertLease(claim: Claim): void {
-    const lease = leases.get(claim);
-    if (lease && now() < lease.until && monotonicNow() < lease.untilMonotonic) return;
-    throw new WithdrawnError('not sent, because its lease ran out');
+  function call(claim: Claim): Promise<Outcome> {
+    return target.send(claim, {
+      signal: cutOff.signal,
+      onSend() {
+        leases.assert(claim);
+        onStep('sending');
+        if (options.onStep) setImmediate(onStep, 'sent');
+      },
+    });
   }
 
   async function untilNextDue(): Promise<number> {
@@ -325,9 +272,4 @@ function tell(passage: Passage, outcome: Outcome): void {
     case 'withdrawn':
       passage.cancel();
   }
-}
-
-function verdictOf({ status, event }: Transition): (typeof VERDICTS)[number] {
-  if (event.what === 'not_read') return 'unreadable';
-  return status === 'delivered' ? 'found' : 'not_found';
 }

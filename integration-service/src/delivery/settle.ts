@@ -1,8 +1,109 @@
-import type { CircuitBreaker } from './circuit-breaker.ts';
-import type { Claim } from './delivery.ts';
+import type { Logger } from 'service-kit/logger';
+import type { CircuitBreaker, Passage } from './circuit-breaker.ts';
+import type { Claim, Transition } from './delivery.ts';
+import type { Leases } from './leases.ts';
+import type { Ledger } from './ledger/ledger.ts';
+import type { VERDICTS } from './metrics.ts';
 import { ReadError, type Target } from './target.ts';
+import { afterRead, SETTLE_DELAYS_MS } from './transition.ts';
 
-/** What a target turned out to have: evidence by key. */
+/** How many unknown deliveries one read of the target settles. */
+const ROUND = 10_000;
+const RETRY_MS = 1_000;
+
+export interface Settled {
+  claim: Claim;
+  transition: Transition;
+}
+
+export interface SettlerOptions {
+  leg: string;
+  target: Target;
+  ledger: Ledger;
+  breaker: CircuitBreaker;
+  leases: Leases;
+  maxAttempts: number;
+  log: Logger;
+  /** Unix time in milliseconds. */
+  now: () => number;
+  random: () => number;
+  /** Ends a read before its time. */
+  signal: AbortSignal;
+  /** Called with what became of a round. */
+  onSettled: (results: Settled[]) => void;
+}
+
+/** Finds out what became of attempts of unknown outcome, a round at a time, beside what is sent. */
+export function createSettler(options: SettlerOptions) {
+  const { leg, target, ledger, breaker, leases, maxAttempts, log } = options;
+  const { now, random, signal, onSettled } = options;
+  let isSettling = false;
+
+  async function settle(claims: Claim[], passage: Passage): Promise<void> {
+    try {
+      // Before a delivery is sent again, the whole list must say that the target does not have it.
+      const mayFilter = claims.every(({ reads }) => reads < SETTLE_DELAYS_MS.length - 1);
+      const findings = await readThrough(passage, () =>
+        findAtTarget(target, claims, { mayFilter, signal }),
+      );
+      const policy = { maxAttempts, now: now(), random };
+      onSettled(
+        claims.map((claim) => ({
+          claim,
+          transition: afterRead(claim, findings.get(claim.key), policy),
+        })),
+      );
+    } catch (error) {
+      if (!(error instanceof ReadError)) throw error;
+      log.error(`Could not ask the ${target.name} what became of an attempt: ${error.message}`);
+      onSettled(
+        claims.map((claim) => ({ claim, transition: stillUnknown(claim, error.message, now()) })),
+      );
+    } finally {
+      isSettling = false;
+    }
+  }
+
+  return {
+    /** Begins a round, if none is under way, one is due, and the target may be called. */
+    async begin(): Promise<void> {
+      if (isSettling) return;
+      const passage = breaker.pass();
+      if (!passage) return;
+      const lease = leases.lease();
+      const claims = await ledger
+        .claimUnknown(leg, { limit: ROUND, now: now() })
+        .catch((error: unknown) => {
+          passage.cancel();
+          throw error;
+        });
+      if (claims.length === 0) return passage.cancel();
+      for (const claim of claims) leases.hold(claim, lease);
+      isSettling = true;
+      void settle(claims, passage);
+    },
+  };
+}
+
+/** What a read of the target said, for the metrics. */
+export function verdictOf({ status, event }: Transition): (typeof VERDICTS)[number] {
+  if (event.what === 'not_read') return 'unreadable';
+  return status === 'delivered' ? 'found' : 'not_found';
+}
+
+function stillUnknown(claim: Claim, reason: string, now: number): Transition {
+  const { attempts, reads, lastError } = claim;
+  return {
+    status: 'unknown',
+    attempts,
+    reads,
+    nextAttemptAt: now + RETRY_MS,
+    lastError,
+    event: { what: 'not_read', attempt: attempts, reason },
+  };
+}
+
+/** What a target turned out to have: its ids by key. */
 export type Findings = Map<string, string>;
 
 /**
@@ -26,12 +127,11 @@ export async function findAtTarget(
   return findings;
 }
 
-/** Runs a read of the target as a call that the breaker counts. */
+/** Runs a read of the target, and tells the breaker how it went. */
 export async function readThrough<Result>(
-  breaker: CircuitBreaker,
+  passage: Passage,
   read: () => Promise<Result>,
 ): Promise<Result> {
-  const passage = breaker.pass();
   try {
     const result = await read();
     passage.succeed();

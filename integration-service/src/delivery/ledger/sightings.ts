@@ -159,7 +159,13 @@ export function createSightings(db: Kysely<Tables>) {
             .onConflict((conflict) =>
               conflict
                 .columns(['leg', 'key'])
-                .doUpdateSet({ status: 'delivered', next_attempt_at: null, updated_at: now })
+                .doUpdateSet((eb) => ({
+                  status: 'delivered',
+                  next_attempt_at: null,
+                  lease_expires_at: null,
+                  fencing_token: eb('deliveries.fencing_token', '+', 1),
+                  updated_at: now,
+                }))
                 .where('deliveries.status', '!=', 'delivered'),
             )
             .returning(['sequence', 'key'])

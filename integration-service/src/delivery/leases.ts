@@ -1,0 +1,68 @@
+import type { Claim } from './delivery.ts';
+import type { Ledger } from './ledger/ledger.ts';
+import { LEASE_MS } from './ledger/work.ts';
+import { WithdrawnError } from './outcome.ts';
+
+/** A call must begin this long before its lease ends. */
+const MARGIN_MS = LEASE_MS / 4;
+const RENEW_MS = LEASE_MS / 4;
+
+/** Until when calls about a claim may begin, by both clocks: either may stand still or jump. */
+export interface Lease {
+  until: number;
+  untilMonotonic: number;
+}
+
+export interface LeasesOptions {
+  ledger: Pick<Ledger, 'renew'>;
+  /** Unix time in milliseconds. */
+  now: () => number;
+  /** Milliseconds of a clock that never jumps. */
+  monotonicNow: () => number;
+}
+
+export type Leases = ReturnType<typeof createLeases>;
+
+/** The claims of one worker, and how long they are its own. */
+export function createLeases({ ledger, now, monotonicNow }: LeasesOptions) {
+  const leases = new Map<Claim, Lease>();
+  let renewedAt = monotonicNow();
+
+  /** A lease from now on. Take it before the ledger is asked: never think it longer than it is. */
+  function lease(): Lease {
+    const usableMs = LEASE_MS - MARGIN_MS;
+    return { until: now() + usableMs, untilMonotonic: monotonicNow() + usableMs };
+  }
+
+  return {
+    lease,
+    count: () => leases.size,
+    hold(claim: Claim, until: Lease): void {
+      leases.set(claim, until);
+    },
+    giveUp(claim: Claim): void {
+      leases.delete(claim);
+    },
+    /** Keeps all claims for another lease, when it is time to. */
+    async renew(): Promise<void> {
+      if (monotonicNow() - renewedAt < RENEW_MS || leases.size === 0) return;
+      const until = lease();
+      renewedAt = monotonicNow();
+      const claims = [...leases.keys()];
+      const lost = await ledger.renew(claims, now());
+      for (const claim of claims) if (leases.has(claim)) leases.set(claim, until);
+      for (const claim of lost) leases.set(claim, { until: 0, untilMonotonic: 0 });
+    },
+    /**
+     * Call it right before a request is sent: a process that stood still for a while may have lost
+     * its claim.
+     *
+     * @throws {WithdrawnError} when the lease is over
+     */
+    assert(claim: Claim): void {
+      const held = leases.get(claim);
+      if (held && now() < held.until && monotonicNow() < held.untilMonotonic) return;
+      throw new WithdrawnError('not sent, because its lease ran out');
+    },
+  };
+}

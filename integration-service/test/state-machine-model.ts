@@ -1,0 +1,600 @@
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { setImmediate as macrotask } from 'node:timers/promises';
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { vi } from 'vitest';
+import { createCircuitBreaker } from '../src/delivery/circuit-breaker.ts';
+import type { Claim, Status } from '../src/delivery/delivery.ts';
+import { createDispatcher, type DispatchStep } from '../src/delivery/dispatcher.ts';
+import { type Ledger, openLedger } from '../src/delivery/ledger/ledger.ts';
+import type { DeliveryRow, EventRow } from '../src/delivery/ledger/tables.ts';
+import { createDeliveryMetrics } from '../src/delivery/metrics.ts';
+import { type Outcome, WithdrawnError } from '../src/delivery/outcome.ts';
+import { replay } from '../src/delivery/replay.ts';
+import { ReadError, type Target } from '../src/delivery/target.ts';
+
+export const LEG = 'a-leg';
+export const MAX_ATTEMPTS = 3;
+const CONCURRENCY = 2;
+const T0 = 1_700_000_000_000;
+
+/** What the target does with one call. */
+export interface Behaviour {
+  kind: Exclude<Outcome['kind'], 'withdrawn'> | 'not sent';
+  /** Milliseconds until the effect, which may come after the answer, or after our death. */
+  commitMs?: number | undefined;
+  answerMs: number;
+  retryAfterMs?: number | undefined;
+}
+
+/** What the target does with one read: it answers what it held when the read began. */
+export interface ReadBehaviour {
+  kind: 'ok' | 'failing' | 'unauthorized';
+  answerMs: number;
+}
+
+export interface WorldOptions {
+  folder: string;
+  /** The target deduplicates by key. One that does not misunderstands the filter of a read, too. */
+  hasKeys: boolean;
+  /** What the target holds before there is a ledger. */
+  holds: string[];
+  workers: number;
+  random: () => number;
+}
+
+interface Call extends Behaviour {
+  /** The attempt is not counted. */
+  isFree: boolean;
+}
+
+/** A worker crashes, and starts again after `ms`, or sleeps that long, at its nth step of a kind. */
+export interface Trap {
+  kind: 'crash' | 'sleep';
+  after: number;
+  at: DispatchStep | 'any';
+  ms: number;
+}
+
+/** A process with a dispatcher, from its start to its crash. */
+interface Worker {
+  ledger: Ledger;
+  dispatcher: ReturnType<typeof createDispatcher>;
+  breaker: ReturnType<typeof createCircuitBreaker>;
+  /** Its ledger as the poller has it: the process neither dies nor sleeps in the middle. */
+  poller: <Result>(use: (ledger: Ledger) => Promise<Result>) => Promise<Result>;
+  close: () => Promise<void>;
+  isDead: boolean;
+  /** While it sleeps; for ever when it is dead. */
+  halt: PromiseWithResolvers<void> | undefined;
+  trap: Trap | undefined;
+  callsUnderWay: number;
+  failuresInRow: number;
+  openedAt: number;
+  /** The breaker was open when the last claim began. */
+  wasOpen: boolean;
+}
+
+export type World = Awaited<ReturnType<typeof createWorld>>;
+
+const sightingOf = (key: string) => ({
+  key,
+  customerId: `customer-${Number(key.slice(4)) % 3}`,
+  payload: { key },
+});
+const isOpen = ({ openedAt }: Worker) => openedAt > Number.NEGATIVE_INFINITY;
+const after = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** Workers on one ledger file, and a target that does as it is told. Time passes by `advance` alone. */
+export async function createWorld({
+  folder,
+  hasKeys,
+  holds,
+  workers: count,
+  random,
+}: WorldOptions) {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'], now: T0 });
+  const log = pino({ level: 'silent' });
+  const behaviours: Behaviour[] = [];
+  const readBehaviours: ReadBehaviour[] = [];
+  const problems = new Set<string>();
+  const effects = [...holds];
+  /** By the reason that the history gives. */
+  const calls = new Map<string, Call>();
+  const commitsToCome = new Map<() => void, string>();
+  const sighted = new Map<string, Status>();
+  const workers: (Worker | undefined)[] = Array(count).fill(undefined);
+  let starting: Promise<void>[] = [];
+  let events: string[] = [];
+  let [skewMs, jumps, activity, generation] = [0, 0, 0, 0];
+  let disturbedAt = 0;
+  let path = '';
+  let eye: DatabaseSync;
+  let last: Promise<unknown> = Promise.resolve();
+  const monotonicNow = () => Date.now();
+  const now = () => Date.now() + skewMs;
+  const assert = (isTrue: unknown, problem: string) => isTrue || problems.add(problem);
+
+  /** A worker in a transaction would block this process when another wants one. */
+  function oneAtATime<Result>(run: () => Result | Promise<Result>): Promise<Result> {
+    const result = last.then(run);
+    last = result.catch(() => {});
+    return result;
+  }
+
+  // What is committed, seen through a connection of its own.
+  const rows = () =>
+    eye.prepare('select * from deliveries order by sequence').all() as unknown as DeliveryRow[];
+  const eventsOf = ({ sequence }: DeliveryRow) =>
+    eye
+      .prepare('select * from events where delivery = ? order by id')
+      .all(sequence) as unknown as EventRow[];
+
+  /** Where a worker may die or fall asleep: at its steps, before and after each use of the ledger. */
+  function tick(worker: Worker, step: DispatchStep | 'ledger'): void {
+    activity += 1;
+    const { trap } = worker;
+    if (worker.isDead || !trap || (trap.at !== 'any' && trap.at !== step) || --trap.after > 0)
+      return;
+    const { kind, ms } = trap;
+    worker.trap = undefined;
+    disturbedAt = monotonicNow();
+    if (kind === 'crash') crash(worker, ms);
+    else if (!living().some(({ halt }) => halt)) {
+      worker.halt = Promise.withResolvers();
+      setTimeout(() => wakeUp(worker), ms);
+    }
+  }
+
+  async function pass(worker: Worker): Promise<void> {
+    while (worker.halt) await worker.halt.promise;
+  }
+
+  function wakeUp(worker: Worker): void {
+    activity += 1;
+    if (worker.isDead || !worker.halt) return;
+    disturbedAt = monotonicNow();
+    worker.halt.resolve();
+    worker.halt = undefined;
+  }
+
+  /** From here on, nothing of the worker touches the ledger or the target. */
+  function crash(worker: Worker, downMs?: number): void {
+    const index = workers.indexOf(worker);
+    worker.isDead = true;
+    worker.halt ??= Promise.withResolvers();
+    workers[index] = undefined;
+    starting.push(oneAtATime(worker.close));
+    if (downMs !== undefined) setTimeout(() => starting.push(start(index)), downMs);
+  }
+
+  const living = () => workers.filter((worker) => worker !== undefined);
+
+  async function start(index: number): Promise<void> {
+    const ledger = await oneAtATime(() => openLedger({ kind: 'sqlite', path }, log));
+    if (workers[index]) return oneAtATime(ledger.close);
+    const breaker = createCircuitBreaker({ target: 'target', log, monotonicNow });
+    const worker: Worker = {
+      ...{ close: ledger.close, breaker, isDead: false, halt: undefined, trap: undefined },
+      poller: (use) => oneAtATime(() => use(ledger)),
+      ...{ callsUnderWay: 0, failuresInRow: 0, openedAt: Number.NEGATIVE_INFINITY, wasOpen: false },
+      ledger: guarded(ledger, () => worker),
+      dispatcher: createDispatcher({
+        leg: LEG,
+        target: targetFor(() => worker),
+        ledger: guarded(ledger, () => worker),
+        breaker,
+        concurrency: CONCURRENCY,
+        maxAttempts: MAX_ATTEMPTS,
+        metrics: createDeliveryMetrics(new Registry(), { legs: [], ledger, breakers: {} }),
+        ...{ log, now, monotonicNow, random },
+        onStep: (step) => tick(worker, step),
+      }),
+    };
+    workers[index] = worker;
+    // Who is alone takes over at once what is left, without waiting for leases to end.
+    const left = ledger.isAlone ? rows().filter(({ status }) => status === 'sending') : [];
+    setTimeout(() => {
+      const isLeft = ({ key, fencing_token }: DeliveryRow) =>
+        rows().some((row) => row.key === key && row.fencing_token === fencing_token);
+      const isDisturbed = worker.isDead || worker.halt || monotonicNow() - disturbedAt < 4_000;
+      assert(isDisturbed || !left.some(isLeft), 'what another worker left is still left');
+    }, 5_000);
+    worker.dispatcher.run().catch((error) => problems.add(`the dispatcher broke: ${error.stack}`));
+  }
+
+  function guarded(ledger: Ledger, getWorker: () => Worker): Ledger {
+    const get = (_: Ledger, name: keyof Ledger) => {
+      const member = ledger[name] as unknown;
+      if (typeof member !== 'function') return member;
+      return async (...values: unknown[]) => {
+        const worker = getWorker();
+        tick(worker, 'ledger');
+        if (name === 'claim') worker.wasOpen = isOpen(worker) && worker.openedAt < monotonicNow();
+        await pass(worker);
+        const run = async () => !worker.isDead && member(...values);
+        const result = await oneAtATime(run).finally(() => tick(worker, 'ledger'));
+        await pass(worker);
+        return result;
+      };
+    };
+    return new Proxy(ledger, { get } as ProxyHandler<Ledger>);
+  }
+
+  function targetFor(getWorker: () => Worker | undefined): Target {
+    return {
+      name: 'target',
+      async send(claim, { signal, onSend }) {
+        const worker = getWorker() as Worker;
+        const behaviour = behaviours.shift() ?? { kind: 'delivered', commitMs: 0, answerMs: 0 };
+        const { kind, commitMs, answerMs, retryAfterMs } = behaviour;
+        const isProbe = worker.breaker.state() !== 'closed';
+        const reason = `call ${calls.size + 1}`;
+        const isFree = kind === 'unauthorized' || (kind === 'not sent' && isProbe);
+        calls.set(reason, { ...behaviour, isFree });
+        await pass(worker);
+        const beganAt = monotonicNow();
+        if (kind !== 'not sent') {
+          try {
+            onSend();
+          } catch (error) {
+            if (!(error instanceof WithdrawnError)) throw error;
+            calls.set(reason, { ...behaviour, isFree: true });
+            return { kind: 'withdrawn', reason };
+          }
+          if (worker.isDead) await pass(worker);
+          checkCall(worker, claim, reason);
+        }
+        if (commitMs !== undefined) {
+          const commit = () => commitsToCome.delete(commit) && effect(claim.key);
+          commitsToCome.set(commit, claim.key);
+          if (commitMs === 0) commit();
+          else setTimeout(commit, commitMs);
+        }
+        worker.callsUnderWay += 1;
+        const cut = new Promise<'cut'>((resolve) => {
+          signal.addEventListener('abort', () => resolve('cut'));
+        });
+        const isCut = answerMs > 0 && (await Promise.race([after(answerMs), cut])) === 'cut';
+        await pass(worker);
+        activity += 1;
+        worker.callsUnderWay -= 1;
+        if (isCut) {
+          calls.set(reason, { ...behaviour, kind: 'unknown', isFree: false });
+          return { kind: 'unknown', reason };
+        }
+        noteForBreaker(worker, kind, beganAt);
+        if (kind === 'delivered') return { kind, evidence: reason, statusCode: 201 };
+        if (kind === 'permanent') return { kind, reason, statusCode: 422 };
+        if (kind === 'unauthorized') return { kind, reason, statusCode: 401 };
+        if (kind === 'unknown') return { kind, reason, retryAfterMs };
+        return { kind: 'transient', reason, retryAfterMs, isSent: kind === 'transient' };
+      },
+      async *read({ only } = {}) {
+        const worker = getWorker();
+        const { kind, answerMs } = readBehaviours.shift() ?? { kind: 'ok', answerMs: 0 };
+        const beganAt = monotonicNow();
+        const held = only && !hasKeys ? [] : effects.filter((key) => !only || only.key === key);
+        if (answerMs > 0) await after(answerMs);
+        if (worker) await pass(worker);
+        activity += 1;
+        if (worker) noteForBreaker(worker, kind === 'ok' ? 'delivered' : kind, beganAt);
+        if (kind !== 'ok')
+          throw new ReadError(kind, {
+            system: 'target',
+            isUnauthorized: kind === 'unauthorized',
+          });
+        for (const key of held) yield { ...sightingOf(key), evidence: `found ${key}` };
+      },
+    };
+  }
+
+  function effect(key: string): void {
+    if (!hasKeys || !effects.includes(key)) effects.push(key);
+    assert(effects.filter((each) => each === key).length === 1, `${key} was delivered twice`);
+  }
+
+  /** A breaker that only knows when calls may certainly not begin: for 2 s from when it opens. */
+  function noteForBreaker(worker: Worker, kind: string, beganAt: number): void {
+    if (isOpen(worker) && beganAt < worker.openedAt) return;
+    if (kind === 'delivered' || kind === 'permanent') {
+      worker.failuresInRow = 0;
+      worker.openedAt = Number.NEGATIVE_INFINITY;
+    } else if (!isOpen(worker)) {
+      worker.failuresInRow += 1;
+      if (kind === 'unauthorized' || worker.failuresInRow >= 5) worker.openedAt = monotonicNow();
+    }
+  }
+
+  /** A call leaves: everything that must be so by now. */
+  function checkCall(worker: Worker, claim: Claim, call: string): void {
+    const all = rows();
+    const row = all.find(({ key }) => key === claim.key);
+    const lane = all.filter(({ customer_id }) => customer_id === claim.customerId);
+    const name = `${call} about ${claim.key}`;
+    assert(row, `${name}: it is not in the ledger`);
+    assert(row?.status === 'sending', `${name}: it is ${row?.status}`);
+    assert(row?.fencing_token === claim.fencingToken, `${name}: it is somebody else's`);
+    assert(row && follow(row).status === 'pending', `${name}: its history does not want it`);
+    for (const other of lane) {
+      if (other.sequence === claim.sequence) continue;
+      const isOver = ['delivered', 'dead'].includes(other.status);
+      const isLater = other.sequence > claim.sequence;
+      assert(isOver || isLater, `${name}: ${other.key} before it is ${other.status}`);
+      assert(other.status !== 'sending', `${name}: ${other.key} is under way, too`);
+    }
+    assert(worker.callsUnderWay < CONCURRENCY, `${name}: too many at once`);
+    const isLeftAlone = worker.wasOpen && monotonicNow() < worker.openedAt + 2_000;
+    assert(!isLeftAlone, `${name}: the target was to be left alone`);
+    const dueAt = (row && eventsOf(row).at(-1)?.next_attempt_at) ?? 0;
+    assert(dueAt <= now() || jumps > 0, `${name}: too early`);
+  }
+
+  /** What the row of a delivery must be by its history: the life of a delivery, told once more. */
+  function follow(row: DeliveryRow): { status: Status; attempts: number } {
+    let status: Status = sighted.get(row.key) ?? 'delivered';
+    let [attempts, reads] = [0, 0];
+    const expectStatus = (what: string, ...before: Status[]) =>
+      assert(before.includes(status), `${row.key}: ${what} while ${status}`);
+    for (const { what, attempt, reason } of eventsOf(row)) {
+      const call = calls.get(reason ?? '');
+      const atTheEnd = () => (attempts >= MAX_ATTEMPTS ? 'dead' : 'pending');
+      if (what === 'adopted') {
+        status = 'delivered';
+      } else if (what === 'released' || what === 'replayed') {
+        expectStatus(what, what === 'released' ? 'held' : 'dead');
+        [status, attempts] = ['pending', 0];
+      } else if (['found', 'not_found', 'not_read'].includes(what)) {
+        expectStatus(what, 'unknown', ...(what === 'found' ? ['dead' as const] : []));
+        if (what === 'found') status = 'delivered';
+        if (what === 'not_found' && ++reads === 3) status = atTheEnd();
+      } else {
+        expectStatus(what, 'pending');
+        assert(attempt === attempts + 1, `${row.key}: attempt ${attempt} after ${attempts}`);
+        if (!call?.isFree) attempts += 1;
+        reads = 0;
+        const isSame = what === (call?.kind === 'not sent' ? 'transient' : call?.kind);
+        assert(isSame || ['withdrawn', 'lease_lost'].includes(what), `${row.key}: wrongly ${what}`);
+        if (what === 'delivered') status = 'delivered';
+        else if (what === 'permanent') status = 'dead';
+        else if (what === 'unknown' || what === 'lease_lost') status = 'unknown';
+        else status = call?.isFree ? 'pending' : atTheEnd();
+      }
+    }
+    return { status, attempts };
+  }
+
+  /** Whether the ledger is as its histories, the target and the sightings have it. */
+  function check(): void {
+    const all = rows();
+    for (const row of all) {
+      const { key, status, attempts } = row;
+      const { status: wanted, attempts: used } = follow(row);
+      const isSending = status === 'sending';
+      assert(
+        status === wanted || (isSending && wanted === 'pending'),
+        `${key}: ${status} for ${wanted}`,
+      );
+      assert(attempts === used + Number(isSending), `${key}: ${attempts} attempts for ${used}`);
+      assert(attempts <= MAX_ATTEMPTS, `${key}: ${attempts} attempts`);
+      const isDue = row.next_attempt_at !== null;
+      assert(isDue === ['pending', 'unknown'].includes(status), `${key}: ${status}, due: ${isDue}`);
+      assert(status !== 'delivered' || effects.includes(key), `${key}: not at the target`);
+    }
+    for (const key of sighted.keys())
+      assert(
+        all.some((row) => row.key === key),
+        `${key} is lost`,
+      );
+    const written = eye.prepare('select * from events order by id').all();
+    const lines = written.map((each) => JSON.stringify(each));
+    const isLeaseLost = written.slice(events.length).some(({ what }) => what === 'lease_lost');
+    const isExplained = monotonicNow() - disturbedAt < 60_000;
+    assert(!isLeaseLost || isExplained, 'a lease was lost though nothing had happened');
+    assert(
+      events.every((line, i) => line === lines[i]),
+      'the history has been changed',
+    );
+    events = lines;
+  }
+
+  async function quiet(): Promise<void> {
+    for (let before = -1; before !== activity || starting.length > 0; ) {
+      before = activity;
+      const started = starting;
+      starting = [];
+      await Promise.all(started);
+      await macrotask();
+    }
+  }
+
+  /** Until when nothing can happen, so that nothing is missed by going there at once. */
+  function idleMs(lullMs: number): number {
+    const open = rows().filter(({ status }) => !['delivered', 'dead'].includes(status));
+    const heads = new Map(open.reverse().map((row) => [row.customer_id, row]));
+    const waits = [...heads.values()].map(({ status, next_attempt_at }) => {
+      if (next_attempt_at === null) return status === 'held' ? 3_600_000 : 2_000;
+      const dueMs = next_attempt_at - now();
+      const waitMs = Math.min(...living().map(({ breaker }) => breaker.waitMs()));
+      return dueMs > 0 ? dueMs : Math.max(lullMs, Number.isFinite(waitMs) ? waitMs : 0);
+    });
+    const isBusy = living().some(({ halt, callsUnderWay }) => halt || callsUnderWay > 0);
+    return Math.min(...waits, isBusy || living().length < count ? 2_000 : 3_600_000);
+  }
+
+  async function advance(ms: number): Promise<void> {
+    await quiet();
+    check();
+    let lullMs = 250;
+    for (let left = ms; left > 0; ) {
+      const before = events.length;
+      const step = Math.min(left, idleMs(lullMs));
+      left -= step;
+      vi.advanceTimersByTime(step);
+      await quiet();
+      check();
+      lullMs = events.length > before ? 250 : Math.min(lullMs * 2, 16_000);
+    }
+  }
+
+  async function someone(): Promise<Worker> {
+    while (living().every(({ halt }) => halt)) await advance(2_000);
+    return living().find(({ halt }) => !halt) as Worker;
+  }
+
+  async function open(): Promise<void> {
+    generation += 1;
+    path = join(folder, `ledger-${generation}.sqlite`);
+    events = [];
+    const first = await openLedger({ kind: 'sqlite', path }, log);
+    eye?.close();
+    eye = new DatabaseSync(path, { readOnly: true });
+    await first.close();
+    for (let index = 0; index < count; index++) await start(index);
+  }
+
+  /** A poll shows these keys. */
+  async function sight(keys: string[], surgeLimit?: number): Promise<void> {
+    const { poller, dispatcher } = await someone();
+    const fresh = keys.filter((key) => !rows().some((row) => row.key === key));
+    const isHeld = surgeLimit !== undefined && fresh.length > surgeLimit;
+    for (const key of fresh) sighted.set(key, isHeld ? 'held' : 'pending');
+    const options = { now: now(), surgeLimit };
+    const result = await poller((ledger) => ledger.sight(LEG, keys.map(sightingOf), options));
+    const counted = [isHeld ? result.held : result.fresh].flat().map(({ key }) => key);
+    assert(counted.join() === fresh.join(), `sighted as new: ${counted} for ${fresh}`);
+    assert(result.known === keys.length - fresh.length, `${result.known} known`);
+    dispatcher.wake();
+  }
+
+  async function release(): Promise<void> {
+    const { poller, dispatcher } = await someone();
+    await poller((ledger) => ledger.release(LEG, now()));
+    dispatcher.wake();
+  }
+
+  /** The settle window is one of the wall clock: what is to come late comes before that jumps. */
+  function comeNow(): void {
+    const unknown = rows().filter(({ status }) => status === 'unknown');
+    for (const [commit, key] of commitsToCome) {
+      if (unknown.some((row) => row.key === key)) commit();
+    }
+  }
+
+  await open();
+  return {
+    ...{ behaviours, readBehaviours, problems, advance, check, sight },
+
+    /** The wall clock jumps; it may take a worker with it. */
+    jump(ms: number, victim?: number): void {
+      for (const worker of living()) wakeUp(worker);
+      if (!hasKeys) comeNow();
+      skewMs += ms;
+      jumps += 1;
+      const worker = victim === undefined ? undefined : workers[victim % count];
+      if (worker) crash(worker, 30_000);
+      disturbedAt = monotonicNow();
+    },
+
+    /** The worker crashes or falls asleep at its nth step from here. */
+    trap(index: number, trap: Trap): void {
+      const worker = workers[index % count];
+      if (worker) worker.trap = { ...trap };
+    },
+
+    async restartGracefully(index: number): Promise<void> {
+      const worker = workers[index % count];
+      if (!worker) return;
+      worker.trap = undefined;
+      wakeUp(worker);
+      let isStopped = false;
+      const stopped = worker.dispatcher.stop().then(() => {
+        isStopped = true;
+      });
+      for (let ms = 0; ms < 8_000 && !isStopped; ms += 500) await advance(500);
+      assert(isStopped, 'it does not stop within 8 s');
+      await stopped;
+      const left = rows().filter(({ status }) => status === 'sending');
+      assert(count > 1 || left.length === 0, 'it left something behind');
+      crash(worker, 0);
+    },
+
+    async replay(): Promise<void> {
+      const { ledger, dispatcher } = await someone();
+      const targets = { [LEG]: targetFor(() => undefined) };
+      const replayed = replay({ ledger, targets, filter: {}, dryRun: false, now });
+      // Not awaited: who crashes meanwhile never ends it.
+      replayed.then(dispatcher.wake, (error) => assert(error instanceof ReadError, `${error}`));
+      await quiet();
+    },
+
+    release,
+
+    /** All crash, the ledger is deleted, and they start with a new one. */
+    async loseLedger(): Promise<void> {
+      for (const worker of living()) crash(worker);
+      await quiet();
+      for (const commit of [...commitsToCome.keys()]) commit();
+      await open();
+      const keys = [...sighted.keys()];
+      sighted.clear();
+      await sight(keys);
+    },
+
+    /** All is well from here on: everything is delivered, or dead; once it is replayed, delivered. */
+    async finish(): Promise<void> {
+      behaviours.length = 0;
+      readBehaviours.length = 0;
+      for (const worker of living()) {
+        worker.trap = undefined;
+        wakeUp(worker);
+      }
+      await release();
+      await untilOver();
+      checkEnd('delivered', 'dead');
+      await this.replay();
+      await untilOver();
+      checkEnd('delivered');
+    },
+
+    async close(): Promise<void> {
+      for (const worker of living()) crash(worker);
+      await quiet();
+      eye.close();
+      vi.useRealTimers();
+    },
+  };
+
+  async function untilOver(): Promise<void> {
+    for (let minutes = 0; minutes < 120; minutes += 10) {
+      await advance(600_000);
+      if (rows().every(({ status }) => ['delivered', 'dead'].includes(status))) return;
+    }
+  }
+
+  function checkEnd(...ends: Status[]): void {
+    check();
+    for (const row of rows()) {
+      const { key, status } = row;
+      const times = effects.filter((each) => each === key).length;
+      assert(ends.includes(status), `${key} ends ${status}`);
+      // With keys, an effect may come so late that what followed it was refused.
+      assert(
+        times === Number(status === 'delivered') || (hasKeys && status === 'dead'),
+        `${key}: ${status} with ${times}`,
+      );
+      const isOutOfTurn = rows().some(
+        (later) =>
+          later.customer_id === row.customer_id &&
+          later.sequence > row.sequence &&
+          !holds.includes(later.key) &&
+          effects.includes(later.key) &&
+          effects.indexOf(later.key) < effects.indexOf(key),
+      );
+      const mayBe =
+        hasKeys || generation > 1 || eventsOf(row).some(({ what }) => what === 'replayed');
+      assert(!isOutOfTurn || mayBe, `${key} was overtaken`);
+    }
+  }
+}
