@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Fault, InventoryKind } from './fault.ts';
+import { killInTurn } from './kill-in-turn.ts';
 import { killOften } from './kill-often.ts';
-import { killOnce } from './kill-once.ts';
+import { killOneOfMany } from './kill-one-of-many.ts';
 import type { KillStep } from './kill-point.ts';
 import type { Stage, StageOptions } from './stage.ts';
 
@@ -36,6 +37,8 @@ export interface CellResult {
 
 /** What a way of killing tells about a cell. */
 export interface Course {
+  /** Whose packages count. Default: those of all customers. */
+  customerIds?: string[] | undefined;
   kills: number;
   problems: string[];
   /** Since when recovery counts, by `performance.now()`; calls of one process do not. */
@@ -44,11 +47,25 @@ export interface Course {
 
 export type CellOptions = StageOptions & { seed: number };
 
-/** Runs one cell and counts at the inventory. */
-export async function runCell(cell: Cell, options: CellOptions): Promise<CellResult> {
-  return typeof cell.kills === 'number'
-    ? killOften(cell, cell.kills, options)
-    : killOnce(cell, cell.kills, options);
+/** A cell of a kill at a step. */
+export type PointCell = Cell & { kills: KillStep };
+
+/**
+ * Runs cells that share one service, one after the other, and counts at the inventory.
+ *
+ * @param cells one, or several kills at steps under the same fault of the same inventory
+ */
+export async function runCells(cells: Cell[], options: CellOptions): Promise<CellResult[]> {
+  const points = cells.filter((cell): cell is PointCell => typeof cell.kills !== 'number');
+  const results: CellResult[] = [];
+  for (const cell of cells) {
+    if (typeof cell.kills === 'number') results.push(await killOften(cell, cell.kills, options));
+  }
+  if (options.replicas === 1 && points.length > 0)
+    results.push(...(await killInTurn(points, options)));
+  if (options.replicas > 1)
+    for (const cell of points) results.push(await killOneOfMany(cell, options));
+  return results;
 }
 
 /** Counts when the service is done. */
@@ -56,7 +73,7 @@ export async function assess(cell: Cell, stage: Stage, course: Course): Promise<
   const { crm, inventory } = stage;
   // Whatever was begun and is still to come has come by then.
   await Promise.race([inventory.idle(), sleep(5_000, undefined, { ref: false })]);
-  const ids = crm.customerIds;
+  const ids = course.customerIds ?? crm.customerIds;
   const lost = ids.filter((id) => inventory.count(id) === 0);
   const doubled = ids.flatMap((id) => Array(Math.max(0, inventory.count(id) - 1)).fill(id));
   const problems = [...course.problems, ...unexpectedEnds(stage)];
@@ -67,7 +84,7 @@ export async function assess(cell: Cell, stage: Stage, course: Course): Promise<
   return {
     cell,
     customers: ids.length,
-    packages: inventory.size(),
+    packages: ids.reduce((sum, id) => sum + inventory.count(id), 0),
     kills: course.kills,
     lost,
     doubled,

@@ -12,8 +12,7 @@ export interface InventoryOptions {
   everyNth: number;
   /** How long the client waits for an answer. */
   timeoutMs: number;
-  /** When to call `onKill`, with the number of the process that made the call. */
-  kill?: Kill<InventoryStep> | undefined;
+  /** Called when the time of the armed kill has come, with the number of the process that made the call. */
   onKill: (processNumber: number) => void;
   /** Does on purpose what must never happen, to see whether it is noticed. */
   sabotage?: Sabotage | undefined;
@@ -31,9 +30,20 @@ export interface Inventory {
   size(): number;
   /** When the first call came after `time`, not counting one process; by `performance.now()`. */
   firstCallAfter(time: number, except: number | undefined): number | undefined;
+  /**
+   * From now on, counts towards a kill. With a process number, only calls of that process, not what an
+   * earlier one has left to be done.
+   */
+  arm(kill: Kill<InventoryStep>, processNumber?: number): void;
+  /** When the last of these customers got a first package; by `performance.now()`. */
+  servedAt(customerIds: string[]): number | undefined;
   /** Resolves when all that was begun is done, late commits, too. */
   idle(): Promise<void>;
   close(): void;
+}
+
+interface Armed extends Kill<InventoryStep> {
+  processNumber: number | undefined;
 }
 
 interface PackageRequest {
@@ -47,14 +57,15 @@ const CALLS_UNTIL_DOWN = 10;
 
 /** An inventory that keeps packages and treats some requests badly. */
 export async function createInventory(options: InventoryOptions): Promise<Inventory> {
-  const { kind, fault, everyNth, timeoutMs, kill, onKill, sabotage } = options;
+  const { kind, fault, everyNth, timeoutMs, onKill, sabotage } = options;
   // Another cell's service must never be taken for ours, should it get hold of our port.
   const base = `/${randomUUID()}`;
   const requests: PackageRequest[] = [];
   const byKey = new Map<string, PackageRequest>();
   const asked = new Set<string>();
   const calls: { by: number; at: number }[] = [];
-  let untilKill = kill?.nth ?? 0;
+  const firstStoredAt = new Map<string, number>();
+  let armed: Armed | undefined;
   let posts = 0;
   let hasListed = false;
 
@@ -86,9 +97,9 @@ export async function createInventory(options: InventoryOptions): Promise<Invent
     posts += 1;
     const isGoingDown = fault === 'down' && posts % CALLS_UNTIL_DOWN === 0;
     const reach = (step: InventoryStep) => {
-      if (kill?.step !== step) return;
-      untilKill -= 1;
-      if (untilKill === 0) onKill(by);
+      if (armed?.step !== step || (armed.processNumber ?? by) !== by) return;
+      armed.nth -= 1;
+      if (armed.nth === 0) onKill(by);
     };
 
     if (now === 'slow') await sleep(timeoutMs * 0.4);
@@ -127,6 +138,7 @@ export async function createInventory(options: InventoryOptions): Promise<Invent
       created_at: new Date().toISOString(),
     };
     if (key !== undefined) byKey.set(key, request);
+    if (!firstStoredAt.has(customerId)) firstStoredAt.set(customerId, performance.now());
     const isFirst = asked.size === 1;
     if (!(sabotage === 'loses' && isFirst)) requests.push(request);
     if (sabotage === 'doubles' && isFirst) requests.push({ ...request, request_id: randomUUID() });
@@ -138,6 +150,14 @@ export async function createInventory(options: InventoryOptions): Promise<Invent
     count: (customerId) => requests.filter((each) => each.customer_id === customerId).length,
     size: () => requests.length,
     firstCallAfter: (time, except) => calls.find(({ by, at }) => at >= time && by !== except)?.at,
+    arm(kill, processNumber) {
+      armed = { ...kill, processNumber };
+    },
+    servedAt(customerIds) {
+      const times = customerIds.map((id) => firstStoredAt.get(id) ?? Number.POSITIVE_INFINITY);
+      const last = Math.max(...times);
+      return Number.isFinite(last) ? last : undefined;
+    },
     idle: server.idle,
     close: server.close,
   };

@@ -36,3 +36,26 @@ export function planCells({ kills, quick, only = '' }: PlanOptions): Cell[] {
     name.includes(only),
   );
 }
+
+/** Kills that one process after the other goes through: a start is most of what a cell costs. */
+const KILLS_IN_TURN = 4;
+
+/** Puts the kills at steps under one fault of one inventory together, some at a time. */
+export function groupCells(cells: Cell[], replicas: number): Cell[][] {
+  const groups: Cell[][] = [];
+  for (const cell of cells) {
+    const isAlone = typeof cell.kills === 'number' || replicas > 1;
+    const group = groups.find(
+      ([first, ...more]) =>
+        !isAlone &&
+        first !== undefined &&
+        typeof first.kills !== 'number' &&
+        more.length + 1 < KILLS_IN_TURN &&
+        first.fault === cell.fault &&
+        first.inventory === cell.inventory,
+    );
+    if (group) group.push(cell);
+    else groups.push([cell]);
+  }
+  return groups;
+}

@@ -1,10 +1,11 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Cell, type CellResult, runCell } from './cell.ts';
+import { type Cell, type CellResult, runCells as runTogether } from './cell.ts';
 import type { Sabotage } from './inventory.ts';
 import { countConnections } from './ledger-place.ts';
 import { createLimit } from './limit.ts';
+import { groupCells } from './plan.ts';
 import { type StageOptions, setStage } from './stage.ts';
 
 export interface RunOptions {
@@ -41,12 +42,13 @@ export async function runCells(options: RunOptions): Promise<CellResult[]> {
     const atOnce = await countCellsAtOnce(replicas, ledger);
     await checkStart(shared);
     const cellLimit = createLimit(atOnce);
-    const runs = cells.map((cell) =>
+    const runs = groupCells(cells, replicas).map((group) =>
       cellLimit(async () => {
         signal.throwIfAborted();
-        const result = await runCell(cell, shared);
-        results.push(result);
-        onResult?.(result);
+        for (const result of await runTogether(group, shared)) {
+          results.push(result);
+          onResult?.(result);
+        }
       }).catch((error: unknown) => {
         failed.abort(error);
         throw error;

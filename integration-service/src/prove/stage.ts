@@ -31,8 +31,8 @@ export interface Stage extends AsyncDisposable {
   inventory: Inventory;
   /** In the order in which they were started. */
   children: Child[];
-  /** Resolves when the process has been spawned. */
-  start(crash?: Kill): Promise<Child>;
+  /** Resolves when the process has been spawned. Several processes with one kill: one of them dies. */
+  start(kill?: Kill): Promise<Child>;
   /** Resolves when the service says that all is delivered or dead, or with what kept it from that. */
   untilDone(deadlineMs: number): Promise<{ at: number; problem: string | undefined }>;
   /** What the ledger knows about a customer, one line an event. */
@@ -57,12 +57,11 @@ const environment = {
 export async function setStage(
   cell: Cell,
   options: StageOptions & {
-    kill?: Kill | undefined;
     everyNth: number;
     onListed?: (crm: Crm) => void;
   },
 ): Promise<Stage> {
-  const { kill, replicas, signal, boots } = options;
+  const { replicas, signal, boots } = options;
   await using parts = new AsyncDisposableStack();
   const folder = join(options.folder, cell.name.replaceAll('/', '-'));
   let isKept = false;
@@ -80,7 +79,6 @@ export async function setStage(
     kind: cell.inventory,
     fault: cell.fault,
     timeoutMs: TIMEOUT_MS,
-    kill: kill && isInventoryKill(kill) ? kill : undefined,
     onKill: (number) => children[number]?.kill(),
   });
   parts.defer(inventory.close);
@@ -89,11 +87,11 @@ export async function setStage(
     await Promise.all(children.map(({ ended }) => ended));
   });
 
-  function start(crash?: Kill): Promise<Child> {
+  function start(kill?: Kill): Promise<Child> {
     const { promise, resolve, reject } = Promise.withResolvers<Child>();
     const run = async () => {
       signal.throwIfAborted();
-      const child = spawnChild(crash);
+      const child = spawnChild(kill);
       resolve(child);
       await child.listening;
     };
@@ -102,7 +100,10 @@ export async function setStage(
     return promise;
   }
 
-  function spawnChild(crash?: Kill): Child {
+  function spawnChild(kill?: Kill): Child {
+    if (kill && isInventoryKill(kill)) {
+      inventory.arm(kill, replicas === 1 ? children.length : undefined);
+    }
     const child = startChild({
       env: {
         ...environment,
@@ -111,14 +112,17 @@ export async function setStage(
         INVENTORY_API_URL: inventory.urlFor(children.length),
         NODE_COMPILE_CACHE: join(options.folder, 'compile-cache'),
       },
-      crash: crash && isServiceKill(crash) ? crashOf(crash) : undefined,
+      crash: kill && isServiceKill(kill) ? crashOf(kill) : undefined,
       logFile: join(folder, `service-${children.length}.log`),
     });
     children.push(child);
     return child;
   }
 
-  const crashOf = (own: Kill<Step>): Crash => ({ ...own, ticket: join(folder, 'crashed') });
+  const crashOf = (kill: Kill<Step>): Crash => ({
+    ...kill,
+    ticket: join(folder, replicas === 1 ? `crashed-${children.length}` : 'crashed'),
+  });
 
   async function urlOfLiving(): Promise<string | undefined> {
     const child = children.findLast((each) => !each.end());

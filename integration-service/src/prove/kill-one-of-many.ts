@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { assess, type Cell, type CellOptions, type CellResult } from './cell.ts';
+import { assess, type CellOptions, type CellResult, type PointCell } from './cell.ts';
 import type { Child } from './child-process.ts';
-import { chooseKill, type KillStep } from './kill-point.ts';
+import { chooseKill } from './kill-point.ts';
 import { createRandom } from './random.ts';
 import { setStage } from './stage.ts';
 
@@ -13,20 +13,15 @@ const KILL_DEADLINE_MS = 40_000;
 const DONE_DEADLINE_MS = 90_000;
 
 /**
- * Kills one process at a step. With one process, it is started again; of several, the others must take
- * its work over. A customer who comes after that must be served, too.
+ * Kills one of several processes at a step. The others must take its work over. A customer who comes
+ * after that must be served, too.
  */
-export async function killOnce(
-  cell: Cell,
-  step: KillStep,
-  options: CellOptions,
-): Promise<CellResult> {
+export async function killOneOfMany(cell: PointCell, options: CellOptions): Promise<CellResult> {
   const { seed, replicas, signal } = options;
-  const kill = chooseKill(step, createRandom(`${seed} ${cell.name}`), replicas);
+  const kill = chooseKill(cell.kills, createRandom(`${seed} ${cell.name}`), replicas);
   let polls = 0;
   await using stage = await setStage(cell, {
     ...options,
-    kill,
     everyNth: 1,
     onListed(crm) {
       polls += 1;
@@ -46,8 +41,7 @@ export async function killOnce(
 
   crm.add(1);
   const number = children.indexOf(victim);
-  let from = victim.end()?.at ?? performance.now();
-  if (replicas === 1) from = (await stage.start()).spawnedAt;
+  const from = victim.end()?.at ?? performance.now();
   const { at, problem } = await stage.untilDone(DONE_DEADLINE_MS);
   return await assess(cell, stage, {
     kills: 1,
