@@ -7,7 +7,7 @@ export const execute = promisify(execFile);
 
 /**
  * A Compose project of its own on ports of its own, whatever the user's `.env` says: what else runs on
- * this machine is left alone. It is taken away after the last test of the file.
+ * this machine is left alone. It is taken away after the last test of the file; call it outside of them.
  *
  * @param profiles what `--profile` names
  */

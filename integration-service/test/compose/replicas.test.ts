@@ -11,11 +11,12 @@ async function freePorts(count: number): Promise<string> {
   return `${first}-${first + count - 1}`;
 }
 
+const { compose, createCustomers, packages } = await createProject(
+  { LEDGER_URL, INTEGRATION_SERVICE_PORT: await freePorts(REPLICAS) },
+  'postgres',
+);
+
 it('three replicas share the work over PostgreSQL; the others take over what a killed one had', async () => {
-  const { compose, createCustomers, packages } = await createProject(
-    { LEDGER_URL, INTEGRATION_SERVICE_PORT: await freePorts(REPLICAS) },
-    'postgres',
-  );
   await compose('up', '--build', '--wait', '--scale', `integration-service=${REPLICAS}`);
   const logs = () => compose('logs', '--no-color', '--timestamps', 'integration-service');
   const replicasThat = (lines: string, text: string) =>
@@ -23,7 +24,7 @@ it('three replicas share the work over PostgreSQL; the others take over what a k
       lines
         .split('\n')
         .filter((line) => line.includes(text))
-        .map((line) => line.split(' ')[0]),
+        .map((line) => /integration-service-\d+/.exec(line)?.[0]),
     );
 
   await createCustomers(500);
