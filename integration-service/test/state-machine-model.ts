@@ -319,7 +319,9 @@ export async function createWorld({
     assert(row && follow(row).status === 'pending', `${name}: its history does not want it`);
     for (const other of lane) {
       if (other.sequence === claim.sequence) continue;
-      const isOver = ['delivered', 'dead'].includes(other.status);
+      // A dead one may be replayed after the claim.
+      const isReplayed = eventsOf(other).some(({ what }) => what === 'replayed');
+      const isOver = ['delivered', 'dead'].includes(other.status) || isReplayed;
       const isLater = other.sequence > claim.sequence;
       assert(isOver || isLater, `${name}: ${other.key} before it is ${other.status}`);
       assert(other.status !== 'sending', `${name}: ${other.key} is under way, too`);
@@ -352,14 +354,16 @@ export async function createWorld({
       } else {
         expectStatus(what, 'pending');
         assert(attempt === attempts + 1, `${row.key}: attempt ${attempt} after ${attempts}`);
-        if (!call?.isFree) attempts += 1;
+        // A delivery that was withdrawn before the target was called has no call.
+        const isFree = call?.isFree || what === 'withdrawn';
+        if (!isFree) attempts += 1;
         reads = 0;
         const isSame = what === (call?.kind === 'not sent' ? 'transient' : call?.kind);
         assert(isSame || ['withdrawn', 'lease_lost'].includes(what), `${row.key}: wrongly ${what}`);
         if (what === 'delivered') status = 'delivered';
         else if (what === 'permanent') status = 'dead';
         else if (what === 'unknown' || what === 'lease_lost') status = 'unknown';
-        else status = call?.isFree ? 'pending' : atTheEnd();
+        else status = isFree ? 'pending' : atTheEnd();
       }
     }
     return { status, attempts };

@@ -170,11 +170,9 @@ it.each([
         }
       },
     );
-    const { FC_RUNS, FC_SEED } = process.env;
-    await fc.assert(property, {
-      numRuns: Number(FC_RUNS ?? 250),
-      ...(FC_SEED && { seed: Number(FC_SEED) }),
-    });
+    // The same runs every time, unless asked for others: what fails here fails for everybody.
+    const { FC_RUNS = 250, FC_SEED = 1 } = process.env;
+    await fc.assert(property, { numRuns: Number(FC_RUNS), seed: Number(FC_SEED) });
   },
   300_000,
 );
