@@ -16,7 +16,7 @@ const { compose, createCustomers, packages } = await createProject(
   'postgres',
 );
 
-it('three replicas share the work over PostgreSQL; the others take over what a killed one had', async () => {
+it('three replicas share the work over PostgreSQL; they take over what a killed one had, and outlive a restart of the database', async () => {
   await compose('up', '--build', '--wait', '--scale', `integration-service=${REPLICAS}`);
   const logs = () => compose('logs', '--no-color', '--timestamps', 'integration-service');
   const replicasThat = (lines: string, text: string) =>
@@ -55,4 +55,10 @@ it('three replicas share the work over PostgreSQL; the others take over what a k
   await creating;
   await expect.poll(async () => (await packages()).length, { timeout: 60_000 }).toBe(created + 500);
   expect(new Set(await packages()).size).toBe(created + 500);
+
+  await compose('restart', '--timeout', '3', 'postgres');
+  await createCustomers(100);
+  await expect.poll(async () => (await packages()).length, { timeout: 60_000 }).toBe(created + 600);
+  expect(new Set(await packages()).size).toBe(created + 600);
+  expect(await logs()).not.toContain('Unexpected error');
 });

@@ -22,8 +22,11 @@ export function openPostgres(url: string, log: Logger): Dialect {
         oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format),
     },
   });
-  // An idle connection that breaks is replaced at the next use; without a listener it ends the process.
-  pool.on('error', (error) => log.warn(`Lost a connection to the ledger: ${error.message}`));
+  // A connection that breaks is replaced at the next use; without listeners it ends the process, an
+  // idle one by the pool, one in use by itself.
+  const warn = (error: Error) => log.warn(`Lost a connection to the ledger: ${error.message}`);
+  pool.on('error', warn);
+  pool.on('connect', (client) => client.on('error', () => {}));
   return new PostgresDialect({ pool });
 }
 
