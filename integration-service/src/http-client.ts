@@ -141,8 +141,22 @@ export function createHttpClient({ connections, timeoutMs }: HttpClientOptions):
   };
 }
 
-/** Waits for the whole body of an answer. */
-export async function collect({ status, headers, body }: HttpStream): Promise<HttpResponse> {
+/**
+ * As much of an answer's body as a message shows, and some more: mostly all of it, which keeps the
+ * connection.
+ */
+export async function collectBegin({ status, headers, body }: HttpStream): Promise<HttpResponse> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    chunks.push(chunk);
+    size += chunk.length;
+    if (size > 10_000) break;
+  }
+  return { status, headers, body: Buffer.concat(chunks) };
+}
+
+async function collect({ status, headers, body }: HttpStream): Promise<HttpResponse> {
   const chunks: Buffer[] = [];
   for await (const chunk of body) chunks.push(chunk);
   return { status, headers, body: Buffer.concat(chunks) };

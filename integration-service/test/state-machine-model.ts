@@ -231,7 +231,8 @@ export async function createWorld({
         const { kind, commitMs, answerMs, retryAfterMs } = behaviour;
         const isProbe = worker.breaker.state() !== 'closed';
         const reason = `call ${calls.size + 1}`;
-        const isFree = kind === 'unauthorized' || (kind === 'not sent' && isProbe);
+        const isFree =
+          kind === 'unauthorized' || ((kind === 'not sent' || kind === 'transient') && isProbe);
         calls.set(reason, { ...behaviour, isFree });
         await pass(worker);
         const beganAt = monotonicNow();

@@ -34,10 +34,13 @@ export function createAuditBook() {
     );
   const statements = {
     source: upsert('in_source', '1', 'in_source = 1'),
+    sourceOfKnown: database.prepare('update entries set in_source = 1 where key = ?'),
     ledger: upsert('status', '?', 'status = excluded.status'),
     target: upsert('packages', '1', 'packages = packages + 1'),
   };
-  const missing = database.prepare(`select 1 from entries where key = ? and ${CONDITIONS.missing}`);
+  const missing = database.prepare(
+    `select status from entries where key = ? and ${CONDITIONS.missing}`,
+  );
   const exists = (condition: string) => {
     const statement = database.prepare(`select 1 from entries where ${condition} limit 1`);
     return () => statement.get() !== undefined;
@@ -50,6 +53,10 @@ export function createAuditBook() {
     },
     enterSource: ({ key }: { key: string }): void => {
       statements.source.run(key);
+    },
+    /** Enters that the source has it, of what is known otherwise. */
+    enterSourceOfKnown: ({ key }: { key: string }): void => {
+      statements.sourceOfKnown.run(key);
     },
     enterLedger: (key: string, status: Status): void => {
       statements.ledger.run(key, status);
@@ -75,7 +82,11 @@ export function createAuditBook() {
       for (const { key } of statement.iterate()) yield key as string;
     },
 
-    isMissing: (key: string): boolean => missing.get(key) !== undefined,
+    /** Whether a key is missing, and if so, whether the ledger calls it delivered. */
+    missing(key: string): 'unsighted' | 'delivered' | undefined {
+      const row = missing.get(key);
+      return row && (row.status === null ? 'unsighted' : 'delivered');
+    },
 
     close: () => database.close(),
   };

@@ -57,7 +57,8 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
     const sequence = await enterLedger(options, book, 0);
     await book.enterAll(target.read(), book.enterTarget);
     if (book.hasUnsighted()) await waitForPoll(options, book, sequence);
-    if (book.hasOrphans()) await book.enterAll(readSource(), book.enterSource);
+    // Only of what is there already: who comes now has not been looked up in ledger and target.
+    if (book.hasOrphans()) await book.enterAll(readSource(), book.enterSourceOfKnown);
 
     const counts = book.counts();
     const drift = DRIFT.map((kind) => [kind, counts[kind]] as const);
@@ -81,15 +82,15 @@ async function repair(
   book: AuditBook,
 ): Promise<number> {
   let repaired = 0;
-  let page: Sighting[] = [];
   for await (const sighting of readSource()) {
-    if (!book.isMissing(sighting.key)) continue;
-    page.push(sighting);
-    if (page.length < PAGE) continue;
-    repaired += await ledger.repair(leg, page, now());
-    page = [];
+    const found = book.missing(sighting.key);
+    if (found === 'delivered') repaired += await ledger.repair(leg, sighting.key, now());
+    // Never again what has been sighted, and maybe delivered, since the ledger was read.
+    if (found === 'unsighted') {
+      repaired += (await ledger.sight(leg, [sighting], { now: now() })).fresh.length;
+    }
   }
-  return repaired + (await ledger.repair(leg, page, now()));
+  return repaired;
 }
 
 /** Enters what the ledger has after a sequence number; returns the last one. */

@@ -70,8 +70,3 @@ export interface Event {
   /** In words for people: why, or the target's id of what was delivered. */
   reason?: string | undefined;
 }
-
-/** `welcome-package/<customer id>`: where a delivery stands in logs, routes and idempotency keys. */
-export function nameOf({ leg, key }: { leg: string; key: string }): string {
-  return `${leg}/${key}`;
-}

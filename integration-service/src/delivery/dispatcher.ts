@@ -49,7 +49,7 @@ export interface Dispatcher {
   wake(): void;
   /**
    * Begins nothing new and resolves when the calls under way have ended and their results are
-   * committed. Calls that take longer than 6 s are cut off; a ledger that cannot be written then
+   * committed. Calls that take longer than 5.5 s are cut off; a ledger that cannot be written then
    * settles them after the next start.
    */
   stop(): Promise<void>;
@@ -92,12 +92,14 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   let running: Promise<void> | undefined;
   let sending = 0;
   let isAdopted = false;
+  let settlesFirst = false;
   let recoveredAt = Number.NEGATIVE_INFINITY;
   let hasGivenUp = false;
   let alarm = Promise.withResolvers<void>();
 
   async function loop(): Promise<void> {
-    if (ledger.isAlone) await attempt(() => ledger.recover(leg, now(), { isAlone: true }));
+    if (ledger.isAlone && !stopping.signal.aborted)
+      await attempt(() => ledger.recover(leg, now(), { isAlone: true }));
     for (;;) {
       const restMs = await attempt(turn);
       if (hasGivenUp || (stopping.signal.aborted && leases.count() === 0)) return;
@@ -125,8 +127,11 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       recoveredAt = monotonicNow();
     }
     if (!isAdopted && !(await tryToAdopt())) return TICK_MS;
-    await settler.begin();
+    // By turns: of a target that is probed, the first gets the only call.
+    settlesFirst = !settlesFirst;
+    if (settlesFirst) await settler.begin();
     await beginSending();
+    if (!settlesFirst) await settler.begin();
     return untilNextDue();
   }
 
@@ -167,6 +172,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     try {
       const { signal } = stopping;
       const count = await readThrough(passage, () => adopt({ leg, target, ledger, now, signal }));
+      passage.succeed();
       log.info(`The ${target.name} already holds ${count}. Nothing of it is sent again.`);
       isAdopted = true;
     } catch (error) {

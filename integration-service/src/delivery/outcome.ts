@@ -46,7 +46,8 @@ export class WithdrawnError extends Error {
 const WITHOUT_EFFECT = [408, 425, 429, 503];
 
 /** What an API says of a request whose twin, with the same idempotency key, it still works on. */
-const IN_FLIGHT = /in[ _-]?(flight|progress|use)|outstanding|(being|still) process|concurrent/i;
+const IN_FLIGHT =
+  /in[ _-]?(flight|progress)|key[ _-]in[ _-]use|outstanding|(being|still) process|concurrent/i;
 
 /**
  * Decides what an answer means.

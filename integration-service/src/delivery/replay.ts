@@ -48,7 +48,8 @@ export async function replay(options: {
 
   const toSend = dead.filter((claim) => !evidence.has(claim));
   if (!dryRun) {
-    for (const [{ sequence }, found] of evidence) await ledger.bury(sequence, found, now());
+    const found = new Map([...evidence].map(([{ sequence }, id]) => [sequence, id]));
+    await ledger.markFound(found, now());
     await ledger.replay(
       toSend.map(({ sequence }) => sequence),
       now(),

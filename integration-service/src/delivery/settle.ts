@@ -46,6 +46,8 @@ export function createSettler(options: SettlerOptions) {
       const findings = await readThrough(passage, () =>
         findAtTarget(target, claims, { mayFilter, signal }),
       );
+      // That it can be read does not mean that it takes what is sent: only that closes the breaker.
+      passage.cancel();
       const policy = { maxAttempts, now: now(), random };
       onSettled(
         claims.map((claim) => ({
@@ -127,15 +129,13 @@ export async function findAtTarget(
   return findings;
 }
 
-/** Runs a read of the target, and tells the breaker how it went. */
+/** Runs a read of the target, and tells the breaker when it fails. What a success means, the caller knows. */
 export async function readThrough<Result>(
   passage: Passage,
   read: () => Promise<Result>,
 ): Promise<Result> {
   try {
-    const result = await read();
-    passage.succeed();
-    return result;
+    return await read();
   } catch (error) {
     if (!(error instanceof ReadError)) passage.cancel();
     else if (error.isUnauthorized) passage.refuse(error.message);

@@ -64,8 +64,8 @@ describe('after an attempt', () => {
       { ...LAST, isProbe: true },
       ['pending', 4, 8_000, 'ECONNREFUSED'],
     ],
-    ['as a probe of a busy target', BUSY, { isProbe: true }, ['pending', 3, 2_000, '503']],
-    ['the last, as a probe', BUSY, { ...LAST, isProbe: true }, ['dead', 5, null, '503']],
+    ['as a probe of a busy target', BUSY, { isProbe: true }, ['pending', 2, 2_000, '503']],
+    ['the last, as a probe', BUSY, { ...LAST, isProbe: true }, ['pending', 4, 8_000, '503']],
   ])('%s', (_, outcome, { isProbe, ...claim }, expected) => {
     const policy = { ...POLICY, ...(isProbe && { isProbe }) };
     expect(short(afterAttempt({ ...CLAIM, ...claim }, outcome, policy))).toEqual(expected);

@@ -20,8 +20,8 @@ export interface Policy {
 /**
  * What becomes of a delivery after an attempt.
  *
- * @param isProbe the breaker was not closed: that no connection came about then is the target's
- *   condition and costs the delivery no attempt, so that no outage is long enough to kill it
+ * @param isProbe the breaker was not closed: a transient failure is the target's condition then and
+ *   costs the delivery no attempt, so that no such outage is long enough to kill it
  */
 export function afterAttempt(
   claim: Claim,
@@ -67,7 +67,7 @@ export function afterAttempt(
       };
     case 'transient': {
       const waitMs = Math.max(backoffMs(attempts, random), outcome.retryAfterMs ?? 0);
-      if (isProbe && !outcome.isSent) return pending(attempts - 1, waitMs);
+      if (isProbe) return pending(attempts - 1, waitMs);
       return attempts >= maxAttempts ? atItsEnd('dead') : pending(attempts, waitMs);
     }
   }

@@ -2,7 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'service-kit/logger';
 import { z } from 'zod';
 import { ReadError } from '../delivery/target.ts';
-import { describeResponse, type HttpClient, type HttpStream, isSuccess } from '../http-client.ts';
+import {
+  collectBegin,
+  describeResponse,
+  type HttpClient,
+  type HttpStream,
+  isSuccess,
+} from '../http-client.ts';
 import { readJsonArray } from '../json-array.ts';
 import { idFlaw } from './customer-id.ts';
 
@@ -113,11 +119,10 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
 }
 
 async function refusalOf(stream: HttpStream): Promise<ReadError> {
-  const { status, headers } = stream;
-  const body = await readBegin(stream.body);
-  return new ReadError(describeResponse({ status, headers, body }), {
+  const response = await collectBegin(stream);
+  return new ReadError(describeResponse(response), {
     system: 'CRM',
-    isUnauthorized: status === 401 || status === 403,
+    isUnauthorized: [401, 403].includes(response.status),
   });
 }
 
@@ -129,16 +134,4 @@ function parseRecord(record: unknown, position: number): Customer | UnusableReco
     return { position, reason: String(reason), record: begin };
   }
   return { id: data.id as string, name: data.name };
-}
-
-/** As much of a body as a message shows, and some more: mostly all of it, which keeps the connection. */
-async function readBegin(body: AsyncIterable<Buffer>): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of body) {
-    chunks.push(chunk);
-    size += chunk.length;
-    if (size > 10_000) break;
-  }
-  return Buffer.concat(chunks);
 }

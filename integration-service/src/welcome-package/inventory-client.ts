@@ -7,7 +7,7 @@ import { parseRetryAfter } from '../delivery/retry.ts';
 import { ReadError, type SendOptions, type Target } from '../delivery/target.ts';
 import {
   CallError,
-  collect,
+  collectBegin,
   describeResponse,
   type HttpClient,
   type HttpStream,
@@ -86,12 +86,13 @@ export function createInventoryClient(options: InventoryClientOptions): Target {
       signal,
     });
     if (isSuccess(stream.status)) return stream;
-    const response = await collect(stream);
-    // An inventory may refuse the parameter, or the form of the id.
-    if (only && [400, 404, 422].includes(stream.status)) return openList(undefined, signal);
+    const response = await collectBegin(stream);
+    const isUnauthorized = [401, 403].includes(response.status);
+    // An inventory may refuse the parameter, or the form of the id, in its own way.
+    if (only && !isUnauthorized) return openList(undefined, signal);
     throw new ReadError(describeResponse(response), {
       system: NAME,
-      isUnauthorized: [401, 403].includes(response.status),
+      isUnauthorized,
       retryAfterMs: parseRetryAfter(response.headers['retry-after'], now()),
     });
   }

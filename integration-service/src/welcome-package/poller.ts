@@ -52,6 +52,7 @@ export function createPoller(options: PollerOptions): Poller {
   let running: Promise<void> | undefined;
   let polledAtMs = Number.NEGATIVE_INFINITY;
   let refusals = 0;
+  let isFirstTurn = true;
 
   async function loop(): Promise<void> {
     log.info('Integration service started.');
@@ -64,7 +65,10 @@ export function createPoller(options: PollerOptions): Poller {
   /** Runs a cycle when it is this replica's turn; returns how long to wait for the next. */
   async function runInTurn(): Promise<number> {
     try {
-      const maxMs = Math.max(pollingIntervalMs, MAX_REFUSED_WAIT_MS, LEASE_MS);
+      // The turn of a process that is gone is nobody's.
+      const isOrphaned = isFirstTurn && ledger.isAlone;
+      isFirstTurn = false;
+      const maxMs = isOrphaned ? 0 : Math.max(pollingIntervalMs, MAX_REFUSED_WAIT_MS, LEASE_MS);
       const turn = await ledger.takeTurn(WELCOME_PACKAGE, { now: now(), forMs: LEASE_MS, maxMs });
       if (!turn.isMine) {
         if (turn.polledAt !== null) polledAtMs = performance.now() - (now() - turn.polledAt);
@@ -76,7 +80,7 @@ export function createPoller(options: PollerOptions): Poller {
       } finally {
         clearInterval(keeping);
       }
-      if (!stopping.signal.aborted) await endTurn();
+      await endTurn();
       return waitMs();
     } catch (error) {
       report(error);
@@ -90,7 +94,13 @@ export function createPoller(options: PollerOptions): Poller {
   }
 
   async function endTurn(): Promise<void> {
-    await ledger.endTurn(WELCOME_PACKAGE, now() + waitMs(), polledAt());
+    // Others may try sooner than a CRM that does not let us in is tried again by this process.
+    const forMs = Math.min(waitMs(), Math.max(pollingIntervalMs, LEASE_MS));
+    await ledger.endTurn(
+      WELCOME_PACKAGE,
+      now() + (stopping.signal.aborted ? 0 : forMs),
+      polledAt(),
+    );
   }
 
   function polledAt(): number | undefined {

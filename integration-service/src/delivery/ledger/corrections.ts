@@ -1,6 +1,7 @@
+import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { Kysely } from 'kysely';
-import type { Sighting, Status } from '../delivery.ts';
-import { chunksOf, type EventOfDelivery, insertEvents } from './events.ts';
+import type { Status } from '../delivery.ts';
+import { chunksOf, insertEvents } from './events.ts';
 import { type DeliveryFilter, filtered } from './reading.ts';
 import type { Tables } from './tables.ts';
 import { toClaim } from './work.ts';
@@ -10,13 +11,20 @@ export function createCorrections(db: Kysely<Tables>) {
   /** Moves deliveries to another status, those that still have the one they are taken for. */
   async function move(
     sequences: number[],
-    { from, to, what, reason }: { from: Status; to: Status; what: string; reason?: string },
+    how: {
+      from: Status;
+      to: Status;
+      what: string;
+      reasonOf?: (sequence: number) => string | undefined;
+    },
     now: number,
   ): Promise<number> {
-    return db.transaction().execute(async (transaction) => {
-      const nextAttemptAt = to === 'pending' ? now : null;
-      const events: EventOfDelivery[] = [];
-      for (const chunk of chunksOf(sequences)) {
+    const { from, to, what, reasonOf = () => undefined } = how;
+    const nextAttemptAt = to === 'pending' ? now : null;
+    let moved = 0;
+    // Chunk by chunk: a service beside this, or around it, has its turns between.
+    for (const chunk of chunksOf(sequences)) {
+      moved += await db.transaction().execute(async (transaction) => {
         const rows = await transaction
           .updateTable('deliveries')
           .set((eb) => ({
@@ -32,13 +40,15 @@ export function createCorrections(db: Kysely<Tables>) {
           .where('status', '=', from)
           .returning('sequence')
           .execute();
-        for (const { sequence } of rows) {
-          events.push({ delivery: sequence, what, reason, nextAttemptAt });
-        }
-      }
-      await insertEvents(transaction, now, events);
-      return events.length;
-    });
+        const events = rows.map(({ sequence }) => {
+          return { delivery: sequence, what, reason: reasonOf(sequence), nextAttemptAt };
+        });
+        await insertEvents(transaction, now, events);
+        return rows.length;
+      });
+      await yieldToOthers();
+    }
+    return moved;
   }
 
   return {
@@ -59,9 +69,13 @@ export function createCorrections(db: Kysely<Tables>) {
     replay: (sequences: number[], now: number) =>
       move(sequences, { from: 'dead', to: 'pending', what: 'replayed' }, now),
 
-    /** Marks a dead letter as delivered: the target has it. */
-    bury: (sequence: number, evidence: string, now: number) =>
-      move([sequence], { from: 'dead', to: 'delivered', what: 'found', reason: evidence }, now),
+    /** Marks dead letters as delivered that the target turned out to have, by its ids of them. */
+    markFound: (evidence: Map<number, string>, now: number) =>
+      move(
+        [...evidence.keys()],
+        { from: 'dead', to: 'delivered', what: 'found', reasonOf: (each) => evidence.get(each) },
+        now,
+      ),
 
     /** Lets go what the surge guard holds; returns how many there were. */
     async release(leg: string | undefined, now: number): Promise<number> {
@@ -80,42 +94,22 @@ export function createCorrections(db: Kysely<Tables>) {
       }
     },
 
-    /**
-     * Has delivered once more what the target has lost, and for the first time what the ledger never
-     * saw. Returns how many became pending.
-     */
-    async repair(leg: string, missing: Sighting[], now: number): Promise<number> {
-      let repaired = 0;
-      for (const { key, customerId, payload } of missing) {
-        const row = await db
-          .insertInto('deliveries')
-          .values({
-            leg,
-            key,
-            customer_id: customerId,
-            payload: JSON.stringify(payload),
-            status: 'pending',
-            next_attempt_at: now,
-            created_at: now,
-            updated_at: now,
-          })
-          .onConflict((conflict) => conflict.columns(['leg', 'key']).doNothing())
-          .returning('sequence')
-          .executeTakeFirst();
-        if (row) {
-          repaired += 1;
-          continue;
-        }
-        const { sequence } = await db
-          .selectFrom('deliveries')
-          .select('sequence')
-          .where('leg', '=', leg)
-          .where('key', '=', key)
-          .executeTakeFirstOrThrow();
-        const why = { what: 'repaired', reason: 'an audit found that the target does not have it' };
-        repaired += await move([sequence], { from: 'delivered', to: 'pending', ...why }, now);
-      }
-      return repaired;
+    /** Has delivered once more what the target has lost; returns 1, or 0 when it is not delivered. */
+    async repair(leg: string, key: string, now: number): Promise<number> {
+      const row = await db
+        .selectFrom('deliveries')
+        .select('sequence')
+        .where('leg', '=', leg)
+        .where('key', '=', key)
+        .executeTakeFirst();
+      const reason = 'an audit found that the target does not have it';
+      const how = {
+        from: 'delivered',
+        to: 'pending',
+        what: 'repaired',
+        reasonOf: () => reason,
+      } as const;
+      return row ? move([row.sequence], how, now) : 0;
     },
 
     /** Keeps what an audit found, for the metrics of the running service. */

@@ -24,7 +24,7 @@ export async function insertEvents(
     what,
     attempt: attempt ?? null,
     status_code: statusCode ?? null,
-    reason: reason ?? null,
+    reason: storable(reason ?? null),
     next_attempt_at: nextAttemptAt ?? null,
   }));
   for (const chunk of chunksOf(rows)) {
@@ -41,4 +41,9 @@ export function* chunksOf<Item>(items: Iterable<Item>): Generator<Item[]> {
     chunk = [];
   }
   if (chunk.length > 0) yield chunk;
+}
+
+/** What a system has said, in characters that PostgreSQL can store. */
+export function storable<Text extends string | null>(text: Text): Text {
+  return (text?.replaceAll('\0', '\ufffd').toWellFormed() ?? null) as Text;
 }

@@ -34,10 +34,15 @@ export interface Ledger extends Parts {
 /**
  * Opens the ledger and brings its tables up to date.
  *
+ * @param isService whether it is for a service, which others must know of. Default: yes
  * @throws {LedgerError} when it cannot be used; it is left as it is then
  */
-export async function openLedger(location: LedgerLocation, log: Logger): Promise<Ledger> {
-  const { dialect, isAlone, release, explain } = open(location, log);
+export async function openLedger(
+  location: LedgerLocation,
+  log: Logger,
+  { isService = true } = {},
+): Promise<Ledger> {
+  const { dialect, isAlone, release, explain } = open(location, log, isService);
   const db = new Kysely<Tables>({ dialect });
   const health = createHealth(log);
   const close = async () => {
@@ -110,15 +115,15 @@ export async function openExistingLedger(location: LedgerLocation, log: Logger):
       `There is no ledger at ${location.path}. Start the service first, or see LEDGER_URL.`,
     );
   }
-  return openLedger(location, log);
+  return openLedger(location, log, { isService: false });
 }
 
-function open(location: LedgerLocation, log: Logger) {
+function open(location: LedgerLocation, log: Logger, isService: boolean) {
   if (location.kind === 'postgres') {
     const dialect: Dialect = openPostgres(location.url, log);
     return { dialect, isAlone: false, release() {}, explain: explainPostgres };
   }
-  const { dialect, isAlone, close } = openSqlite(location.path);
+  const { dialect, isAlone, close } = openSqlite(location.path, { isService });
   return { dialect, isAlone, release: close, explain: (error: unknown) => error };
 }
 

@@ -30,14 +30,19 @@ export function openPostgres(url: string, log: Logger): Dialect {
   return new PostgresDialect({ pool });
 }
 
+/** pg's own time-outs and broken connections, as if they had a code. */
+function pgCode(message: string): string {
+  return /time-?out|terminated|connection|queryable|closed/i.test(message) ? '08' : '';
+}
+
 /** An error of `pg` as one line with its remedy, when it is not one of a wrong statement. */
 export function explainPostgres(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof LedgerError) return error;
   const { code } = error as { code?: string };
   const reason = (error instanceof AggregateError && error.errors[0]?.message) || error.message;
-  // Class 08: connection; 57P: shut down; 53: out of resources; without a code: pg's own time-outs.
-  const isUnreachable =
-    code === undefined || /^(08|57P|53|ECONN|ENOTFOUND|EAI_|ETIMEDOUT|EPIPE|EHOSTUN)/.test(code);
+  // Class 08: connection; 57: shut down, cancelled; 53: out of resources; 40: deadlock; 25006: a standby.
+  // Codes of the system: no connection. What pg says itself has no code.
+  const isUnreachable = /^(08|57|53|40|25006|55P03|E[A-Z])/.test(code ?? pgCode(reason));
   const isRefused = code !== undefined && /^(28|3D)/.test(code);
   if (isRefused) {
     return new LedgerError(

@@ -141,8 +141,8 @@ export function filtered<Output>(
     .$if(customerId !== undefined, (q) => q.where('customer_id', '=', customerId as string))
     .$if(keys !== undefined, (q) => q.where('key', 'in', keys as string[]))
     .$if(reason !== undefined, (q) =>
-      q.where(({ fn, eb }) =>
-        eb(fn('lower', ['last_error']), 'like', containing((reason as string).toLowerCase())),
+      q.where(
+        sql<boolean>`lower(last_error) like lower(${containing(reason as string)}) escape '\\'`,
       ),
     );
 }

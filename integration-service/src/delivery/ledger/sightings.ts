@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { Kysely, Transaction } from 'kysely';
 import type { Evidence, Sighting } from '../delivery.ts';
-import { chunksOf, insertEvents } from './events.ts';
+import { chunksOf, insertEvents, storable } from './events.ts';
 import type { Tables } from './tables.ts';
 
 /** A record of a source that can never become a delivery. */
@@ -114,7 +114,7 @@ export function createSightings(db: Kysely<Tables>) {
       for (const rejected of records) {
         const { record, reason } = rejected;
         const fingerprint = createHash('sha256').update(record).digest('hex');
-        const row = { leg, fingerprint, record, reason, first_seen_at: now };
+        const row = { leg, fingerprint, record: storable(record), reason, first_seen_at: now };
         const inserted = await db
           .insertInto('rejected_records')
           .values(row)

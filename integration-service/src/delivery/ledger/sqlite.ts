@@ -18,6 +18,7 @@ const NOTADB = 26;
 const IOERR_SHMSIZE = 4874;
 
 const IN_MEMORY = ':memory:';
+const NO_LOCK = { isAlone: false, release() {} };
 const NOTHING = { changes: 0, lastInsertRowid: 0 };
 
 /**
@@ -26,10 +27,13 @@ const NOTHING = { changes: 0, lastInsertRowid: 0 };
  *
  * @throws {LedgerError} when the file cannot be used; it is left as it is
  */
-export function openSqlite(path: string): { dialect: Dialect; isAlone: boolean; close(): void } {
+export function openSqlite(
+  path: string,
+  { isService }: { isService: boolean },
+): { dialect: Dialect; isAlone: boolean; close(): void } {
   const database = explaining(path, () => openChecked(path));
   const checkFiles = path === IN_MEMORY ? () => {} : watchFiles(path);
-  const lock = explaining(path, () => takeServiceLock(path));
+  const lock = isService ? explaining(path, () => takeServiceLock(path)) : NO_LOCK;
   const statements = new Map<string, StatementSync>();
 
   function prepare(sql: string): StatementSync {
@@ -126,7 +130,7 @@ function watchFiles(path: string): () => void {
  * no other service lives that works on this ledger. From then on it is shared.
  */
 function takeServiceLock(path: string): { isAlone: boolean; release(): void } {
-  if (path === IN_MEMORY) return { isAlone: true, release() {} };
+  if (path === IN_MEMORY) return { ...NO_LOCK, isAlone: true };
   const lock = new DatabaseSync(`${path}.lock`);
   const isAlone = tryExec(lock, 'begin exclusive; commit');
   lock.exec(`pragma busy_timeout = ${BUSY_TIMEOUT_MS}; begin`);

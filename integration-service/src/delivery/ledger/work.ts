@@ -1,7 +1,7 @@
 import { type Kysely, sql, type Transaction } from 'kysely';
 import type { Claim, Transition } from '../delivery.ts';
 import { MAX_WAIT_MS } from '../retry.ts';
-import { chunksOf, insertEvents } from './events.ts';
+import { chunksOf, insertEvents, storable } from './events.ts';
 import type { DeliveryRow, Tables } from './tables.ts';
 
 /** How long a claim holds without being renewed. */
@@ -74,11 +74,6 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
             .where('leg', '=', leg)
             .where('status', '=', 'unknown')
             .where('lease_expires_at', 'is not', null)
-            .execute();
-          await transaction
-            .updateTable('legs')
-            .set({ turn_ends_at: 0 })
-            .where('leg', '=', leg)
             .execute();
         }
         return orphan(transaction, leg, now, isAlone ? 'all' : 'expired');
@@ -164,19 +159,20 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
 
     /** Keeps claims for another lease; returns those that are no longer this worker's. */
     async renew(claims: Claim[], now: number): Promise<Claim[]> {
-      return db.transaction().execute(async (transaction) => {
-        const lost: Claim[] = [];
-        for (const claim of claims) {
-          const { numUpdatedRows } = await transaction
-            .updateTable('deliveries')
-            .set({ lease_expires_at: now + LEASE_MS })
-            .where('sequence', '=', claim.sequence)
-            .where('fencing_token', '=', claim.fencingToken)
-            .executeTakeFirst();
-          if (numUpdatedRows === 0n) lost.push(claim);
-        }
-        return lost;
-      });
+      const kept = new Set<number>();
+      for (const chunk of chunksOf(claims)) {
+        const values = chunk.map(
+          ({ sequence, fencingToken }) =>
+            sql`(cast(${sequence} as bigint), cast(${fencingToken} as integer))`,
+        );
+        const { rows } = await sql<Pick<DeliveryRow, 'sequence'>>`
+          update deliveries set lease_expires_at = ${now + LEASE_MS}
+          from (values ${sql.join(values)}) as claim
+          where sequence = claim.column1 and fencing_token = claim.column2
+          returning sequence`.execute(db);
+        for (const { sequence } of rows) kept.add(sequence);
+      }
+      return claims.filter(({ sequence }) => !kept.has(sequence));
     },
 
     /**
@@ -236,7 +232,7 @@ function rowOf({ claim, transition }: { claim: Claim; transition: Transition }) 
   const { status, attempts, reads, nextAttemptAt, lastError } = transition;
   return sql`(cast(${claim.sequence} as bigint), cast(${claim.fencingToken} as integer),
     cast(${status} as text), cast(${attempts} as integer), cast(${reads} as integer),
-    cast(${nextAttemptAt} as bigint), cast(${lastError} as text))`;
+    cast(${nextAttemptAt} as bigint), cast(${storable(lastError)} as text))`;
 }
 
 function leaseIsOver(now: number) {

@@ -1,0 +1,94 @@
+import { describe, expect, it } from 'vitest';
+import { AUDIT_KINDS, audit } from '../src/delivery/audit.ts';
+import type { Claim, Transition } from '../src/delivery/delivery.ts';
+import type { Target } from '../src/delivery/target.ts';
+import { newLocation, open } from './ledgers.ts';
+
+const LEG = 'a-leg';
+const sightingOf = (key: string) => ({ key, customerId: key, payload: {} });
+
+/** A ledger that has delivered some, and an audit of it against what source and target show. */
+async function setUp(delivered: string[]) {
+  const ledger = await open(await newLocation('sqlite'));
+  const deliver = async (keys: string[]) => {
+    await ledger.sight(LEG, keys.map(sightingOf), { now: Date.now() });
+    const claims = await ledger.claim(LEG, { limit: 100, now: Date.now() });
+    const transition: Transition = {
+      status: 'delivered',
+      ...{ attempts: 1, reads: 0, nextAttemptAt: null, lastError: null },
+      event: { what: 'delivered' },
+    };
+    await ledger.commit(
+      claims.map((claim: Claim) => ({ claim, transition })),
+      Date.now(),
+    );
+  };
+  await deliver(delivered);
+
+  /** @param reads what the source shows, read by read, the last one for ever */
+  async function run(
+    reads: (() => string[] | Promise<string[]>)[],
+    held: () => string[],
+    repair = false,
+  ) {
+    const target: Target = {
+      name: 'target',
+      send: () => Promise.reject(new Error('an audit sends nothing')),
+      async *read() {
+        for (const key of held()) yield { ...sightingOf(key), evidence: key };
+      },
+    };
+    let count = 0;
+    const report = await audit({
+      ...{ leg: LEG, target, ledger, pollingIntervalMs: 1, repair, now: Date.now },
+      async *readSource() {
+        const read = reads[Math.min(count++, reads.length - 1)];
+        for (const key of (await read?.()) ?? []) yield sightingOf(key);
+      },
+    });
+    const found = AUDIT_KINDS.map((kind) => [kind, [...report.keysOf(kind)]] as const);
+    report.close();
+    return {
+      ...Object.fromEntries(found.filter(([, keys]) => keys.length > 0)),
+      repaired: report.repaired,
+    };
+  }
+  return { ledger, deliver, run };
+}
+
+describe('an audit beside a running service', () => {
+  it('does not take a customer for orphaned who came while it read', async () => {
+    const { deliver, run } = await setUp(['a']);
+    const held = ['a'];
+    const later = async () => {
+      await deliver(['b']);
+      held.push('b');
+      return ['a', 'b'];
+    };
+    // The target is read after the first read of the source, and after b was delivered.
+    const inTime = () => {
+      if (!held.includes('b')) held.push('b');
+      return held;
+    };
+    expect(await run([() => ['a'], later], inTime)).toEqual({ repaired: 0 });
+  });
+
+  it('does not take for missing, nor repair, who came and was delivered after it had read', async () => {
+    const { ledger, deliver, run } = await setUp(['a']);
+    const later = async () => {
+      await deliver(['c']);
+      return ['a', 'c'];
+    };
+    const report = await run([() => ['a'], later], () => ['a', 'stranger'], true);
+    expect(report).toEqual({ orphaned: ['stranger'], repaired: 0 });
+    expect((await ledger.list({ status: 'pending' }, 9)).length).toBe(0);
+  });
+
+  it('repairs what was delivered and is gone, and what was never seen', async () => {
+    const { ledger, run } = await setUp(['a', 'b']);
+    const report = await run([() => ['a', 'b', 'new']], () => ['b'], true);
+    expect(report).toEqual({ missing: ['a', 'new'], repaired: 2 });
+    const pending = (await ledger.list({ status: 'pending' }, 9)).map(({ key }) => key);
+    expect(pending).toEqual(['a', 'new']);
+  });
+});
