@@ -74,9 +74,13 @@ export function run(
     ended,
     async until(pattern, count = 1) {
       const changes = on(events, 'line');
-      for (;;) {
-        const matches = lines.map((line) => pattern.exec(line)).filter((match) => match !== null);
-        if (matches.length >= count) return matches[count - 1] as RegExpExecArray;
+      let found = 0;
+      for (let next = 0; ; ) {
+        for (; next < lines.length; next++) {
+          const match = pattern.exec(lines[next] as string);
+          if (match) found += 1;
+          if (match && found === count) return match;
+        }
         if (child.exitCode !== null || child.signalCode !== null) {
           throw new Error(`Ended before ${pattern} came:\n${lines.join('\n')}`);
         }
