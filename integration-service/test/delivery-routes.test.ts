@@ -94,7 +94,7 @@ describe('GET /deliveries', () => {
     expect(second.headers.link).toBeUndefined();
   });
 
-  it.each(['limit=0', 'limit=1001', 'limit=x', 'limit=1.5', 'status=lost', 'cursor=-1'])(
+  it.each(['limit=0', 'limit=1001', 'limit=x', 'limit=1.5', 'status=lost', 'cursor=-1', 'leg=%00'])(
     'refuses ?%s',
     async (query) => {
       const { get } = await setUp();

@@ -8,7 +8,7 @@ import { createCircuitBreaker } from '../src/delivery/circuit-breaker.ts';
 import type { Claim, Status } from '../src/delivery/delivery.ts';
 import { createDispatcher, type DispatchStep } from '../src/delivery/dispatcher.ts';
 import { type Ledger, openLedger } from '../src/delivery/ledger/ledger.ts';
-import type { DeliveryRow, EventRow } from '../src/delivery/ledger/tables.ts';
+import type { DeliveryRow, HistoryEvent } from '../src/delivery/ledger/tables.ts';
 import { createDeliveryMetrics } from '../src/delivery/metrics.ts';
 import { type Outcome, WithdrawnError } from '../src/delivery/outcome.ts';
 import { replay } from '../src/delivery/replay.ts';
@@ -129,7 +129,7 @@ export async function createWorld({
   const eventsOf = ({ sequence }: DeliveryRow) =>
     eye
       .prepare('select * from events where delivery = ? order by id')
-      .all(sequence) as unknown as EventRow[];
+      .all(sequence) as unknown as HistoryEvent[];
 
   /** Where a worker may die or fall asleep: at its steps, before and after each use of the ledger. */
   function tick(worker: Worker, step: DispatchStep | 'ledger'): void {

@@ -1,12 +1,16 @@
-import { textSchema } from 'service-kit/validation';
+import { textSchema as anyTextSchema } from 'service-kit/validation';
 import { z } from 'zod';
 import { STATUSES } from './delivery.ts';
-import type { HistoryEvent } from './ledger/reading.ts';
-import type { DeliveryRow } from './ledger/tables.ts';
+import type { DeliveryRow, HistoryEvent } from './ledger/tables.ts';
 
 const MAX_LIMIT = 1_000;
 const DEFAULT_LIMIT = 100;
 
+/** What the ledger can have in it: PostgreSQL stores no NUL. */
+const textSchema = anyTextSchema.refine(
+  (text) => !text.includes('\0'),
+  'Input should have no NUL in it',
+);
 const timeSchema = z.iso.datetime();
 const statusSchema = z.enum(STATUSES, `Input should be one of ${STATUSES.join(', ')}`);
 const keySchema = textSchema.meta({

@@ -1,7 +1,7 @@
 import { type Kysely, type SelectQueryBuilder, sql } from 'kysely';
 import type { Status } from '../delivery.ts';
 import { STATUSES } from '../delivery.ts';
-import type { DeliveryRow, Tables } from './tables.ts';
+import type { DeliveryRow, HistoryEvent, Tables } from './tables.ts';
 
 /** Which deliveries; without a field, it does not matter. */
 export interface DeliveryFilter {
@@ -11,16 +11,6 @@ export interface DeliveryFilter {
   keys?: string[] | undefined;
   /** A part of `last_error`, in upper or lower case. */
   reason?: string | undefined;
-}
-
-/** What happened to a delivery, as the ledger keeps it. Times are Unix time in milliseconds. */
-export interface HistoryEvent {
-  at: number;
-  what: string;
-  attempt: number | null;
-  status_code: number | null;
-  reason: string | null;
-  next_attempt_at: number | null;
 }
 
 /** The part of the ledger that people and dashboards look at. Changes nothing. */

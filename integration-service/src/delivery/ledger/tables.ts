@@ -1,4 +1,4 @@
-import type { Generated, Insertable, Selectable } from 'kysely';
+import type { Generated, Selectable } from 'kysely';
 import type { Status } from '../delivery.ts';
 
 /** The tables as Kysely sees them. Every time is Unix time in milliseconds. */
@@ -71,4 +71,5 @@ interface AuditTable {
 }
 
 export type DeliveryRow = Selectable<DeliveryTable>;
-export type EventRow = Insertable<EventTable>;
+/** What happened to a delivery. */
+export type HistoryEvent = Omit<Selectable<EventTable>, 'id' | 'delivery'>;
