@@ -127,8 +127,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       recoveredAt = monotonicNow();
     }
     if (!isAdopted && !(await tryToAdopt())) return TICK_MS;
-    // By turns: of a target that is probed, the first gets the only call.
-    settlesFirst = !settlesFirst;
+    // Of a target that is probed, the first gets the only call: one time the one, one time the other.
+    if (breaker.capacity() === 1) settlesFirst = !settlesFirst;
     if (settlesFirst) await settler.begin();
     await beginSending();
     if (!settlesFirst) await settler.begin();
