@@ -388,6 +388,26 @@ describe('an attempt of unknown outcome', () => {
   });
 });
 
+it('an inventory that stores what it is sent and never says so is sent more when that is found', async () => {
+  const stored: unknown[] = [];
+  network.use(
+    crmLists(Array.from({ length: 20 }, (_, i) => ({ id: `customer-${i}` }))),
+    http.get(INVENTORY_URL, () => HttpResponse.json(stored)),
+    http.post<never, { customer_id: string }>(INVENTORY_URL, async ({ request }) => {
+      stored.push(packageRequest((await request.json()).customer_id));
+      return new HttpResponse(null, { status: 500 });
+    }),
+  );
+  const service = await start({ concurrency: 5 });
+  await service.until(() => service.breaker.state() === 'open');
+  await service.until(async () => (await service.keysOf('sending')).length === 0);
+  const atFirst = stored.length;
+  service.advance(2_000);
+  const aProbe = 1;
+  await service.until(() => stored.length > atFirst + aProbe);
+  expect(await service.keysOf('delivered')).toHaveLength(atFirst);
+});
+
 it('an inventory whose list cannot be read keeps nobody waiting but those who are unknown', async () => {
   const asked: string[] = [];
   let isBroken = false;

@@ -46,8 +46,9 @@ export function createSettler(options: SettlerOptions) {
       const findings = await readThrough(passage, () =>
         findAtTarget(target, claims, { mayFilter, signal }),
       );
-      // That it can be read does not mean that it takes what is sent: only that closes the breaker.
-      passage.cancel();
+      // That it can be read does not mean that it takes what is sent; that it has some of it, does.
+      if (findings.size > 0) passage.succeed();
+      else passage.cancel();
       const policy = { maxAttempts, now: now(), random };
       onSettled(
         claims.map((claim) => ({
