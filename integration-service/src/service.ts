@@ -47,6 +47,7 @@ export async function runService(config: Config, onStep?: (step: Step) => void):
       legs: [WELCOME_PACKAGE],
       ledger,
       breakers: { [target.name]: breaker },
+      now,
     }),
     log,
     now,

@@ -187,7 +187,7 @@ export async function createWorld({
         breaker,
         concurrency: CONCURRENCY,
         maxAttempts: MAX_ATTEMPTS,
-        metrics: createDeliveryMetrics(new Registry(), { legs: [], ledger, breakers: {} }),
+        metrics: createDeliveryMetrics(new Registry(), { legs: [], ledger, breakers: {}, now }),
         ...{ log, now, monotonicNow, random },
         onStep: (step) => tick(worker, step),
       }),

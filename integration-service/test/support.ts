@@ -170,6 +170,7 @@ export async function setUpService(options: ServiceTestOptions = {}) {
       legs: [WELCOME_PACKAGE],
       ledger,
       breakers: { inventory: breaker },
+      now,
     }),
     log,
     now,

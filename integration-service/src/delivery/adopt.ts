@@ -1,14 +1,13 @@
 import type { Evidence } from './delivery.ts';
+import { CHUNK } from './ledger/events.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { Target } from './target.ts';
-
-/** Package requests written in one transaction: other writers get their turn between. */
-const CHUNK = 500;
 
 /**
  * Writes into a new ledger what the target already holds, so that nothing of it is sent again: who
  * deletes the ledger loses its history, not its effect. Returns how many things the target holds.
- * When it is interrupted, it begins anew; what was written is true all the same.
+ * Other writers get their turn after each chunk. When it is interrupted, it begins anew; what was
+ * written is true all the same.
  *
  * @throws {ReadError} when the target could not be read to the end
  */

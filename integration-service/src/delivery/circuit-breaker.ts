@@ -23,8 +23,6 @@ export interface CircuitBreaker {
   capacity(): number;
   /** How long until that may change by itself; 0 when calls may begin. */
   waitMs(): number;
-  /** Why it is not closed, in words for people. */
-  reason(): string | undefined;
   /** Begins a call; `undefined` without capacity. */
   pass(): Passage | undefined;
 }
@@ -50,14 +48,12 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
   let openUntil = 0;
   let askedToWaitUntil = 0;
   let probe: symbol | undefined;
-  let why: string | undefined;
   let isRefused = false;
 
-  function open(reason: string, forMs: number): void {
+  function open(forMs: number): void {
     isOpen = true;
     openMs = forMs;
     openUntil = Math.max(monotonicNow() + forMs, askedToWaitUntil);
-    why = reason;
   }
 
   function close(): void {
@@ -66,7 +62,6 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     isOpen = false;
     openMs = OPEN_MS.first;
     askedToWaitUntil = 0;
-    why = undefined;
     isRefused = false;
   }
 
@@ -84,7 +79,6 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     state,
     capacity,
     waitMs: () => (isOpen ? Math.max(0, openUntil - monotonicNow()) : 0),
-    reason: () => why,
     pass() {
       if (capacity() === 0) return undefined;
       const self = Symbol('call');
@@ -103,10 +97,10 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
         fail(reason, retryAfterMs = 0) {
           askedToWaitUntil = Math.max(askedToWaitUntil, monotonicNow() + retryAfterMs);
           failures += 1;
-          if (isOpen && !isStale()) open(reason, Math.min(openMs * 2, OPEN_MS.longest));
+          if (isOpen && !isStale()) open(Math.min(openMs * 2, OPEN_MS.longest));
           else if (isOpen) openUntil = Math.max(openUntil, askedToWaitUntil);
           else if (failures >= FAILURES_TO_OPEN) {
-            open(reason, OPEN_MS.first);
+            open(OPEN_MS.first);
             log.error(
               `The ${target} failed ${failures} times in a row (${reason}). Trying one call now and then until it answers.`,
             );
@@ -114,7 +108,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
           end();
         },
         refuse(reason) {
-          if (!isStale()) open(reason, isOpen ? Math.min(openMs * 2, OPEN_MS.longest) : openMs);
+          if (!isStale()) open(isOpen ? Math.min(openMs * 2, OPEN_MS.longest) : openMs);
           if (!isRefused) {
             isRefused = true;
             log.error(

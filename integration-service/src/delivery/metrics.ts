@@ -11,9 +11,15 @@ const BREAKER_STATES = { closed: 0, 'half-open': 1, open: 2 };
 /** The metrics of all legs, in the registry that `/metrics` shows. */
 export function createDeliveryMetrics(
   registry: Registry,
-  options: { legs: string[]; ledger: Ledger; breakers: Record<string, CircuitBreaker> },
+  options: {
+    legs: string[];
+    ledger: Ledger;
+    breakers: Record<string, CircuitBreaker>;
+    /** Unix time in milliseconds. */
+    now: () => number;
+  },
 ) {
-  const { legs, ledger, breakers } = options;
+  const { legs, ledger, breakers, now } = options;
   const registers = [registry];
 
   /** A gauge that is looked up in the ledger when it is asked for; without one, it has no values. */
@@ -49,7 +55,7 @@ export function createDeliveryMetrics(
     undefined,
     async (leg) => {
       const since = await ledger.oldestUndelivered(leg);
-      return { age: since === undefined ? 0 : Math.max(0, Date.now() - since) / 1000 };
+      return { age: since === undefined ? 0 : Math.max(0, now() - since) / 1000 };
     },
   );
   ledgerGauge(

@@ -2,7 +2,7 @@ import type { Transaction } from 'kysely';
 import type { Event } from '../delivery.ts';
 import type { Tables } from './tables.ts';
 
-/** Rows in one statement: well within the 32,766 parameters that SQLite takes. */
+/** Rows in one statement: well within the 32,766 parameters that SQLite takes, and soon done. */
 export const CHUNK = 500;
 
 export interface EventOfDelivery extends Event {
@@ -32,6 +32,7 @@ export async function insertEvents(
   }
 }
 
+/** The items, as arrays of up to 500. */
 export function* chunksOf<Item>(items: Iterable<Item>): Generator<Item[]> {
   let chunk: Item[] = [];
   for (const item of items) {

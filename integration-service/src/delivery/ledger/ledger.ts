@@ -3,6 +3,7 @@ import { type Dialect, Kysely } from 'kysely';
 import type { Logger } from 'service-kit/logger';
 import { createCorrections } from './corrections.ts';
 import { LedgerError } from './ledger-error.ts';
+import { createLegs } from './legs.ts';
 import { migrate } from './migrations.ts';
 import { explainPostgres, openPostgres } from './postgres.ts';
 import { createReading } from './reading.ts';
@@ -14,7 +15,8 @@ import { createWork } from './work.ts';
 /** Where the ledger is: a SQLite file (or `:memory:`), or a PostgreSQL database. */
 export type LedgerLocation = { kind: 'sqlite'; path: string } | { kind: 'postgres'; url: string };
 
-type Parts = ReturnType<typeof createSightings> &
+type Parts = ReturnType<typeof createLegs> &
+  ReturnType<typeof createSightings> &
   ReturnType<typeof createWork> &
   ReturnType<typeof createReading> &
   ReturnType<typeof createCorrections>;
@@ -57,6 +59,7 @@ export async function openLedger(
   }
 
   const parts: Parts = {
+    ...createLegs(db),
     ...createSightings(db),
     ...createWork(db, { skipLocked: location.kind === 'postgres' }),
     ...createReading(db),

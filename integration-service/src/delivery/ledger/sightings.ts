@@ -126,16 +126,6 @@ export function createSightings(db: Kysely<Tables>) {
       return fresh;
     },
 
-    /** Whether the target of a leg has been asked what it holds. */
-    async isAdopted(leg: string): Promise<boolean> {
-      const row = await db
-        .selectFrom('legs')
-        .select('adopted_at')
-        .where('leg', '=', leg)
-        .executeTakeFirst();
-      return row?.adopted_at != null;
-    },
-
     /** Writes down as delivered what the target turned out to hold, sighted or not. */
     async adopt(leg: string, held: Evidence[], now: number): Promise<void> {
       // One statement must not meet the same row twice.
@@ -178,58 +168,6 @@ export function createSightings(db: Kysely<Tables>) {
           await insertEvents(transaction, now, events);
         });
       }
-    },
-
-    /** From now on the leg is adopted: all that its target held is in the ledger. */
-    async setAdopted(leg: string, now: number): Promise<void> {
-      await db
-        .insertInto('legs')
-        .values({ leg, adopted_at: now, turn_ends_at: 0, polled_at: null })
-        .onConflict((conflict) => conflict.column('leg').doUpdateSet({ adopted_at: now }))
-        .execute();
-    },
-
-    /**
-     * Takes the turn to poll a source, for `forMs`: of many replicas one polls. Without success, tells
-     * how long somebody else has it, and when a poll last succeeded. A turn longer than `maxMs` was
-     * written under a clock that was wrong, and is taken.
-     */
-    async takeTurn(
-      leg: string,
-      { now, forMs, maxMs }: { now: number; forMs: number; maxMs: number },
-    ): Promise<{ isMine: true } | { isMine: false; waitMs: number; polledAt: number | null }> {
-      const taken = await db
-        .insertInto('legs')
-        .values({ leg, adopted_at: null, turn_ends_at: now + forMs, polled_at: null })
-        .onConflict((conflict) =>
-          conflict
-            .column('leg')
-            .doUpdateSet({ turn_ends_at: now + forMs })
-            .where((eb) =>
-              eb.or([
-                eb('legs.turn_ends_at', '<=', now),
-                eb('legs.turn_ends_at', '>', now + maxMs),
-              ]),
-            ),
-        )
-        .returning('leg')
-        .executeTakeFirst();
-      if (taken) return { isMine: true };
-      const row = await db
-        .selectFrom('legs')
-        .select(['turn_ends_at', 'polled_at'])
-        .where('leg', '=', leg)
-        .executeTakeFirstOrThrow();
-      return { isMine: false, waitMs: row.turn_ends_at - now, polledAt: row.polled_at };
-    },
-
-    /** Moves the end of the turn that this process has; with `polledAt`, after a poll that succeeded. */
-    async endTurn(leg: string, endsAt: number, polledAt?: number): Promise<void> {
-      await db
-        .updateTable('legs')
-        .set({ turn_ends_at: endsAt, ...(polledAt !== undefined && { polled_at: polledAt }) })
-        .where('leg', '=', leg)
-        .execute();
     },
   };
 }
