@@ -127,7 +127,9 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     const { ledger, sight, claimOne } = await setUp();
     await sight(['a']);
     const strange = failed(await claimOne(), 'pending', T0 + 1_000);
-    strange.transition.event.reason = strange.transition.lastError = 'no\0luck\ud800';
+    const said = 'no\0luck\ud800';
+    strange.transition.lastError = said;
+    strange.transition.event = { ...strange.transition.event, what: 'transient', reason: said };
     await ledger.commit([strange], T0 + 1);
     expect((await ledger.list({}, 1))[0]?.last_error).toBe('no\ufffdluck\ufffd');
     expect(await ledger.claim(LEG, { limit: 1, now: T0 + 999 })).toEqual([]);

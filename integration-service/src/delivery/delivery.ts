@@ -56,7 +56,8 @@ export interface Transition {
   /** Unix time in milliseconds; `null` when nothing is to come by itself. */
   nextAttemptAt: number | null;
   lastError: string | null;
-  event: Event;
+  /** Its line in the history, unless that says it already. */
+  event?: Event | undefined;
 }
 
 /** One line of a delivery's history. */

@@ -7,7 +7,7 @@ import type { Ledger } from './ledger/ledger.ts';
 import { LedgerError } from './ledger/ledger-error.ts';
 import type { DeliveryMetrics } from './metrics.ts';
 import type { Outcome } from './outcome.ts';
-import { createSettler, readThrough, verdictOf } from './settle.ts';
+import { createSettler, readThrough, type Settled } from './settle.ts';
 import { ReadError, type Target } from './target.ts';
 import { afterAttempt } from './transition.ts';
 
@@ -63,11 +63,8 @@ const GIVE_UP_MS = 6_000;
 
 const WITHDRAWN: Outcome = { kind: 'withdrawn', reason: 'not sent, because the target fails' };
 
-interface Result {
-  claim: Claim;
-  transition: Transition;
-  outcome?: Outcome;
-}
+/** What has ended and is not committed yet: an attempt, or a read of the target. */
+type Result = { claim: Claim; transition: Transition; outcome: Outcome } | Settled;
 
 /**
  * Takes a leg's due deliveries from the ledger, sends them, and writes down what became of them. One
@@ -147,11 +144,12 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     );
     onStep('committed');
     finished.splice(0, results.length);
-    for (const { claim, transition, outcome } of results) {
+    for (const result of results) {
+      const { claim, transition } = result;
       leases.giveUp(claim);
       if (lost.has(claim)) continue;
-      if (outcome) metrics.attempts.inc({ leg, outcome: outcome.kind });
-      else metrics.settled.inc({ verdict: verdictOf(transition) });
+      if ('outcome' in result) metrics.attempts.inc({ leg, outcome: result.outcome.kind });
+      else metrics.settled.inc({ verdict: result.verdict });
       if (transition.status === 'delivered') {
         metrics.latency.observe(Math.max(0, now() - claim.createdAt) / 1000);
       }

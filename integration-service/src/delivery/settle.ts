@@ -11,8 +11,12 @@ import { afterRead, SETTLE_DELAYS_MS } from './transition.ts';
 const ROUND = 10_000;
 const RETRY_MS = 1_000;
 
+type Verdict = (typeof VERDICTS)[number];
+
+/** What one read of the target said about a delivery, and what becomes of it. */
 export interface Settled {
   claim: Claim;
+  verdict: Verdict;
   transition: Transition;
 }
 
@@ -37,6 +41,8 @@ export interface SettlerOptions {
 export function createSettler(options: SettlerOptions) {
   const { leg, target, ledger, breaker, leases, maxAttempts, log } = options;
   const { now, random, signal, onSettled } = options;
+  /** What kept each from being settled, as its history tells it: that must not grow with every read. */
+  const told = new Map<string, string>();
   let isSettling = false;
 
   async function settle(claims: Claim[], passage: Passage): Promise<void> {
@@ -50,17 +56,25 @@ export function createSettler(options: SettlerOptions) {
       if (findings.size > 0) passage.succeed();
       else passage.cancel();
       const policy = { maxAttempts, now: now(), random };
+      told.clear();
       onSettled(
-        claims.map((claim) => ({
-          claim,
-          transition: afterRead(claim, findings.get(claim.key), policy),
-        })),
+        claims.map((claim) => {
+          const evidence = findings.get(claim.key);
+          const verdict = evidence === undefined ? 'not_found' : 'found';
+          return { claim, verdict, transition: afterRead(claim, evidence, policy) };
+        }),
       );
     } catch (error) {
       if (!(error instanceof ReadError)) throw error;
       log.error(`Could not ask the ${target.name} what became of an attempt: ${error.message}`);
+      const { message } = error;
       onSettled(
-        claims.map((claim) => ({ claim, transition: stillUnknown(claim, error.message, now()) })),
+        claims.map((claim) => {
+          const isTold = told.get(claim.key) === message;
+          told.set(claim.key, message);
+          const transition = stillUnknown(claim, now(), isTold ? undefined : message);
+          return { claim, verdict: 'unreadable', transition };
+        }),
       );
     } finally {
       isSettling = false;
@@ -88,22 +102,10 @@ export function createSettler(options: SettlerOptions) {
   };
 }
 
-/** What a read of the target said, for the metrics. */
-export function verdictOf({ status, event }: Transition): (typeof VERDICTS)[number] {
-  if (event.what === 'not_read') return 'unreadable';
-  return status === 'delivered' ? 'found' : 'not_found';
-}
-
-function stillUnknown(claim: Claim, reason: string, now: number): Transition {
+function stillUnknown(claim: Claim, now: number, reason: string | undefined): Transition {
   const { attempts, reads, lastError } = claim;
-  return {
-    status: 'unknown',
-    attempts,
-    reads,
-    nextAttemptAt: now + RETRY_MS,
-    lastError,
-    event: { what: 'not_read', attempt: attempts, reason },
-  };
+  const event = reason === undefined ? undefined : { what: 'not_read', attempt: attempts, reason };
+  return { status: 'unknown', attempts, reads, nextAttemptAt: now + RETRY_MS, lastError, event };
 }
 
 /** What a target turned out to have: its ids by key. */

@@ -7,9 +7,8 @@ import { answerJson, createStandIn, readJson } from './stand-in.ts';
 
 export interface InventoryOptions {
   kind: InventoryKind;
+  /** What the first call for every second customer, from the first, meets with. */
   fault: Fault;
-  /** The fault hits each such customer, from the first. */
-  everyNth: number;
   /** How long the client waits for an answer. */
   timeoutMs: number;
   /** Called when the time of the armed kill has come, with the number of the process that made the call. */
@@ -57,7 +56,7 @@ const CALLS_UNTIL_DOWN = 10;
 
 /** An inventory that keeps packages and treats some requests badly. */
 export async function createInventory(options: InventoryOptions): Promise<Inventory> {
-  const { kind, fault, everyNth, timeoutMs, onKill, sabotage } = options;
+  const { kind, fault, timeoutMs, onKill, sabotage } = options;
   // Another cell's service must never be taken for ours, should it get hold of our port.
   const base = `/${randomUUID()}`;
   const requests: PackageRequest[] = [];
@@ -67,6 +66,7 @@ export async function createInventory(options: InventoryOptions): Promise<Invent
   const firstStoredAt = new Map<string, number>();
   let armed: Armed | undefined;
   let posts = 0;
+  let faults = 0;
   let hasListed = false;
 
   const server = await createStandIn(async (request, response) => {
@@ -91,8 +91,10 @@ export async function createInventory(options: InventoryOptions): Promise<Invent
 
   async function take(request: IncomingMessage, response: ServerResponse, by: number) {
     const { customer_id: customerId } = (await readJson(request)) as { customer_id: string };
-    const doesFault = !asked.has(customerId) && asked.size % everyNth === 0;
+    const doesFault = !asked.has(customerId) && asked.size % 2 === 0;
     const now = doesFault ? fault : 'none';
+    if (doesFault) faults += 1;
+    const isLate = faults % 2 === 0;
     asked.add(customerId);
     posts += 1;
     const isGoingDown = fault === 'down' && posts % CALLS_UNTIL_DOWN === 0;
@@ -103,7 +105,7 @@ export async function createInventory(options: InventoryOptions): Promise<Invent
     };
 
     if (now === 'slow') await sleep(timeoutMs * 0.4);
-    if (now === 'hangs' && asked.size % 2 === 0) await sleep(timeoutMs * 2);
+    if (now === 'hangs' && isLate) await sleep(timeoutMs * 2);
     let stored: { request: PackageRequest; isReplay: boolean } | undefined;
     if (now !== '502' && now !== '429') {
       reach('storing');

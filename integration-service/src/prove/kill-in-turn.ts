@@ -28,7 +28,6 @@ export async function killInTurn(cells: PointCell[], options: CellOptions): Prom
   let onPolled = () => {};
   await using stage = await setStage(first, {
     ...options,
-    everyNth: 1,
     onListed: () => onPolled(),
   });
   const { crm } = stage;

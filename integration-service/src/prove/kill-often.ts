@@ -24,7 +24,7 @@ export async function killOften(
 ): Promise<CellResult> {
   const { seed, replicas, signal } = options;
   const random = createRandom(`${seed} ${cell.name}`);
-  await using stage = await setStage(cell, { ...options, everyNth: 2 });
+  await using stage = await setStage(cell, options);
   const { crm, inventory } = stage;
   crm.add(FIRST_CUSTOMERS);
   const stream = setInterval(() => {

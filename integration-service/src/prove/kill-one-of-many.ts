@@ -22,7 +22,6 @@ export async function killOneOfMany(cell: PointCell, options: CellOptions): Prom
   let polls = 0;
   await using stage = await setStage(cell, {
     ...options,
-    everyNth: 1,
     onListed(crm) {
       polls += 1;
       if (polls === 1) crm.add(WAVE);

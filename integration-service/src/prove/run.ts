@@ -76,7 +76,7 @@ async function countCellsAtOnce(replicas: number, ledger: string | undefined): P
 /** One start and stop by itself: shows whether any can work, and fills the cache of compiled code. */
 async function checkStart(options: StageOptions): Promise<void> {
   const cell: Cell = { name: 'start', kills: 0, fault: 'none', inventory: 'plain' };
-  await using stage = await setStage(cell, { ...options, everyNth: 1 });
+  await using stage = await setStage(cell, options);
   const child = await stage.start();
   const url = await child.listening;
   child.kill('SIGTERM');

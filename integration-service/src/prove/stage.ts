@@ -57,7 +57,6 @@ const environment = {
 export async function setStage(
   cell: Cell,
   options: StageOptions & {
-    everyNth: number;
     onListed?: (crm: Crm) => void;
   },
 ): Promise<Stage> {

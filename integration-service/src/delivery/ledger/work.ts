@@ -201,11 +201,9 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
         await insertEvents(
           transaction,
           now,
-          kept.map(({ claim, transition }) => ({
-            ...transition.event,
-            delivery: claim.sequence,
-            nextAttemptAt: transition.nextAttemptAt,
-          })),
+          kept.flatMap(({ claim, transition: { event, nextAttemptAt } }) =>
+            event ? [{ ...event, delivery: claim.sequence, nextAttemptAt }] : [],
+          ),
         );
         return results.flatMap((result) => (isWritten(result) ? [] : [result.claim]));
       });
