@@ -37,7 +37,11 @@ export const environmentSchema = z.object({
   SURGE_LIMIT: wholeNumber(1, 1_000_000_000).optional(),
   ADMIN_TOKEN: z
     .string()
-    .min(8, 'must have at least 8 characters')
+    // What a header can carry in every client.
+    .regex(
+      /^[!-~]{8,}$/,
+      'must have 8 or more characters, all of them printable ASCII and no blank',
+    )
     .optional()
     .meta({ secret: true }),
   ...logEnvironment,

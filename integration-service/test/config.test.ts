@@ -101,7 +101,7 @@ it('names every problem, with what came', () => {
     'DELIVERY_CONCURRENCY must be a whole number from 1 to 1000, but is "0"',
     'MAX_ATTEMPTS must be a whole number from 1 to 1000000, but is "0"',
     'SURGE_LIMIT must be a whole number from 1 to 1000000000, but is "-1"',
-    'ADMIN_TOKEN must have at least 8 characters',
+    'ADMIN_TOKEN must have 8 or more characters, all of them printable ASCII and no blank',
     'LOG_LEVEL must be trace, debug, info, warn, error, fatal or silent, but is "loud"',
     'LOG_FORMAT must be json or pretty, but is "xml"',
   ]);
@@ -115,6 +115,27 @@ it.each(['nope', 'ftp://crm/customers', '//crm', 'http://', 'http://:8000', 'htt
     ]);
   },
 );
+
+it('refuses a user name or password in a URL that cannot be decoded', () => {
+  for (const CRM_API_URL of ['http://us%er:pw@crm/', 'http://user:p%w@crm/', 'http://u:%ff@crm/']) {
+    expect(problems({ CRM_API_URL })).toEqual([
+      'CRM_API_URL must have each % of its user name and password written as %25',
+    ]);
+  }
+});
+
+it.each(['a b', 'http://crm', 'crm/customers', 'user@crm', 'crm:8000', '[::1', '1.2.3.999'])(
+  'refuses %j as a host',
+  (CRM_API_HOST) => {
+    expect(problems({ CRM_API_HOST })).toEqual([
+      `CRM_API_HOST must be a host name or address, but is "${CRM_API_HOST}"`,
+    ]);
+  },
+);
+
+it.each(['tökén-of-ours', 'with a blank', '1234567'])('refuses %j as a token', (ADMIN_TOKEN) => {
+  expect(problems({ ADMIN_TOKEN })).toHaveLength(1);
+});
 
 it.each(['NaN', 'Infinity', '1e3', '0x10', '1,5', '5.', '.', '2147484', '9'.repeat(400), '٣'])(
   'refuses %j as a number of seconds',

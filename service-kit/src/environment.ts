@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isIPv6 } from 'node:net';
 import { z } from 'zod';
 
 /** The environment does not fit the schema. `problems` holds one line a variable. */
@@ -67,7 +68,11 @@ function readSecret(name: string, env: NodeJS.ProcessEnv): string | undefined {
 }
 
 /** A host name or address to listen on. */
-export const hostSchema = z.string();
+export const hostSchema = z
+  .string()
+  .refine((host) => isIPv6(host) || URL.parse(`http://${host}`)?.hostname === host.toLowerCase(), {
+    error: 'must be a host name or address',
+  });
 
 /** A TCP port; 0 lets the system choose a free one. */
 export const portSchema = wholeNumber(0, 65_535);
@@ -111,9 +116,16 @@ function positiveDecimal(options: { max: number; zeroAllowed: boolean; error: st
 /** An absolute `http:` or `https:` URL; user name and password may stand in it. */
 export const httpUrlSchema = z.string().transform((text, context) => {
   const url = URL.parse(text);
-  if (url && ['http:', 'https:'].includes(url.protocol)) return url;
-  context.addIssue('must be an http:// or https:// URL');
-  return z.NEVER;
+  if (!url || !['http:', 'https:'].includes(url.protocol)) {
+    context.addIssue('must be an http:// or https:// URL');
+    return z.NEVER;
+  }
+  try {
+    decodeURIComponent(url.username + url.password);
+  } catch {
+    context.addIssue('must have each % of its user name and password written as %25');
+  }
+  return url;
 });
 
 /** What every service's environment says about its log. */

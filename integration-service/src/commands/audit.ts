@@ -1,7 +1,4 @@
-/**
- * `npm run audit`: compares CRM, ledger and inventory, and names the customers of whom they differ.
- * Exit code 0 without drift, 1 with, 2 when it could not compare.
- */
+/** `npm run audit`: compares CRM, ledger and inventory, and names the customers of whom they differ. */
 import { parseArgs } from 'node:util';
 import { AUDIT_KINDS, type AuditKind, audit } from '../delivery/audit.ts';
 import { WELCOME_PACKAGE, welcomePackageFor } from '../welcome-package/inventory-client.ts';
@@ -16,7 +13,17 @@ const MEANINGS: Record<AuditKind, string> = {
   in_flight: 'on their way',
 };
 
-await runCommand(async ({ config, ledger, inventory, crm }) => {
+const USAGE = `Usage: npm run audit -- [options]
+
+Compares CRM, ledger and inventory, and names the customers of whom they differ. Sends nothing itself.
+
+  --repair   puts what is missing back to pending, for the running service to send
+  --json     prints one JSON object
+  --help     this text
+
+Exit code: 0 without drift, 1 with, 2 when it could not compare.`;
+
+await runCommand(USAGE, async ({ config, ledger, inventory, crm }) => {
   const { values } = parseArgs({
     options: {
       repair: { type: 'boolean', default: false },

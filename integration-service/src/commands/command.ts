@@ -24,8 +24,17 @@ const TIMEOUT_MS = 600_000;
 /**
  * Runs a command on the ledger of the environment, beside a running service or without one, and exits
  * with what it returns. What keeps it from its work is said in one line, with exit code 2.
+ *
+ * @param usage what `--help` prints
  */
-export async function runCommand(run: (parts: CommandParts) => Promise<number>): Promise<never> {
+export async function runCommand(
+  usage: string,
+  run: (parts: CommandParts) => Promise<number>,
+): Promise<never> {
+  if (process.argv.slice(2).some((arg) => arg === '--help' || arg === '-h')) {
+    print(usage);
+    process.exit(0);
+  }
   const config = parseOrExit('integration-service', () => parseConfig(process.env));
   const log = createLogger({ name: 'integration-service', level: 'silent' });
   const http = createHttpClient({ connections: 2, timeoutMs: TIMEOUT_MS });
@@ -43,25 +52,23 @@ export async function runCommand(run: (parts: CommandParts) => Promise<number>):
     await ledger.close();
     process.exit(exitCode);
   } catch (error) {
-    process.stderr.write(`${explain(error)}\n`);
+    process.stderr.write(`${explain(error, usage)}\n`);
     process.exit(EXIT_FAILED);
   }
 }
 
-function explain(error: unknown): string {
+function explain(error: unknown, usage: string): string {
   if (!(error instanceof Error)) return String(error);
   if (error instanceof ReadError) return `Could not read the ${error.system}: ${error.message}`;
-  const isExpected = [LedgerError, CallError, CommandError].some(
-    (expected) => error instanceof expected,
-  );
+  if (error instanceof LedgerError || error instanceof CallError) return error.message;
   const isUsage = 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
-  return isExpected || isUsage ? error.message : String(error.stack);
+  return isUsage || error instanceof UsageError ? `${error.message}\n\n${usage}` : `${error.stack}`;
 }
 
-/** Why a command cannot do what it was asked, in one line. */
-export class CommandError extends Error {
-  override readonly name = 'CommandError';
-  readonly code = 'COMMAND_FAILED';
+/** A command was called in a way that it cannot understand. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+  readonly code = 'USAGE';
 }
 
 /** Writes a line for whoever ran the command. */

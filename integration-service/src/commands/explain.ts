@@ -1,13 +1,16 @@
 /** `npm run explain -- <customer id>`: what happened to a customer, readable. */
 import { parseArgs } from 'node:util';
 import { canonicalId } from '../welcome-package/customer-id.ts';
-import { CommandError, print, runCommand } from './command.ts';
+import { print, runCommand, UsageError } from './command.ts';
 
-await runCommand(async ({ ledger }) => {
+const USAGE = `Usage: npm run explain -- <customer id>
+
+Prints everything that happened to a customer, from the first sighting on.
+Exit code: 0, or 1 when the ledger does not know the customer, 2 when it could not be read.`;
+
+await runCommand(USAGE, async ({ ledger }) => {
   const [id, ...more] = parseArgs({ allowPositionals: true }).positionals;
-  if (id === undefined || more.length > 0) {
-    throw new CommandError('Usage: npm run explain -- <customer id>');
-  }
+  if (id === undefined || more.length > 0) throw new UsageError('One customer id is needed.');
   const deliveries = await ledger.list({ customerId: canonicalId(id) }, 1_000);
   if (deliveries.length === 0) print(`The ledger does not know the customer ${id}.`);
   for (const { leg, key } of deliveries) {

@@ -5,7 +5,22 @@ import { canonicalId } from '../welcome-package/customer-id.ts';
 import { WELCOME_PACKAGE } from '../welcome-package/inventory-client.ts';
 import { print, runCommand } from './command.ts';
 
-await runCommand(async ({ ledger, inventory }) => {
+const USAGE = `Usage: npm run replay -- [options]
+
+Puts dead letters back to pending, for the running service to send, but for those that the inventory
+turns out to have. Without a filter, all of them.
+
+  --dry-run            asks the inventory and changes nothing
+  --reason <text>      only those whose last error has this in it
+  --customer-id <id>   only those of this customer
+  --key <key>          only this one; can be given several times
+  --leg <leg>          only those of this leg
+  --json               prints one JSON object
+  --help               this text
+
+Exit code: 0, or 2 when nothing could be done.`;
+
+await runCommand(USAGE, async ({ ledger, inventory }) => {
   const { values } = parseArgs({
     options: {
       'dry-run': { type: 'boolean', default: false },
