@@ -391,6 +391,34 @@ describe('an attempt of unknown outcome', () => {
   });
 });
 
+it('an inventory whose list is of something else is sent nothing twice', async () => {
+  let sent = 0;
+  network.use(
+    crmLists([ALICE]),
+    http.get(INVENTORY_URL, () =>
+      HttpResponse.json(Array.from({ length: sent }, () => ({ customerId: ALICE.id }))),
+    ),
+    http.post(INVENTORY_URL, () => {
+      sent += 1;
+      return HttpResponse.json({ customerId: ALICE.id }, { status: 201 });
+    }),
+  );
+  const service = await start();
+  await service.until(async () => (await service.keysOf('unknown')).length === 1);
+  for (let reads = 1; reads <= 4; reads++) {
+    service.advance(30_000);
+    await service.until(
+      async () => (await service.metric('settle_total{verdict="unreadable"}')) >= reads,
+    );
+  }
+  expect(sent).toBe(1);
+  expect((await reasonsOf(service)).at(-1)).toEqual([
+    'not_read',
+    1,
+    `it lists nothing with a customer_id, but {"customerId":"${ALICE.id}"}`,
+  ]);
+});
+
 it('an inventory that stores what it is sent and never says so is sent more when that is found', async () => {
   const stored: unknown[] = [];
   network.use(

@@ -9,6 +9,7 @@ import {
   CallError,
   collectBegin,
   describeResponse,
+  excerpt,
   type HttpClient,
   type HttpStream,
   isSuccess,
@@ -29,6 +30,9 @@ const welcomePackageSchema = z.object({
   customer_id: z.string().min(1).transform(canonicalId),
   package_type: z.literal(PACKAGE_TYPE).default(PACKAGE_TYPE),
 });
+
+/** Of any type. */
+const packageRequestSchema = z.object({ customer_id: z.string() });
 
 const requestIdSchema = z.object({
   request_id: z.union([z.string().min(1), z.number()]).transform(String),
@@ -117,9 +121,18 @@ export function createInventoryClient(options: InventoryClientOptions): Target {
     async *read({ only, signal } = {}) {
       try {
         const stream = await openList(only, signal);
+        let stranger: unknown;
+        let isOurs = false;
         for await (const record of readJsonArray(stream, 'package requests')) {
           const evidence = evidenceOf(record);
           if (evidence) yield evidence;
+          isOurs ||= evidence !== undefined || packageRequestSchema.safeParse(record).success;
+          if (!isOurs) stranger ??= record;
+        }
+        // Nothing that is there could be found in such a list, and all of it would be sent again.
+        if (!isOurs && stranger !== undefined) {
+          const begin = excerpt(Buffer.from(JSON.stringify(stranger)));
+          throw new Error(`it lists nothing with a customer_id, but ${begin}`);
         }
       } catch (error) {
         if (error instanceof ReadError) throw error;

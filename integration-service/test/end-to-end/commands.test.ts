@@ -124,6 +124,7 @@ describe('npm run audit', () => {
       /^Could not read the inventory: .*ECONNREFUSED/,
     ],
     ['the ledger', { LEDGER_URL: 'sqlite:/nowhere/ledger.sqlite' }, /There is no ledger at/],
+    ['the ledger', { LEDGER_URL: 'sqlite::memory:' }, /The ledger is in the memory of the service/],
   ])('ends with 2 when it could not compare: %s', async (_, env, message) => {
     const { start, command, settings } = await setUp();
     const service = await start();

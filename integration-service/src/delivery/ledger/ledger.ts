@@ -112,6 +112,12 @@ function createHealth(log: Logger) {
  * @throws {LedgerError} also when there is none
  */
 export async function openExistingLedger(location: LedgerLocation, log: Logger): Promise<Ledger> {
+  if (location.kind === 'sqlite' && location.path === ':memory:') {
+    throw new LedgerError(
+      'unusable',
+      'The ledger is in the memory of the service (LEDGER_URL is sqlite::memory:): use its routes under /deliveries.',
+    );
+  }
   if (location.kind === 'sqlite' && !(existsSync(location.path) && statSync(location.path).size)) {
     throw new LedgerError(
       'unusable',
