@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
+  copyFileSync,
   mkdirSync,
   readFileSync,
   rmSync,
@@ -36,9 +37,13 @@ async function makeLedger(): Promise<string> {
 
 /** Starts the service on a ledger that it must refuse: one line, exit code 1, the file as it was. */
 async function expectRefusal(path: string, message: RegExp): Promise<void> {
-  const before = statSync(path, { throwIfNoEntry: false })?.isFile()
-    ? readFileSync(path)
-    : undefined;
+  // Who looks into a database leaves an empty log beside it.
+  const contents = () =>
+    [path, `${path}-wal`].map((file) => {
+      const found = statSync(file, { throwIfNoEntry: false });
+      return found?.isFile() && found.size > 0 ? readFileSync(file).toString('base64') : '';
+    });
+  const before = contents();
   const service = run(
     process.execPath,
     ['src/main.ts'],
@@ -50,8 +55,7 @@ async function expectRefusal(path: string, message: RegExp): Promise<void> {
   const { msg } = JSON.parse(service.lines[0] as string);
   expect(msg).toContain(path);
   expect(msg).toMatch(message);
-  if (before) expect(readFileSync(path).equals(before)).toBe(true);
-  else expect(statSync(path, { throwIfNoEntry: false })?.isFile() ?? false).toBe(false);
+  expect(contents().map((each, i) => each === before[i])).toEqual([true, true]);
 }
 
 describe('a ledger file that cannot be used is refused and left as it is, when it', () => {
@@ -66,7 +70,22 @@ describe('a ledger file that cannot be used is refused and left as it is, when i
     const bytes = readFileSync(path);
     bytes.fill(0x5a, 8_192, 8_192 + 20_000);
     writeFileSync(path, bytes);
-    await expectRefusal(path, /is corrupt \(.+\)\. Restore it from a backup, or move it away/);
+    await expectRefusal(
+      path,
+      /is corrupt \(.+\)\. Move it away with its -wal and -shm files, then restore/,
+    );
+  });
+
+  it('has bytes overwritten, with a log beside it that is not written back yet', async () => {
+    const path = await makeLedger();
+    const living = new DatabaseSync(path);
+    living.exec('update deliveries set updated_at = 0 where sequence = 1');
+    const copy = join(temporaryFolder(), 'ledger.sqlite');
+    for (const file of ['', '-wal']) copyFileSync(`${path}${file}`, `${copy}${file}`);
+    living.close();
+    const bytes = readFileSync(copy);
+    writeFileSync(copy, bytes.fill(0x5a, 8_192, 8_192 + 20_000));
+    await expectRefusal(copy, /is corrupt/);
   });
 
   it('has been cut off', async () => {

@@ -81,10 +81,10 @@ class TransactionalSqliteAdapter extends SqliteAdapter {
 }
 
 function openChecked(path: string): DatabaseSync {
-  const isNew = path === IN_MEMORY || !existsSync(path) || statSync(path).size === 0;
+  const file = path === IN_MEMORY ? undefined : statSync(path, { throwIfNoEntry: false });
+  if (file?.isFile() && file.size > 0) checkContent(path);
   const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
   try {
-    if (!isNew) checkContent(database, path);
     database.exec('pragma journal_mode = wal');
     // Not `normal`, which may lose the last commits when the power fails: a sighting must be on disk
     // before the first call about it goes out. Commits come in batches, so there are few of them.
@@ -98,16 +98,38 @@ function openChecked(path: string): DatabaseSync {
   }
 }
 
-function checkContent(database: DatabaseSync, path: string): void {
-  const tables = database.prepare("select name from sqlite_master where type = 'table'").all();
-  if (tables.length > 0 && !tables.some(({ name }) => name === 'kysely_migration')) {
-    throw new LedgerError(
-      'unusable',
-      `${path} is a SQLite database, but no ledger. Name another file in LEDGER_URL.`,
-    );
+/** Looks without writing: closing a connection that may write would mix the log into a broken file. */
+function checkContent(path: string): void {
+  const database = openReadOnly(path);
+  if (!database) return;
+  try {
+    const tables = database.prepare("select name from sqlite_master where type = 'table'").all();
+    if (tables.length > 0 && !tables.some(({ name }) => name === 'kysely_migration')) {
+      throw new LedgerError(
+        'unusable',
+        `${path} is a SQLite database, but no ledger. Name another file in LEDGER_URL.`,
+      );
+    }
+    const [result] = database.prepare('pragma quick_check(1)').all();
+    if (result?.quick_check !== 'ok') throw corrupt(path, String(result?.quick_check));
+  } finally {
+    database.close();
   }
-  const [result] = database.prepare('pragma quick_check(1)').all();
-  if (result?.quick_check !== 'ok') throw corrupt(path, String(result?.quick_check));
+}
+
+/** `undefined` when the file cannot be read without writing: who opens it for that is told why. */
+function openReadOnly(path: string): DatabaseSync | undefined {
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS, readOnly: true });
+    database.prepare('select count(*) from sqlite_master').get();
+    return database;
+  } catch (error) {
+    database?.close();
+    const code = Number((error as { errcode?: number }).errcode) & 0xff;
+    if (code === READONLY || code === CANTOPEN) return undefined;
+    throw error;
+  }
 }
 
 /** The result throws when the file, or its write-ahead log, is no longer the one it was. */
@@ -203,6 +225,6 @@ function full(path: string, cause: Error): LedgerError {
 function corrupt(path: string, detail: string): LedgerError {
   return new LedgerError(
     'unusable',
-    `The ledger ${path} is corrupt (${detail.split('\n')[0]}). Restore it from a backup, or move it away: a new ledger asks the target what it already holds.`,
+    `The ledger ${path} is corrupt (${detail.split('\n')[0]}). Move it away with its -wal and -shm files, then restore it from a backup, or begin a new one, which asks the target what it already holds.`,
   );
 }
