@@ -1,19 +1,30 @@
-import { answer, bodyErrors, commonErrors, errorAnswer } from 'service-kit/answers';
+import {
+  answer,
+  bodyErrors,
+  commonErrors,
+  errorAnswer,
+  validationErrorSchema,
+} from 'service-kit/answers';
 import {
   createHttpService,
   type HttpService,
   type HttpServiceOptions,
 } from 'service-kit/http-service';
+import { listHeaders, notModified, sendJson, sendList } from 'service-kit/json-list';
+import { createSerializer } from 'service-kit/serialization';
 import { z } from 'zod';
-import { customerCreateSchema, customerSchema } from './customer.ts';
+import { cursorAt, positionOf } from './cursor.ts';
+import { customerCreateSchema, customerQuerySchema, customerSchema } from './customer.ts';
 import { createCustomerStore } from './customer-store.ts';
 
 /** The CRM API with an empty store; does not listen. */
 export async function buildApp(
   options: Pick<HttpServiceOptions, 'log' | 'serializerCompiler'>,
 ): Promise<HttpService> {
-  const { log } = options;
-  const store = createCustomerStore();
+  const { log, serializerCompiler } = options;
+  const { create, records } = createCustomerStore(
+    createSerializer(customerSchema, serializerCompiler),
+  );
   const app = await createHttpService({
     ...options,
     title: 'Mock CRM API',
@@ -42,13 +53,14 @@ export async function buildApp(
       },
     },
     async (request, reply) => {
-      const customer = store.create(request.body);
-      if (!customer) {
+      const created = create(request.body);
+      if (!created) {
         const detail = `Customer with email '${request.body.email}' already exists.`;
         return reply.code(409).send({ detail });
       }
+      const { customer, json } = created;
       log.info(`CRM_API: Added new customer: ${customer.name} (${customer.id})`);
-      return reply.code(201).send(customer);
+      return sendJson(reply.code(201), json);
     },
   );
 
@@ -57,16 +69,38 @@ export async function buildApp(
     {
       schema: {
         operationId: 'listCustomers',
-        summary: 'List all customers',
-        description: 'All customers in order of creation.',
+        summary: 'List customers',
+        description:
+          'In order of creation: all customers, or those after a cursor. The `Link` header leads on from ' +
+          'the last one, also when there are no more yet: whoever asks there later gets the new ones.',
         tags: ['customers'],
+        querystring: customerQuerySchema,
         response: {
           ...commonErrors,
-          200: answer('The customers.', z.array(customerSchema)),
+          304: notModified,
+          422: answer('The cursor or the limit is none.', validationErrorSchema),
+          200: {
+            ...answer('The customers.', z.array(customerSchema)),
+            headers: {
+              ...listHeaders,
+              Link: z.string().meta({
+                description: 'Where to go on (RFC 8288).',
+                examples: ['</customers?after=426614174000-1>; rel="next"'],
+              }),
+            },
+          },
         },
       },
     },
-    async () => store.list(),
+    async (request, reply) => {
+      const { after, limit } = request.query;
+      const from = after === undefined ? 0 : positionOf(after, records);
+      const to = Math.min(records.length, from + (limit ?? Number.POSITIVE_INFINITY));
+      const next = new URLSearchParams({ after: cursorAt(records.epoch, to) });
+      if (limit !== undefined) next.set('limit', String(limit));
+      reply.header('link', `</customers?${next}>; rel="next"`);
+      return sendList(request, reply, records.slice(from, to));
+    },
   );
 
   return app;

@@ -1,16 +1,21 @@
 import { randomUUID } from 'node:crypto';
+import { createRecordList, type RecordList } from 'service-kit/record-list';
 import type { Customer, CustomerCreate } from './customer.ts';
 
 export interface CustomerStore {
-  /** Stores a new customer; `undefined` if one has this e-mail already. */
-  create(input: CustomerCreate): Customer | undefined;
-  /** All customers in order of creation. The array is the store's own: do not change it. */
-  list(): Customer[];
+  /** Stores a new customer; `undefined` if one has this e-mail already. `json` is how it is listed. */
+  create(input: CustomerCreate): { customer: Customer; json: string } | undefined;
+  /** All customers in order of creation. */
+  readonly records: Omit<RecordList, 'append'>;
 }
 
-/** Customers in memory, gone with the process. */
-export function createCustomerStore(): CustomerStore {
-  const customers: Customer[] = [];
+/**
+ * Customers in memory, gone with the process.
+ *
+ * @param serialize how a customer is written, once
+ */
+export function createCustomerStore(serialize: (customer: Customer) => string): CustomerStore {
+  const records = createRecordList();
   const emails = new Set<string>();
 
   return {
@@ -18,9 +23,10 @@ export function createCustomerStore(): CustomerStore {
       if (emails.has(email)) return undefined;
       const customer = { name, email, id: randomUUID(), created_at: new Date().toISOString() };
       emails.add(email);
-      customers.push(customer);
-      return customer;
+      const json = serialize(customer);
+      records.append(json);
+      return { customer, json };
     },
-    list: () => customers,
+    records,
   };
 }

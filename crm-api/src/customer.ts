@@ -1,3 +1,4 @@
+import { lastValue, queryNumber } from 'service-kit/query';
 import { refuse, textSchema } from 'service-kit/validation';
 import { z } from 'zod';
 import { parseEmail } from './email.ts';
@@ -44,6 +45,13 @@ export const customerSchema = z
     }),
   })
   .meta({ id: 'Customer', description: 'A customer as stored.' });
+
+export const customerQuerySchema = z.object({
+  after: lastValue(textSchema)
+    .optional()
+    .meta({ description: 'A cursor: where to go on; the Link header has it.', type: 'string' }),
+  limit: queryNumber({ description: 'How many at the most.', minimum: 1, maximum: 1_000_000 }),
+});
 
 export type CustomerCreate = z.output<typeof customerCreateSchema>;
 export type Customer = z.output<typeof customerSchema>;

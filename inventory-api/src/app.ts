@@ -4,6 +4,8 @@ import {
   type HttpService,
   type HttpServiceOptions,
 } from 'service-kit/http-service';
+import { listHeaders, notModified, sendJson, sendList } from 'service-kit/json-list';
+import { createSerializer } from 'service-kit/serialization';
 import { z } from 'zod';
 import {
   idempotencyKeyErrors,
@@ -22,8 +24,10 @@ import { createPackageRequestStore } from './package-request-store.ts';
 export async function buildApp(
   options: Pick<HttpServiceOptions, 'log' | 'serializerCompiler'>,
 ): Promise<HttpService> {
-  const { log } = options;
-  const store = createPackageRequestStore();
+  const { log, serializerCompiler } = options;
+  const store = createPackageRequestStore(
+    createSerializer(packageRequestSchema, serializerCompiler),
+  );
   const app = await createHttpService({
     ...options,
     title: 'Mock Inventory API',
@@ -64,10 +68,10 @@ export async function buildApp(
         const detail = `The Idempotency-Key '${key}' was used for another request.`;
         return reply.code(422).send({ detail });
       }
-      const { customer_id } = result.request;
+      const { customer_id } = request.body;
       if (result.outcome === 'replayed') reply.header('idempotency-replayed', 'true');
       else log.info(`INVENTORY_API: Created package request for customer: ${customer_id}`);
-      return reply.code(201).send(result.request);
+      return sendJson(reply.code(201), result.json);
     },
   );
 
@@ -83,11 +87,15 @@ export async function buildApp(
         response: {
           ...commonErrors,
           422: answer('The customer_id is not a UUID.', validationErrorSchema),
-          200: answer('The package requests.', z.array(packageRequestSchema)),
+          304: notModified,
+          200: {
+            ...answer('The package requests.', z.array(packageRequestSchema)),
+            headers: listHeaders,
+          },
         },
       },
     },
-    async ({ query }) => store.list(query.customer_id),
+    async (request, reply) => sendList(request, reply, store.list(request.query.customer_id)),
   );
 
   return app;

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { createRecordList, type JsonArray } from 'service-kit/record-list';
 import type { PackageRequest, PackageRequestCreate } from './package-request.ts';
 
 /** What came of a request to create: a new one, the one its key stands for, or a key of another. */
 export type CreateResult =
-  | { outcome: 'created' | 'replayed'; request: PackageRequest }
+  | { outcome: 'created' | 'replayed'; json: string }
   | { outcome: 'key_reused' };
 
 export interface PackageRequestStore {
@@ -13,41 +14,48 @@ export interface PackageRequestStore {
    * kept as long as the package requests.
    */
   create(input: PackageRequestCreate, idempotencyKey?: string): CreateResult;
-  /**
-   * All package requests, or those of one customer, in order of creation. The array is the store's
-   * own: do not change it.
-   */
-  list(customerId?: string): PackageRequest[];
+  /** All package requests, or those of one customer, in order of creation. */
+  list(customerId?: string): JsonArray;
 }
 
-/** Package requests in memory, gone with the process. */
-export function createPackageRequestStore(): PackageRequestStore {
-  const requests: PackageRequest[] = [];
-  const byCustomer = new Map<string, PackageRequest[]>();
-  const byKey = new Map<string, PackageRequest>();
+/**
+ * Package requests in memory, gone with the process.
+ *
+ * @param serialize how a package request is written, once
+ */
+export function createPackageRequestStore(
+  serialize: (request: PackageRequest) => string,
+): PackageRequestStore {
+  const records = createRecordList();
+  /** Positions in the list; most customers have one. */
+  const byCustomer = new Map<string, number | number[]>();
+  const byKey = new Map<string, number>();
 
   return {
     create({ customer_id, package_type }, idempotencyKey) {
       const first = idempotencyKey === undefined ? undefined : byKey.get(idempotencyKey);
-      if (first) {
-        const same = first.customer_id === customer_id && first.package_type === package_type;
-        return same ? { outcome: 'replayed', request: first } : { outcome: 'key_reused' };
+      if (first !== undefined) {
+        const json = records.at(first);
+        const known: PackageRequest = JSON.parse(json);
+        const isSame = known.customer_id === customer_id && known.package_type === package_type;
+        return isSame ? { outcome: 'replayed', json } : { outcome: 'key_reused' };
       }
-      const request: PackageRequest = {
+      const json = serialize({
         customer_id,
         package_type,
         request_id: randomUUID(),
         status: 'pending',
         created_at: new Date().toISOString(),
-      };
-      requests.push(request);
-      const ofCustomer = byCustomer.get(customer_id);
-      if (ofCustomer) ofCustomer.push(request);
-      else byCustomer.set(customer_id, [request]);
-      if (idempotencyKey !== undefined) byKey.set(idempotencyKey, request);
-      return { outcome: 'created', request };
+      });
+      const position = records.append(json);
+      const others = byCustomer.get(customer_id);
+      byCustomer.set(customer_id, others === undefined ? position : [others, position].flat());
+      if (idempotencyKey !== undefined) byKey.set(idempotencyKey, position);
+      return { outcome: 'created', json };
     },
-    list: (customerId) =>
-      customerId === undefined ? requests : (byCustomer.get(customerId) ?? []),
+    list(customerId) {
+      if (customerId === undefined) return records.slice(0, records.length);
+      return records.pick([byCustomer.get(customerId) ?? []].flat());
+    },
   };
 }

@@ -1,3 +1,4 @@
+import { lastValue } from 'service-kit/query';
 import { textSchema } from 'service-kit/validation';
 import { z } from 'zod';
 import { uuidSchema } from './uuid.ts';
@@ -25,17 +26,13 @@ export const packageRequestCreateSchema = z
     examples: [{ customer_id: customerId, package_type: 'welcome_package' }],
   });
 
-/** Of a repeated parameter the last value counts, as in FastAPI. */
 export const packageRequestQuerySchema = z.object({
-  customer_id: z
-    .preprocess((value) => [value].flat().at(-1), uuidSchema)
-    .optional()
-    .meta({
-      // Without an example: Swagger UI would fill it in, and list nothing.
-      description: 'Only the package requests of this customer.',
-      type: 'string',
-      format: 'uuid',
-    }),
+  customer_id: lastValue(uuidSchema).optional().meta({
+    // Without an example: Swagger UI would fill it in, and list nothing.
+    description: 'Only the package requests of this customer.',
+    type: 'string',
+    format: 'uuid',
+  }),
 });
 
 export const packageRequestSchema = z

@@ -61,7 +61,9 @@ function describeAnswer(
     type,
     { schema: toJsonSchema(schema, 'output', components), ...rest },
   ]);
-  const described = { description, content: Object.fromEntries(types) };
+  // What has no body is of type null, or else @fastify/swagger gives it one.
+  const body = types.length > 0 ? { content: Object.fromEntries(types) } : { type: 'null' };
+  const described = { description, ...body };
   if (!headers) return described;
   const fields = Object.entries(headers).map(([name, schema]) => [
     name,

@@ -16,6 +16,14 @@ export const fastSerializerCompiler: FastifySerializerCompiler<z.ZodType> = ({ s
   return fastJson(jsonSchema as fastJson.AnySchema);
 };
 
+/** How a route's responses become text, for what is to become text before its route is called. */
+export function createSerializer<Schema extends z.ZodType>(
+  schema: Schema,
+  compile = fastSerializerCompiler,
+): (value: z.input<Schema>) => string {
+  return compile({ schema, method: '', url: '', httpStatus: '200' });
+}
+
 /** Checks every response against its schema and drops what is not declared. Slow; for tests. */
 export const strictSerializerCompiler: FastifySerializerCompiler<z.ZodType> =
   ({ schema }) =>

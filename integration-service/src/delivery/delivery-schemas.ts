@@ -1,3 +1,4 @@
+import { queryNumber } from 'service-kit/query';
 import { textSchema as anyTextSchema } from 'service-kit/validation';
 import { z } from 'zod';
 import { STATUSES } from './delivery.ts';
@@ -71,24 +72,6 @@ export const deliveryWithHistorySchema = z
 
 export const deliveryParamsSchema = z.object({ leg: legSchema, key: keySchema });
 
-/** A number in a query; documented as what it means, not as the text that it comes as. */
-function queryNumber(meta: {
-  description: string;
-  minimum: number;
-  maximum: number;
-  default: number;
-}) {
-  const { minimum, maximum } = meta;
-  const error = `Input should be a whole number from ${minimum} to ${maximum}`;
-  return z
-    .string()
-    .regex(/^\d{1,15}$/, error)
-    .transform(Number)
-    .pipe(z.number().min(minimum, error).max(maximum, error))
-    .default(meta.default)
-    .meta({ ...meta, type: 'integer' });
-}
-
 export const deliveryQuerySchema = z.object({
   status: statusSchema.optional().meta({ description: 'Only those of this status.' }),
   leg: textSchema.optional().meta({ description: 'Only those of this leg.' }),
@@ -97,14 +80,12 @@ export const deliveryQuerySchema = z.object({
     description: 'How many at the most.',
     minimum: 1,
     maximum: MAX_LIMIT,
-    default: DEFAULT_LIMIT,
-  }),
+  }).default(DEFAULT_LIMIT),
   cursor: queryNumber({
     description: 'Where to go on; the Link header has it.',
     minimum: 0,
     maximum: Number.MAX_SAFE_INTEGER,
-    default: 0,
-  }),
+  }).default(0),
 });
 
 /** Strict: who misspells `dry_run` must not set off the real thing. */

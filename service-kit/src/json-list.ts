@@ -1,0 +1,37 @@
+import { Readable } from 'node:stream';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import fresh from 'fresh';
+import { z } from 'zod';
+import type { JsonArray } from './record-list.ts';
+
+/** Documents the answer of a list to a client that has it already. */
+export const notModified = {
+  description: 'What the client has, by its `If-None-Match`, is what would be sent.',
+  content: {},
+};
+
+/** Documents what every list says of itself. */
+export const listHeaders = {
+  ETag: z.string().meta({ description: 'For `If-None-Match`.', examples: ['"426614174000-0-1"'] }),
+};
+
+/** Up to this size, a list is one write; a larger one is sent as fast as the client takes it. */
+const MAX_AT_ONCE_BYTES = 64 * 1024;
+
+/** Answers with a list, or with 304 when the client has it already (RFC 9110, section 13). */
+export function sendList(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { pieces, byteLength, etag }: JsonArray,
+): FastifyReply {
+  reply.header('etag', etag);
+  if (fresh(request.headers, { etag })) return reply.code(304).send();
+  if (byteLength <= MAX_AT_ONCE_BYTES) return sendJson(reply, Buffer.concat([...pieces]));
+  reply.header('content-length', byteLength);
+  return sendJson(reply, Readable.from(pieces, { objectMode: false }));
+}
+
+/** Answers with what is JSON text already. */
+export function sendJson(reply: FastifyReply, json: string | Buffer | Readable): FastifyReply {
+  return reply.type('application/json; charset=utf-8').send(json);
+}
