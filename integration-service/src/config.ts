@@ -23,6 +23,7 @@ export const environmentSchema = z.object({
   CRM_API_URL: httpUrlSchema.optional().meta({ secret: true }),
   INVENTORY_API_URL: httpUrlSchema.optional().meta({ secret: true }),
   POLLING_INTERVAL_SECONDS: secondsAsMs().default(10_000),
+  SWEEP_INTERVAL_SECONDS: secondsAsMs().default(3_600_000),
   MAX_RETRIES: wholeNumber(1, 1_000).default(3),
   RETRY_DELAY_SECONDS: secondsAsMs({ zeroAllowed: true }).default(5_000),
   REQUEST_TIMEOUT_SECONDS: secondsAsMs().default(5_000),
@@ -60,7 +61,9 @@ export function parseConfig(env: NodeJS.ProcessEnv) {
       values.INVENTORY_API_URL ??
       urlOf(values.INVENTORY_API_HOST, values.INVENTORY_API_PORT, '/package-requests'),
     pollingIntervalMs: values.POLLING_INTERVAL_SECONDS,
-    /** Attempts of one poll in all, the first one counted. */
+    /** How often the whole list is read although the CRM leads to what is new. */
+    sweepIntervalMs: values.SWEEP_INTERVAL_SECONDS,
+    /** Attempts to read a page of the list, the first one counted. */
     maxRetries: values.MAX_RETRIES,
     retryDelayMs: values.RETRY_DELAY_SECONDS,
     requestTimeoutMs: values.REQUEST_TIMEOUT_SECONDS,

@@ -7,7 +7,11 @@ const ledger = await openLedger(location, pino({ level: 'silent' }));
 const now = Date.now();
 const keys = Array.from({ length: count }, (_, i) => `key-${i}`);
 const sightings = keys.map((key) => ({ key, customerId: key, payload: {} }));
-const { fresh } = await ledger.sight(leg, sightings, { now });
+const sighted: string[] = [];
+await ledger.sight(leg, sightings, {
+  now,
+  onFresh: (fresh) => sighted.push(...fresh.map(({ key }) => key)),
+});
 const claimed: string[] = [];
 for (;;) {
   const claims = await ledger.claim(leg, { limit: 7, now: Date.now() });
@@ -30,4 +34,4 @@ for (;;) {
   if (lost.length > 0) throw new Error('lost a claim');
 }
 await ledger.close();
-process.stdout.write(JSON.stringify({ sighted: fresh.map(({ key }) => key), claimed }));
+process.stdout.write(JSON.stringify({ sighted, claimed }));

@@ -68,37 +68,57 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
   it('knows what it has seen, each key once', async () => {
     const { ledger, sight } = await setUp();
     const first = await sight(['b', 'a', 'b']);
-    expect(first.fresh.map(({ key }) => key)).toEqual(['b', 'a']);
-    expect(first).toMatchObject({ held: [], known: 1 });
-    const second = await sight(['a', 'c', 'b']);
-    expect(second.fresh.map(({ key }) => key)).toEqual(['c']);
-    expect(second.known).toBe(2);
+    expect(first).toEqual({ fresh: 2, held: 0, known: 1 });
+    expect(await sight(['a', 'c', 'b'])).toEqual({ fresh: 1, held: 0, known: 2 });
     expect((await ledger.list({}, 10)).map(({ key }) => key)).toEqual(['b', 'a', 'c']);
-    expect(await sight([])).toEqual({ fresh: [], held: [], known: 0 });
+    expect(await sight([])).toEqual({ fresh: 0, held: 0, known: 0 });
   });
 
   it('keeps a sighting of thousands, of keys of any form, with what is to be sent', async () => {
     const { ledger, sight, claimOne } = await setUp();
     const odd = ['__proto__', ' a ', "'; drop table deliveries; --", 'ü🎁', '%', 'x'.repeat(1_024)];
     const many = [...odd, ...Array.from({ length: 2_000 }, (_, i) => `key-${i}`)];
-    expect((await sight(many)).fresh).toHaveLength(many.length);
+    expect((await sight(many)).fresh).toBe(many.length);
     expect((await sight(many)).known).toBe(many.length);
     expect((await ledger.list({}, 6)).map(({ key }) => key)).toEqual(odd);
     expect(await claimOne()).toMatchObject({ key: '__proto__', payload: { for: '__proto__' } });
+  });
+
+  it('keeps where a source goes on together with what it showed last, or neither', async () => {
+    const { ledger, keys } = await setUp();
+    const sight = (prefix: string, position: unknown, isWhole = false) =>
+      ledger.sight(
+        LEG,
+        Array.from({ length: 600 }, (_, i) => sightingOf(`${prefix}${i}`)),
+        { now: T0 + 5, progress: { position, isWhole } },
+      );
+    expect(await ledger.readProgress(LEG)).toEqual({ position: undefined, sweptAt: undefined });
+    await sight('a', { after: 'a' }, true);
+    expect(await ledger.readProgress(LEG)).toEqual({ position: { after: 'a' }, sweptAt: T0 + 5 });
+    const broken = { toJSON: () => expect.unreachable('on purpose') };
+    await expect(sight('b', broken)).rejects.toThrow('on purpose');
+    expect(await ledger.readProgress(LEG)).toMatchObject({ position: { after: 'a' } });
+    expect(await ledger.countByStatus(LEG)).toMatchObject({ pending: 1_100 });
+    await ledger.sight(LEG, [], { now: T0 + 9, progress: { position: undefined, isWhole: false } });
+    expect(await ledger.readProgress(LEG)).toEqual({ position: undefined, sweptAt: T0 + 5 });
+    expect(await keys(ledger.claim(LEG, { limit: 1, now: T0 + 9 }))).toEqual(['a0']);
   });
 
   it('holds a poll with more new sightings than the limit, all of it, and lets it go', async () => {
     const { ledger, sight, keys } = await setUp();
     await sight(['known']);
     const sightings = ['known', 'a', 'b', 'c'].map((key) => sightingOf(key));
-    expect(await ledger.sight(LEG, sightings, { now: T0, surgeLimit: 3 })).toMatchObject({
-      fresh: [{ key: 'a' }, { key: 'b' }, { key: 'c' }],
-      held: [],
+    expect(await ledger.sight(LEG, sightings, { now: T0, surgeLimit: 3 })).toEqual({
+      ...{ fresh: 3, held: 0, known: 1 },
     });
     const more = ['a', 'd', 'e', 'f', 'g'].map((key) => sightingOf(key));
-    const result = await ledger.sight(LEG, more, { now: T0, surgeLimit: 3 });
-    expect(result).toMatchObject({ fresh: [], known: 1 });
-    expect(result.held.map(({ key }) => key)).toEqual(['d', 'e', 'f', 'g']);
+    const onFresh = () => expect.unreachable();
+    expect(await ledger.sight(LEG, more, { now: T0, surgeLimit: 3, onFresh })).toEqual({
+      ...{ fresh: 0, held: 4, known: 1 },
+    });
+    expect((await ledger.list({ status: 'held' }, 9)).map(({ key }) => key)).toEqual([
+      ...['d', 'e', 'f', 'g'],
+    ]);
     expect(await keys(ledger.claim(LEG, { limit: 10, now: T0 }))).toEqual(['known', 'a', 'b', 'c']);
     expect(await ledger.release('another-leg', T0)).toBe(0);
     expect(await ledger.release(LEG, T0 + 5)).toBe(4);

@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { vi } from 'vitest';
 import { createCircuitBreaker } from '../src/delivery/circuit-breaker.ts';
-import type { Claim, Status } from '../src/delivery/delivery.ts';
+import type { Claim, Sighting, Status } from '../src/delivery/delivery.ts';
 import { createDispatcher, type DispatchStep } from '../src/delivery/dispatcher.ts';
 import { type Ledger, openLedger } from '../src/delivery/ledger/ledger.ts';
 import type { DeliveryRow, HistoryEvent } from '../src/delivery/ledger/tables.ts';
@@ -465,11 +465,16 @@ export async function createWorld({
     const fresh = keys.filter((key) => !rows().some((row) => row.key === key));
     const isHeld = surgeLimit !== undefined && fresh.length > surgeLimit;
     for (const key of fresh) sighted.set(key, isHeld ? 'held' : 'pending');
-    const options = { now: now(), surgeLimit };
-    const result = await poller((ledger) => ledger.sight(LEG, keys.map(sightingOf), options));
-    const counted = [isHeld ? result.held : result.fresh].flat().map(({ key }) => key);
-    assert(counted.join() === fresh.join(), `sighted as new: ${counted} for ${fresh}`);
-    assert(result.known === keys.length - fresh.length, `${result.known} known`);
+    const told: string[] = [];
+    const options = {
+      ...{ now: now(), surgeLimit },
+      onFresh: (all: Sighting[]) => told.push(...all.map(({ key }) => key)),
+    };
+    const counts = await poller((ledger) => ledger.sight(LEG, keys.map(sightingOf), options));
+    const [news, others] = isHeld ? [counts.held, counts.fresh] : [counts.fresh, counts.held];
+    assert(news === fresh.length && others === 0, `${news} and ${others} for ${fresh.length} new`);
+    assert(counts.known === keys.length - fresh.length, `${counts.known} known`);
+    assert(told.join() === (isHeld ? '' : fresh.join()), `told of ${told} for ${fresh}`);
     dispatcher.wake();
   }
 

@@ -124,6 +124,7 @@ export interface ServiceTestOptions {
   requestTimeoutMs?: number;
   maxResponseBytes?: number;
   pollingIntervalMs?: number;
+  sweepIntervalMs?: number;
   concurrency?: number;
   maxAttempts?: number;
   surgeLimit?: number;
@@ -191,6 +192,7 @@ export async function setUpService(options: ServiceTestOptions = {}) {
     metrics: createPollerMetrics(registry),
     log,
     pollingIntervalMs,
+    sweepIntervalMs: options.sweepIntervalMs ?? 3_600_000,
     surgeLimit,
     onSighted: dispatcher.wake,
     now,

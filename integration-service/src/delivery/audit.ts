@@ -87,7 +87,7 @@ async function repair(
     if (found === 'delivered') repaired += await ledger.repair(leg, sighting.key, now());
     // Never again what has been sighted, and maybe delivered, since the ledger was read.
     if (found === 'unsighted') {
-      repaired += (await ledger.sight(leg, [sighting], { now: now() })).fresh.length;
+      repaired += (await ledger.sight(leg, [sighting], { now: now() })).fresh;
     }
   }
   return repaired;

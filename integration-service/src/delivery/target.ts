@@ -33,6 +33,8 @@ export class ReadError extends Error {
   readonly code = 'READ_FAILED';
   /** The name of the system, for people. */
   readonly system: string;
+  /** The status of its answer, when that was the reason. */
+  readonly status: number | undefined;
   readonly isUnauthorized: boolean;
   readonly retryAfterMs: number | undefined;
 
@@ -40,6 +42,7 @@ export class ReadError extends Error {
     message: string,
     options: {
       system: string;
+      status?: number | undefined;
       isUnauthorized?: boolean;
       retryAfterMs?: number | undefined;
       cause?: unknown;
@@ -47,6 +50,7 @@ export class ReadError extends Error {
   ) {
     super(message, options);
     this.system = options.system;
+    this.status = options.status;
     this.isUnauthorized = options.isUnauthorized ?? false;
     this.retryAfterMs = options.retryAfterMs;
   }

@@ -2,49 +2,47 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'service-kit/logger';
 import { z } from 'zod';
 import { ReadError } from '../delivery/target.ts';
+import type { HttpClient } from '../http-client.ts';
 import {
-  collectBegin,
-  describeResponse,
-  type HttpClient,
-  type HttpStream,
-  isSuccess,
-} from '../http-client.ts';
-import { readJsonArray } from '../json-array.ts';
-import { idFlaw } from './customer-id.ts';
+  atPathOf,
+  createTrail,
+  type ListSource,
+  openPage,
+  type Page,
+  type PageRequest,
+  readPages,
+} from '../pages.ts';
+import {
+  type Customer,
+  type CustomerList,
+  createCustomerList,
+  parseRecord,
+} from './customer-list.ts';
 
-/** What this service needs of a customer; a CRM may say more. */
-export interface Customer {
-  id: string;
-  name: string;
+/** Where the list of a CRM goes on: what it shows there has come since. URLs are without credentials. */
+export const positionSchema = z.object({
+  /** The list that it is a position in. */
+  list: z.string(),
+  url: z.url(),
+  /** What was there last. */
+  etag: z.string().optional(),
+});
+
+export type Position = z.output<typeof positionSchema>;
+
+/** What a poll brought. */
+export interface Poll {
+  customers: CustomerList;
+  /** Where the next one can begin; without it, the whole list must be read. */
+  position: Position | undefined;
+  /** It was read from its beginning. */
+  isWhole: boolean;
 }
-
-/** A record that is no customer, with the reason. */
-export interface UnusableRecord {
-  /** In the list, from 0. */
-  position: number;
-  reason: string;
-  /** As JSON, or how that begins. */
-  record: string;
-}
-
-/** One poll's result. */
-export interface CustomerList {
-  customers: Customer[];
-  /** The first thousand of them. */
-  unusable: UnusableRecord[];
-  unusableCount: number;
-}
-
-/** A list of nothing else must not fill the memory. */
-const MAX_UNUSABLE = 1_000;
-const MAX_RECORD_CHARACTERS = 500;
-
-const recordSchema = z.looseObject({ name: z.string().catch('unnamed') });
 
 export interface CrmClientOptions {
   http: HttpClient;
   url: URL;
-  /** Attempts of one poll in all, the first one counted. */
+  /** Attempts to read a page, the first one counted. */
   maxRetries: number;
   retryDelayMs: number;
   maxResponseBytes: number;
@@ -53,10 +51,14 @@ export interface CrmClientOptions {
 
 export interface CrmClient {
   /**
-   * All customers of the CRM; `failed` when every attempt failed or the signal ended it, `refused` when
-   * the CRM does not let us in, which is not attempted again.
+   * The customers from a position on, or all; `unchanged` when there is nothing new, `failed` when every
+   * attempt failed or the signal ended it, `refused` when the CRM does not let us in, which is not
+   * attempted again.
    */
-  fetchCustomers(signal: AbortSignal): Promise<CustomerList | 'failed' | 'refused'>;
+  poll(
+    from: Position | undefined,
+    signal: AbortSignal,
+  ): Promise<Poll | 'unchanged' | 'failed' | 'refused'>;
   /**
    * The customers as they come, in one attempt; only all of them when it ends without an error.
    * @throws {ReadError}
@@ -64,74 +66,109 @@ export interface CrmClient {
   readCustomers(): AsyncIterable<Customer>;
 }
 
+/** Reads the CRM, in as many pages as it has, and from where it was read to if it leads there. */
 export function createCrmClient(options: CrmClientOptions): CrmClient {
-  const { http, url, maxRetries, retryDelayMs, maxResponseBytes, log } = options;
+  const { http, url: listUrl, maxRetries, retryDelayMs, maxResponseBytes, log } = options;
+  const source: ListSource = { http, system: 'CRM', what: 'customers', maxBytes: maxResponseBytes };
+  const list = withoutCredentials(listUrl);
 
-  /** @throws {ReadError} whose message says what came instead of a list of customers */
-  async function* readRecords(signal?: AbortSignal): AsyncGenerator<Customer | UnusableRecord> {
-    try {
-      const stream = await http.open({ method: 'GET', url, maxBytes: maxResponseBytes, signal });
-      if (!isSuccess(stream.status)) throw await refusalOf(stream);
-      let position = 0;
-      for await (const record of readJsonArray(stream, 'customers')) {
-        yield parseRecord(record, position);
-        position += 1;
-      }
-    } catch (error) {
-      if (error instanceof ReadError) throw error;
-      throw new ReadError((error as Error).message, { system: 'CRM', cause: error });
+  async function readAll(from: Position | undefined, signal: AbortSignal) {
+    const start = from ? atPathOf(new URL(from.url), listUrl) : listUrl;
+    const isWhole = start.href === listUrl.href;
+    const customers = createCustomerList();
+    const trail = createTrail(source.system);
+    let request: PageRequest = { url: start, etag: from?.etag, signal };
+    for (;;) {
+      const isFirst = request.url === start;
+      const page = await readPage(customers, request, { isFirst, isPosition: isFirst && !isWhole });
+      if (page === 'unchanged') return page;
+      const { url } = request;
+      const { next, tail } = trail.follow({ url, ...page });
+      if (!next) return { customers, isWhole, position: positionAfter({ url, tail, ...page }) };
+      request = { url: next, signal };
     }
   }
 
-  async function readList(signal: AbortSignal): Promise<CustomerList> {
-    const list: CustomerList = { customers: [], unusable: [], unusableCount: 0 };
-    for await (const record of readRecords(signal)) {
-      if (!('reason' in record)) list.customers.push(record);
-      else if (++list.unusableCount <= MAX_UNUSABLE) list.unusable.push(record);
+  /** Reads a page, in as many attempts as it takes; throws what the last one ended with. */
+  async function readPage(
+    customers: CustomerList,
+    request: PageRequest,
+    { isFirst, isPosition }: { isFirst: boolean; isPosition: boolean },
+  ) {
+    for (let attempt = 1; ; attempt++) {
+      log[isFirst ? 'info' : 'debug']('Attempting to fetch customers from CRM...');
+      try {
+        const page = await openPage(source, request);
+        if (page === 'unchanged') return page;
+        return { ...page, count: await addPage(customers, page) };
+      } catch (error) {
+        if (request.signal?.aborted || !(error instanceof ReadError)) throw error;
+        if (isPosition && isGone(error)) throw error;
+        log.error(`Failed to fetch customers (Attempt ${attempt}/${maxRetries}): ${error.message}`);
+        if (error.isUnauthorized || attempt >= maxRetries) throw error;
+      }
+      await sleep(retryDelayMs, undefined, { signal: request.signal });
     }
-    return list;
+  }
+
+  async function addPage(customers: CustomerList, { records }: Page): Promise<number> {
+    const count = await customers.addPage(records);
+    if (customers.byteLength <= maxResponseBytes) return count;
+    const message = `its pages together are larger than ${maxResponseBytes / 1_000_000} MB`;
+    throw new ReadError(message, { system: source.system });
+  }
+
+  /** Where the next poll begins: where the CRM leads, or at the whole list if that has a tag. */
+  function positionAfter({
+    url,
+    tail,
+    etag,
+  }: {
+    url: URL;
+    tail?: URL | undefined;
+    etag?: string | undefined;
+  }) {
+    if (tail) {
+      const isHere = tail.href === url.href;
+      return { list, url: withoutCredentials(tail), etag: isHere ? etag : undefined };
+    }
+    return etag && url.href === listUrl.href ? { list, url: list, etag } : undefined;
   }
 
   return {
-    async fetchCustomers(signal) {
-      for (let attempt = 1; attempt <= maxRetries; attempt++) {
-        log.info('Attempting to fetch customers from CRM...');
-        try {
-          const list = await readList(signal);
-          log.info('Successfully fetched customers.');
-          return list;
-        } catch (error) {
-          if (signal.aborted) return 'failed';
-          if (!(error instanceof ReadError)) throw error;
-          const { message, isUnauthorized } = error;
-          log.error(`Failed to fetch customers (Attempt ${attempt}/${maxRetries}): ${message}`);
-          if (isUnauthorized) return 'refused';
-        }
-        if (attempt < maxRetries) await sleep(retryDelayMs, undefined, { signal }).catch(() => {});
+    async poll(from, signal) {
+      try {
+        const poll = await readAll(from?.list === list ? from : undefined, signal).catch(
+          (error: unknown) => {
+            if (!from || !isGone(error)) throw error;
+            log.info('The CRM does not know any more where it was read to: reading all of it.');
+            return readAll(undefined, signal);
+          },
+        );
+        log.info('Successfully fetched customers.');
+        return poll;
+      } catch (error) {
         if (signal.aborted) return 'failed';
+        if (!(error instanceof ReadError)) throw error;
+        return error.isUnauthorized ? 'refused' : 'failed';
       }
-      return 'failed';
     },
     async *readCustomers() {
-      for await (const record of readRecords()) if (!('reason' in record)) yield record;
+      for await (const record of readPages(source, { url: listUrl })) {
+        const customer = parseRecord(record);
+        if (typeof customer !== 'string') yield customer;
+      }
     },
   };
 }
 
-async function refusalOf(stream: HttpStream): Promise<ReadError> {
-  const response = await collectBegin(stream);
-  return new ReadError(describeResponse(response), {
-    system: 'CRM',
-    isUnauthorized: [401, 403].includes(response.status),
-  });
+/** Whether a CRM says that it does not know a position, or not any more. */
+function isGone(error: unknown): boolean {
+  return error instanceof ReadError && [400, 404, 410, 416, 422].includes(error.status ?? 0);
 }
 
-function parseRecord(record: unknown, position: number): Customer | UnusableRecord {
-  const { data } = recordSchema.safeParse(record);
-  const reason = data ? idFlaw(data.id) : 'it is no object';
-  if (!data || reason !== undefined) {
-    const begin = JSON.stringify(record).slice(0, MAX_RECORD_CHARACTERS);
-    return { position, reason: String(reason), record: begin };
-  }
-  return { id: data.id as string, name: data.name };
+function withoutCredentials(url: URL): string {
+  const bare = new URL(url);
+  [bare.username, bare.password] = ['', ''];
+  return bare.href;
 }

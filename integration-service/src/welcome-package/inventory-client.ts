@@ -1,20 +1,13 @@
 import type { Logger } from 'service-kit/logger';
 import { z } from 'zod';
+import { createBriefLog } from '../brief-log.ts';
 import type { Claim, Evidence, Sighting } from '../delivery/delivery.ts';
 import { idempotencyKey } from '../delivery/idempotency-key.ts';
 import { type Outcome, outcomeOfFailure, outcomeOfResponse } from '../delivery/outcome.ts';
 import { parseRetryAfter } from '../delivery/retry.ts';
 import { ReadError, type SendOptions, type Target } from '../delivery/target.ts';
-import {
-  CallError,
-  collectBegin,
-  describeResponse,
-  excerpt,
-  type HttpClient,
-  type HttpStream,
-  isSuccess,
-} from '../http-client.ts';
-import { readJsonArray } from '../json-array.ts';
+import { CallError, excerpt, type HttpClient } from '../http-client.ts';
+import { type ListSource, readPages } from '../pages.ts';
 import { canonicalId, idFlaw } from './customer-id.ts';
 
 /** The leg's name, in the ledger, the routes and the idempotency keys. */
@@ -62,6 +55,11 @@ export interface InventoryClientOptions {
 /** The inventory as the target of welcome packages. */
 export function createInventoryClient(options: InventoryClientOptions): Target {
   const { http, url, maxResponseBytes, log, now } = options;
+  const brief = createBriefLog(log);
+  const source: ListSource = {
+    ...{ http, system: NAME, what: 'package requests', maxBytes: maxResponseBytes },
+    retryAfterMs: (headers) => parseRetryAfter(headers['retry-after'], now()),
+  };
 
   async function post({ leg, key, payload }: Claim, call: SendOptions): Promise<Outcome> {
     try {
@@ -80,25 +78,18 @@ export function createInventoryClient(options: InventoryClientOptions): Target {
     }
   }
 
-  async function openList(only: Claim | undefined, signal?: AbortSignal): Promise<HttpStream> {
+  /** The whole list, or what the inventory takes for the part of it that is about one customer. */
+  async function* readList(only: Claim | undefined, signal: AbortSignal | undefined) {
     const list = new URL(url);
     if (only) list.searchParams.set('customer_id', customerIdOf(only));
-    const stream = await http.open({
-      method: 'GET',
-      url: list,
-      maxBytes: maxResponseBytes,
-      signal,
-    });
-    if (isSuccess(stream.status)) return stream;
-    const response = await collectBegin(stream);
-    const isUnauthorized = [401, 403].includes(response.status);
-    // An inventory may refuse the parameter, or the form of the id, in its own way.
-    if (only && !isUnauthorized) return openList(undefined, signal);
-    throw new ReadError(describeResponse(response), {
-      system: NAME,
-      isUnauthorized,
-      retryAfterMs: parseRetryAfter(response.headers['retry-after'], now()),
-    });
+    try {
+      yield* readPages(source, { url: list, signal });
+    } catch (error) {
+      // An inventory may refuse the parameter, or the form of the id, in its own way.
+      const isRefusal = error instanceof ReadError && error.status && !error.isUnauthorized;
+      if (!only || !isRefusal) throw error;
+      yield* readPages(source, { url, signal });
+    }
   }
 
   return {
@@ -106,10 +97,16 @@ export function createInventoryClient(options: InventoryClientOptions): Target {
 
     async send(claim, call) {
       const customerId = customerIdOf(claim);
-      log.info(`Creating package request for customer ID: ${customerId}`);
+      brief(
+        'package requests to create',
+        `Creating package request for customer ID: ${customerId}`,
+      );
       const outcome = await post(claim, call);
       if (outcome.kind === 'delivered') {
-        log.info(`Successfully created package request for customer ID: ${customerId}`);
+        brief(
+          'package requests successfully created',
+          `Successfully created package request for customer ID: ${customerId}`,
+        );
       } else {
         log.error(
           `Failed to create package request for customer ID ${customerId}: ${outcome.reason}`,
@@ -119,24 +116,18 @@ export function createInventoryClient(options: InventoryClientOptions): Target {
     },
 
     async *read({ only, signal } = {}) {
-      try {
-        const stream = await openList(only, signal);
-        let stranger: unknown;
-        let isOurs = false;
-        for await (const record of readJsonArray(stream, 'package requests')) {
-          const evidence = evidenceOf(record);
-          if (evidence) yield evidence;
-          isOurs ||= evidence !== undefined || packageRequestSchema.safeParse(record).success;
-          if (!isOurs) stranger ??= record;
-        }
-        // Nothing that is there could be found in such a list, and all of it would be sent again.
-        if (!isOurs && stranger !== undefined) {
-          const begin = excerpt(Buffer.from(JSON.stringify(stranger)));
-          throw new Error(`it lists nothing with a customer_id, but ${begin}`);
-        }
-      } catch (error) {
-        if (error instanceof ReadError) throw error;
-        throw new ReadError((error as Error).message, { system: NAME, cause: error });
+      let stranger: unknown;
+      let isOurs = false;
+      for await (const record of readList(only, signal)) {
+        const evidence = evidenceOf(record);
+        if (evidence) yield evidence;
+        isOurs ||= evidence !== undefined || packageRequestSchema.safeParse(record).success;
+        if (!isOurs) stranger ??= record;
+      }
+      // Nothing that is there could be found in such a list, and all of it would be sent again.
+      if (!isOurs && stranger !== undefined) {
+        const begin = excerpt(Buffer.from(JSON.stringify(stranger)));
+        throw new ReadError(`it lists nothing with a customer_id, but ${begin}`, { system: NAME });
       }
     },
   };

@@ -1,11 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'service-kit/logger';
 import type { Readiness } from 'service-kit/operations';
+import { createBriefLog } from '../brief-log.ts';
+import type { Sighting } from '../delivery/delivery.ts';
 import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
 import { LEASE_MS } from '../delivery/ledger/work.ts';
 import type { PollerMetrics } from '../metrics.ts';
-import type { CrmClient, Customer, CustomerList } from './crm-client.ts';
+import { type CrmClient, type Poll, type Position, positionSchema } from './crm-client.ts';
+import type { Customer, CustomerList } from './customer-list.ts';
 import { WELCOME_PACKAGE, welcomePackageFor } from './inventory-client.ts';
 
 /** Where a crash can be made to happen: before and after the sightings of a poll are committed. */
@@ -17,6 +20,8 @@ export interface PollerOptions {
   metrics: PollerMetrics;
   log: Logger;
   pollingIntervalMs: number;
+  /** How often the whole list is read although the CRM leads to what is new. */
+  sweepIntervalMs: number;
   /** More new customers than this in one poll are held. Default: any number is fine. */
   surgeLimit?: number | undefined;
   /** Called when there are new deliveries. */
@@ -47,7 +52,8 @@ const MAX_REFUSED_WAIT_MS = 300_000;
 /** Sees to it that every customer of the CRM gets into the ledger. Cycles never overlap. */
 export function createPoller(options: PollerOptions): Poller {
   const { crm, ledger, metrics, log, pollingIntervalMs, surgeLimit, onSighted, now } = options;
-  const { onStep = () => {} } = options;
+  const { sweepIntervalMs, onStep = () => {} } = options;
+  const brief = createBriefLog(log);
   const stopping = new AbortController();
   let running: Promise<void> | undefined;
   let polledAtMs = Number.NEGATIVE_INFINITY;
@@ -121,47 +127,63 @@ export function createPoller(options: PollerOptions): Poller {
 
   async function runCycle(): Promise<void> {
     log.info('--- Polling cycle started ---');
-    const list = await poll();
+    const from = await readPosition();
+    const poll = await fetch(from);
     if (stopping.signal.aborted) return;
-    if (list) await sight(list);
-    else log.warn('Skipping processing cycle due to CRM API fetch failure.');
+    if (poll === undefined) log.warn('Skipping processing cycle due to CRM API fetch failure.');
+    else if (poll === 'unchanged') log.info('No new customers found.');
+    else await sight(poll, from);
+    if (poll && surgeLimit !== undefined) await remindOfHeld(surgeLimit);
     log.info(`--- Polling cycle finished. Waiting for ${waitMs() / 1000} seconds. ---`);
   }
 
-  async function poll(): Promise<CustomerList | undefined> {
-    const observe = metrics.pollDuration.startTimer();
-    const result = await crm.fetchCustomers(stopping.signal);
-    if (stopping.signal.aborted) return undefined;
-    observe();
-    const list = typeof result === 'string' ? undefined : result;
-    refusals = result === 'refused' ? refusals + 1 : 0;
-    metrics.polls.inc({ result: list ? 'success' : 'failure' });
-    if (!list) return undefined;
-    metrics.lastSuccessfulPoll.setToCurrentTime();
-    polledAtMs = performance.now();
-    return list;
+  /** Where to read on; `undefined` when it is time to read the whole list. */
+  async function readPosition(): Promise<Position | undefined> {
+    const { position, sweptAt = 0 } = await ledger.readProgress(WELCOME_PACKAGE);
+    const age = now() - sweptAt;
+    // Swept in the future: a clock was wrong.
+    if (age < 0 || age >= sweepIntervalMs) return undefined;
+    return positionSchema.safeParse(position).data;
   }
 
-  async function sight({ customers, unusable, unusableCount }: CustomerList): Promise<void> {
+  async function fetch(from: Position | undefined): Promise<Poll | 'unchanged' | undefined> {
+    const observe = metrics.pollDuration.startTimer();
+    const result = await crm.poll(from, stopping.signal);
+    if (stopping.signal.aborted) return undefined;
+    observe();
+    const isSuccess = result !== 'failed' && result !== 'refused';
+    refusals = result === 'refused' ? refusals + 1 : 0;
+    metrics.polls.inc({ result: isSuccess ? 'success' : 'failure' });
+    if (!isSuccess) return undefined;
+    metrics.lastSuccessfulPoll.setToCurrentTime();
+    polledAtMs = performance.now();
+    return result;
+  }
+
+  async function sight({ customers, position, isWhole }: Poll, from: Position | undefined) {
+    const { unusable, unusableCount } = customers;
+    // First, because with the position of these behind them, nobody looks at them again.
+    await reject(unusable);
     onStep('sighting');
+    const isFurther = JSON.stringify(position) !== JSON.stringify(from);
     const { fresh, held, known } = await ledger.sight(WELCOME_PACKAGE, sightingsOf(customers), {
       now: now(),
       surgeLimit,
+      progress: isFurther ? { position, isWhole } : undefined,
+      onFresh(sightings) {
+        for (const { customer } of sightings) {
+          brief('new customers', `Found new customer: ${customer.name} (ID: ${customer.id})`);
+        }
+        onSighted();
+      },
     });
     onStep('sighted');
     const seen = metrics.customersSeen;
-    seen.inc({ result: 'new' }, fresh.length);
-    seen.inc({ result: 'held' }, held.length);
+    seen.inc({ result: 'new' }, fresh);
+    seen.inc({ result: 'held' }, held);
     seen.inc({ result: 'invalid' }, unusableCount);
     seen.inc({ result: 'known' }, known);
-
-    for (const { customer } of fresh) {
-      log.info(`Found new customer: ${customer.name} (ID: ${customer.id})`);
-    }
-    if (fresh.length > 0) onSighted();
-    if (fresh.length + held.length === 0) log.info('No new customers found.');
-    if (surgeLimit !== undefined) await remindOfHeld(surgeLimit);
-    await reject(unusable);
+    if (fresh + held === 0) log.info('No new customers found.');
   }
 
   async function remindOfHeld(limit: number): Promise<void> {
@@ -205,6 +227,10 @@ export function createPoller(options: PollerOptions): Poller {
 }
 
 /** One at a time: a million of them need not be there at once. */
-function* sightingsOf(customers: Customer[]) {
-  for (const customer of customers) yield { ...welcomePackageFor(customer.id), customer };
+function sightingsOf(customers: CustomerList): Iterable<Sighting & { customer: Customer }> {
+  return {
+    *[Symbol.iterator]() {
+      for (const customer of customers) yield { ...welcomePackageFor(customer.id), customer };
+    },
+  };
 }

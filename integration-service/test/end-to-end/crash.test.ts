@@ -31,6 +31,8 @@ async function startSystems(count: number, answerAfter: () => Promise<void> = as
     INVENTORY_API_URL: inventoryUrl,
     LEDGER_URL: `sqlite:${path}`,
     POLLING_INTERVAL_SECONDS: '0.2',
+    // One line for each of them.
+    LOG_LEVEL: 'debug',
   };
   return { stored, path, env, start: () => startService('integration-service', env) };
 }

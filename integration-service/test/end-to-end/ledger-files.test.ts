@@ -221,6 +221,8 @@ describe.runIf(isRoot)('a disk that is full', () => {
       INVENTORY_API_URL: inventoryUrl,
       LEDGER_URL: `sqlite:${join(folder, 'ledger.sqlite')}`,
       POLLING_INTERVAL_SECONDS: '0.1',
+      // One line for each of them.
+      LOG_LEVEL: 'debug',
     });
     await service.until(/No new customers found/);
     const filler = join(folder, 'filler');

@@ -24,6 +24,8 @@ async function startTrio() {
     INVENTORY_API_URL: requestsUrl,
     POLLING_INTERVAL_SECONDS: '0.05',
     RETRY_DELAY_SECONDS: '0.01',
+    // One line for each of them.
+    LOG_LEVEL: 'debug',
   });
   let created = 0;
   const createCustomer = async (): Promise<string> => {

@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
 import type { Tables } from './tables.ts';
 
 /** The part of the ledger that keeps what is known of a leg as a whole. */
@@ -57,6 +57,19 @@ export function createLegs(db: Kysely<Tables>) {
       return { isMine: false, waitMs: row.turn_ends_at - now, polledAt: row.polled_at };
     },
 
+    /** How far the source was read, as it was last written down. */
+    async readProgress(leg: string): Promise<{ position: unknown; sweptAt: number | undefined }> {
+      const row = await db
+        .selectFrom('legs')
+        .select(['position', 'swept_at'])
+        .where('leg', '=', leg)
+        .executeTakeFirst();
+      return {
+        position: row?.position ? JSON.parse(row.position) : undefined,
+        sweptAt: row?.swept_at ?? undefined,
+      };
+    },
+
     /** Moves the end of the turn that this process has; with `polledAt`, after a poll that succeeded. */
     async endTurn(leg: string, endsAt: number, polledAt?: number): Promise<void> {
       await db
@@ -66,4 +79,29 @@ export function createLegs(db: Kysely<Tables>) {
         .execute();
     },
   };
+}
+
+/** How far a source was read. */
+export interface Progress {
+  /** Where it goes on, in its own words. Without, it must be read from its beginning. */
+  position: unknown;
+  /** It was read from its beginning. */
+  isWhole: boolean;
+}
+
+export async function writeProgress(
+  transaction: Transaction<Tables>,
+  leg: string,
+  { position, isWhole }: Progress,
+  now: number,
+): Promise<void> {
+  const columns = {
+    position: position === undefined ? null : JSON.stringify(position),
+    ...(isWhole && { swept_at: now }),
+  };
+  await transaction
+    .insertInto('legs')
+    .values({ leg, adopted_at: null, turn_ends_at: 0, polled_at: null, ...columns })
+    .onConflict((conflict) => conflict.column('leg').doUpdateSet(columns))
+    .execute();
 }

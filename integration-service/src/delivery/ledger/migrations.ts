@@ -5,14 +5,14 @@ import { LedgerError } from './ledger-error.ts';
 /** In the order of their names. A migration that has been released is never changed. */
 const MIGRATIONS: Record<string, Migration> = {
   '2026-11-20-deliveries': { up: createTables },
+  '2026-11-21-positions': { up: addPositions },
 };
 
 async function createTables(db: Kysely<unknown>): Promise<void> {
-  const isSqlite = db.getExecutor().adapter.supportsMultipleConnections === false;
+  const number = numberType(db);
   // AUTOINCREMENT, because a number that is used again would mix up the histories of two deliveries.
-  const number = isSqlite ? sql`integer` : sql`bigint`;
   const serial = sql.raw(
-    isSqlite
+    isSqlite(db)
       ? 'integer primary key autoincrement'
       : 'bigint generated always as identity primary key',
   );
@@ -68,6 +68,19 @@ async function createTables(db: Kysely<unknown>): Promise<void> {
     finished_at ${number} not null,
     counts text not null
   )`.execute(db);
+}
+
+async function addPositions(db: Kysely<unknown>): Promise<void> {
+  await sql`alter table legs add column position text`.execute(db);
+  await sql`alter table legs add column swept_at ${numberType(db)}`.execute(db);
+}
+
+function isSqlite(db: Kysely<unknown>): boolean {
+  return db.getExecutor().adapter.supportsMultipleConnections === false;
+}
+
+function numberType(db: Kysely<unknown>) {
+  return isSqlite(db) ? sql`integer` : sql`bigint`;
 }
 
 /**

@@ -3,6 +3,7 @@ import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { Kysely, Transaction } from 'kysely';
 import type { Evidence, Sighting } from '../delivery.ts';
 import { chunksOf, insertEvents, storable } from './events.ts';
+import { type Progress, writeProgress } from './legs.ts';
 import type { Tables } from './tables.ts';
 
 /** A record of a source that can never become a delivery. */
@@ -13,50 +14,64 @@ export interface RejectedRecord {
 }
 
 /** What became of the sightings of one poll: each is counted in one of the three. */
-export interface SightingResult<Seen extends Sighting> {
-  fresh: Seen[];
-  held: Seen[];
+export interface SightingCounts {
+  fresh: number;
+  held: number;
   known: number;
+}
+
+export interface SightOptions<Seen extends Sighting> {
+  /** Unix time in milliseconds. */
+  now: number;
+  /** More new ones than this are held, all of them. Default: any number is fine. */
+  surgeLimit?: number | undefined;
+  /** Written down with the last of them. Default: what is there stays. */
+  progress?: Progress | undefined;
+  /** Called with new ones that are not held and committed, a chunk at a time. */
+  onFresh?: (sightings: Seen[]) => void;
 }
 
 /** The part of the ledger in which sources write what they have seen. */
 export function createSightings(db: Kysely<Tables>) {
-  /** Those that the ledger does not know, each once, and how many there were in all. */
-  async function findUnseen<Seen extends Sighting>(leg: string, sightings: Iterable<Seen>) {
-    const byKey = new Map<string, Seen>();
-    let count = 0;
-    for (const chunk of chunksOf(sightings)) {
-      count += chunk.length;
-      const rows = await db
-        .selectFrom('deliveries')
-        .select('key')
-        .where('leg', '=', leg)
-        .where(
-          'key',
-          'in',
-          chunk.map(({ key }) => key),
-        )
-        .execute();
-      const known = new Set(rows.map(({ key }) => key));
-      for (const sighting of chunk) {
-        if (!known.has(sighting.key)) byKey.set(sighting.key, sighting);
-      }
-      await yieldToOthers();
-    }
-    return { unseen: [...byKey.values()], count };
-  }
-
-  async function insert<Seen extends Sighting>(
-    on: Kysely<Tables> | Transaction<Tables>,
+  async function findUnseen<Seen extends Sighting>(
+    on: Kysely<Tables>,
     leg: string,
     sightings: Seen[],
-    status: 'pending' | 'held',
-    now: number,
+  ): Promise<Map<string, Seen>> {
+    const unseen = new Map(sightings.map((each) => [each.key, each]));
+    const rows = await on
+      .selectFrom('deliveries')
+      .select('key')
+      .where('leg', '=', leg)
+      .where('key', 'in', [...unseen.keys()])
+      .execute();
+    for (const { key } of rows) unseen.delete(key);
+    return unseen;
+  }
+
+  async function isSurge(leg: string, sightings: Iterable<Sighting>, limit: number) {
+    const keys = new Set<string>();
+    for (const chunk of chunksOf(sightings)) {
+      for (const key of (await findUnseen(db, leg, chunk)).keys()) keys.add(key);
+      if (keys.size > limit) return true;
+      await yieldToOthers();
+    }
+    return false;
+  }
+
+  /** Writes down those of a chunk that are new, and returns them. */
+  async function insertUnseen<Seen extends Sighting>(
+    on: Kysely<Tables>,
+    leg: string,
+    chunk: Seen[],
+    { status, now }: { status: 'pending' | 'held'; now: number },
   ): Promise<Seen[]> {
+    const unseen = chunk.length > 0 ? await findUnseen(on, leg, chunk) : new Map<string, Seen>();
+    if (unseen.size === 0) return [];
     const rows = await on
       .insertInto('deliveries')
       .values(
-        sightings.map(({ key, customerId, payload }) => ({
+        [...unseen.values()].map(({ key, customerId, payload }) => ({
           leg,
           key,
           customer_id: customerId,
@@ -71,37 +86,56 @@ export function createSightings(db: Kysely<Tables>) {
       .onConflict((conflict) => conflict.columns(['leg', 'key']).doNothing())
       .returning('key')
       .execute();
-    const inserted = new Set(rows.map(({ key }) => key));
-    return sightings.filter(({ key }) => inserted.has(key));
+    return rows.flatMap(({ key }) => unseen.get(key) ?? []);
   }
 
   return {
     /**
-     * Writes down what a source has shown. When this returns, every new sighting is committed. More
-     * than `surgeLimit` new ones at once are held, all of them.
+     * Writes down what a source has shown, a chunk in each transaction. When this returns, every new
+     * sighting is committed.
+     *
+     * @param sightings is read twice when there is a `surgeLimit`
      */
     async sight<Seen extends Sighting>(
       leg: string,
       sightings: Iterable<Seen>,
-      { now, surgeLimit }: { now: number; surgeLimit?: number | undefined },
-    ): Promise<SightingResult<Seen>> {
-      const { unseen, count } = await findUnseen(leg, sightings);
-      const result: SightingResult<Seen> = { fresh: [], held: [], known: 0 };
-      if (surgeLimit !== undefined && unseen.length > surgeLimit) {
+      { now, surgeLimit, progress, onFresh }: SightOptions<Seen>,
+    ): Promise<SightingCounts> {
+      const counts = { fresh: 0, held: 0, known: 0 };
+      const isHeld = surgeLimit !== undefined && (await isSurge(leg, sightings, surgeLimit));
+
+      async function write(on: Transaction<Tables>, chunk: Seen[]): Promise<Seen[]> {
+        const status = isHeld ? 'held' : 'pending';
+        const inserted = await insertUnseen(on, leg, chunk, { status, now });
+        counts[isHeld ? 'held' : 'fresh'] += inserted.length;
+        counts.known += chunk.length - inserted.length;
+        return inserted;
+      }
+      const advance = async (on: Transaction<Tables>) =>
+        progress && (await writeProgress(on, leg, progress, now));
+
+      if (isHeld) {
         // In one transaction: after a crash half way, the rest would be few enough to slip through.
         await db.transaction().execute(async (transaction) => {
-          for (const chunk of chunksOf(unseen)) {
-            result.held.push(...(await insert(transaction, leg, chunk, 'held', now)));
-          }
+          for (const chunk of chunksOf(sightings)) await write(transaction, chunk);
+          await advance(transaction);
         });
-      } else {
-        for (const chunk of chunksOf(unseen)) {
-          result.fresh.push(...(await insert(db, leg, chunk, 'pending', now)));
-          await yieldToOthers();
-        }
+        return counts;
       }
-      result.known = count - result.fresh.length - result.held.length;
-      return result;
+      const chunks = chunksOf(sightings);
+      for (let next = chunks.next(), isLast = false; !isLast; ) {
+        const chunk = next.value ?? [];
+        next = chunks.next();
+        isLast = next.done === true;
+        const fresh = await db.transaction().execute(async (transaction) => {
+          const inserted = await write(transaction, chunk);
+          if (isLast) await advance(transaction);
+          return inserted;
+        });
+        if (fresh.length > 0) onFresh?.(fresh);
+        await yieldToOthers();
+      }
+      return counts;
     },
 
     /** Keeps records that cannot be used, with the reason; returns those that were not known. */

@@ -51,6 +51,10 @@ interface LegTable {
   turn_ends_at: number;
   /** When a poll of the source last succeeded. */
   polled_at: number | null;
+  /** JSON: where the source goes on, in its own words. */
+  position: Generated<string | null>;
+  /** When the source was last read from its beginning. */
+  swept_at: Generated<number | null>;
 }
 
 /** Records of a source that cannot become deliveries, each once. */

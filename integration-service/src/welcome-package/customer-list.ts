@@ -1,0 +1,88 @@
+import { createRecordList, type RecordList } from 'service-kit/record-list';
+import { z } from 'zod';
+import { idFlaw } from './customer-id.ts';
+
+/** What this service needs of a customer; a CRM may say more. */
+export interface Customer {
+  id: string;
+  name: string;
+}
+
+/** A record that is no customer, with the reason. */
+export interface UnusableRecord {
+  /** In the list, from 0. */
+  position: number;
+  reason: string;
+  /** As JSON, or how that begins. */
+  record: string;
+}
+
+/** The customers that a poll brought: a million of them fit, because they are kept as text. */
+export interface CustomerList extends Iterable<Customer> {
+  readonly byteLength: number;
+  /** The first thousand records that are no customers. */
+  readonly unusable: UnusableRecord[];
+  readonly unusableCount: number;
+  /** Adds a page, all of it or, when reading it throws, nothing; returns how many records it has. */
+  addPage(records: AsyncIterable<unknown>): Promise<number>;
+}
+
+/** A list of nothing else must not fill the memory. */
+const MAX_UNUSABLE = 1_000;
+const MAX_RECORD_CHARACTERS = 500;
+
+const recordSchema = z.looseObject({ name: z.string().catch('unnamed') });
+
+export function createCustomerList(): CustomerList {
+  const pages: RecordList[] = [];
+  const unusable: UnusableRecord[] = [];
+  let count = 0;
+  let unusableCount = 0;
+  let byteLength = 0;
+
+  return {
+    get byteLength() {
+      return byteLength;
+    },
+    unusable,
+    get unusableCount() {
+      return unusableCount;
+    },
+    async addPage(records) {
+      const page = createRecordList();
+      const unusableOfPage: UnusableRecord[] = [];
+      let position = count;
+      for await (const record of records) {
+        const customer = parseRecord(record);
+        if (typeof customer !== 'string') page.append(JSON.stringify([customer.id, customer.name]));
+        else if (unusableOfPage.length < MAX_UNUSABLE) {
+          const begin = JSON.stringify(record).slice(0, MAX_RECORD_CHARACTERS);
+          unusableOfPage.push({ position, reason: customer, record: begin });
+        }
+        position += 1;
+      }
+      const countOfPage = position - count;
+      pages.push(page);
+      unusable.push(...unusableOfPage.slice(0, MAX_UNUSABLE - unusable.length));
+      unusableCount += countOfPage - page.length;
+      byteLength += page.slice(0, page.length).byteLength;
+      count = position;
+      return countOfPage;
+    },
+    *[Symbol.iterator]() {
+      for (const page of pages) {
+        for (let i = 0; i < page.length; i++) {
+          const [id, name] = JSON.parse(page.at(i));
+          yield { id, name };
+        }
+      }
+    },
+  };
+}
+
+/** The customer that a record is, or why it is none. */
+export function parseRecord(record: unknown): Customer | string {
+  const { data } = recordSchema.safeParse(record);
+  if (!data) return 'it is no object';
+  return idFlaw(data.id) ?? { id: data.id as string, name: data.name };
+}
