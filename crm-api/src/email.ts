@@ -73,7 +73,18 @@ function parseLocalPart(given: string): { ok: true; text: string } | Refusal {
   return { ok: true, text: composed };
 }
 
+/**
+ * Most domains: labels of ASCII letters, digits and inner hyphens, none of them in punycode or like it.
+ * The rules for all others change nothing in them but the case.
+ */
+const PLAIN_DOMAIN =
+  /^(?!.*(?:^|\.)..--)(?:[a-z\d](?:[a-z\d-]{0,61}[a-z\d])?\.)+[a-z](?:[a-z\d-]{0,61}[a-z\d])?$/i;
+
 function parseDomain(given: string): { ok: true; ascii: string; unicode: string } | Refusal {
+  if (given.length <= 253 && PLAIN_DOMAIN.test(given)) {
+    const domain = given.toLowerCase();
+    return { ok: true, ascii: domain, unicode: domain };
+  }
   let ascii: string;
   let unicode: string;
   try {

@@ -27,6 +27,7 @@ export async function buildApp(options: AppOptions): Promise<HttpService> {
     title: 'Integration Service',
     description: 'Requests a welcome package from the inventory for every new customer of the CRM.',
     tags: [DELIVERIES_TAG],
+    handlerTimeoutMs: 15_000,
     ...(token && { securitySchemes: { adminToken: { type: 'http', scheme: 'bearer' } } }),
   });
   addDeliveryRoutes(app, {

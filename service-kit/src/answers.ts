@@ -45,7 +45,6 @@ export function errorAnswer(description: string, detail: string) {
 /** The answers that any route may give beside its own. */
 export const commonErrors = {
   500: errorAnswer('Something broke; the log of the service says what.', 'Internal Server Error'),
-  503: errorAnswer('The service did not answer in time.', 'Service Unavailable'),
 };
 
 /** The answers to a body that cannot be used, for every route that takes one. */

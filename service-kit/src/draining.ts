@@ -34,7 +34,8 @@ export function drainOnClose(app: FastifyInstance, graceMs = 5_000): void {
     for (const [socket, count] of openRequests) if (count === 0) socket.destroy();
     setTimeout(() => app.server.closeAllConnections(), graceMs).unref();
   });
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, payload, done) => {
     if (closing) reply.header('connection', 'close');
+    done(null, payload);
   });
 }

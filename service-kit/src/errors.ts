@@ -34,8 +34,9 @@ export function answerErrors(app: FastifyInstance): void {
   };
 
   // Before the body is read: what is wrong with the body of a request to nowhere does not matter.
-  app.addHook('onRequest', async (request, reply) => {
-    if (request.is404) return answerUnmatched(request, reply);
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.is404) answerUnmatched(request, reply);
+    else done();
   });
   app.setNotFoundHandler(answerUnmatched);
   app.setErrorHandler(answerError);

@@ -1,4 +1,3 @@
-import helmet from '@fastify/helmet';
 import {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -50,6 +49,11 @@ export interface HttpServiceOptions {
   metrics?: Registry | undefined;
   /** What `/readyz` answers. Default: always ready. */
   checkReadiness?: (() => Readiness) | undefined;
+  /**
+   * When a request whose handler has not ended is answered with 503; longer than the 10 s that its body
+   * may take. Default: never, for handlers that wait for nobody.
+   */
+  handlerTimeoutMs?: number | undefined;
   /** How responses become text. Default: fast, without a check of their values. */
   serializerCompiler?: typeof fastSerializerCompiler | undefined;
 }
@@ -64,10 +68,9 @@ export async function createHttpService(options: HttpServiceOptions): Promise<Ht
   const app: HttpService = fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new RequestLog(),
-    // Fastify's own default, 0, would let a client send one byte a minute for ever. The handler's
-    // time, in which the body arrives, is longer: a slow client is not a slow service.
+    // Fastify's own default, 0, would let a client send one byte a minute for ever.
     requestTimeout: 10_000,
-    handlerTimeout: 15_000,
+    handlerTimeout: options.handlerTimeoutMs ?? 0,
     keepAliveTimeout: 10_000,
     http: { headersTimeout: 10_000, connectionsCheckingInterval: 2_000 },
     // What still arrives on an open connection while the service drains is answered, not refused.
@@ -83,12 +86,9 @@ export async function createHttpService(options: HttpServiceOptions): Promise<Ht
   app.setSerializerCompiler(options.serializerCompiler ?? fastSerializerCompiler);
 
   drainOnClose(app);
-  await app.register(helmet, {
-    // The service speaks plain HTTP: a browser told to upgrade could not load Swagger UI.
-    contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },
-    strictTransportSecurity: false,
-    crossOriginOpenerPolicy: false,
-    originAgentCluster: false,
+  app.addHook('onRequest', (_request, reply, done) => {
+    reply.headers(SECURITY_HEADERS);
+    done();
   });
   answerErrors(app);
   acceptJsonBodies(app);
@@ -102,6 +102,13 @@ export async function createHttpService(options: HttpServiceOptions): Promise<Ht
   addWelcomeRoute(app, title);
   return app;
 }
+
+/** What an answer that is no page needs: no browser takes it for one, or shows it to another site. */
+const SECURITY_HEADERS = {
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cross-origin-resource-policy': 'same-origin',
+  'x-content-type-options': 'nosniff',
+};
 
 /** One line a request, at debug level: health checks alone would fill the log at info. */
 class RequestLog extends LogController {

@@ -4,6 +4,7 @@ import { parse as findErrors, type ParseError } from 'jsonc-parser';
 import { HttpError } from './errors.ts';
 import { InvalidRequestError } from './validation.ts';
 
+const BYTE_ORDER_MARK = Buffer.from('\ufeff');
 const JSON_TYPE = /^application\/(?:[\w!#$&^.+-]+\+)?json$/;
 
 /**
@@ -11,28 +12,36 @@ const JSON_TYPE = /^application\/(?:[\w!#$&^.+-]+\+)?json$/;
  * Any other type is a 415, invalid UTF-8 a 400, broken JSON a 422. An empty body becomes `null`.
  */
 export function acceptJsonBodies(app: FastifyInstance): void {
-  app.addHook('onRequest', async ({ headers }) => {
+  // Hooks and parsers that wait for nothing take a callback: a promise costs each request a microsecond.
+  app.addHook('onRequest', ({ headers }, _reply, done) => {
     // Fastify takes an empty header for a type that it does not know.
     if (!headers['content-type']?.trim()) delete headers['content-type'];
+    done();
   });
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser(
-    '*',
-    { parseAs: 'buffer' },
-    async (request: FastifyRequest, body: Buffer) => {
-      const type = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase();
-      if (type && !JSON_TYPE.test(type)) {
-        throw new HttpError(415, `Content type '${type}' is not supported: send application/json.`);
-      }
-      return parseJson(body);
-    },
-  );
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
+    try {
+      checkType(request);
+      done(null, parseJson(body));
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+}
+
+function checkType({ headers }: FastifyRequest): void {
+  const type = headers['content-type']?.split(';')[0]?.trim().toLowerCase();
+  if (!type || type === 'application/json' || JSON_TYPE.test(type)) return;
+  throw new HttpError(415, `Content type '${type}' is not supported: send application/json.`);
 }
 
 function parseJson(body: Buffer): unknown {
   if (body.length === 0) return null;
   if (!isUtf8(body)) throw new HttpError(400, 'The body is not valid UTF-8.');
-  const text = body.toString().replace(/^\ufeff/, '');
+  const text = body.toString(
+    'utf8',
+    body.indexOf(BYTE_ORDER_MARK) === 0 ? BYTE_ORDER_MARK.length : 0,
+  );
   try {
     return JSON.parse(text);
   } catch (error) {

@@ -12,13 +12,32 @@ export interface LoggerOptions {
 }
 
 /**
- * The log of a service, on standard output, one line an event, written before the call returns so
- * that nothing is lost when the process ends.
+ * The log of a service, on standard output, one line an event. JSON lines are written at the end of the
+ * event loop's turn, together, which costs a busy service a fraction of a write for each; also when
+ * the process ends, so that nothing is lost unless it is killed in that very turn.
  */
 export function createLogger({ name, level, format }: LoggerOptions): Logger {
   const pretty = (format ?? (process.stdout.isTTY ? 'pretty' : 'json')) === 'pretty';
   const options = { name, level, timestamp: pino.stdTimeFunctions.isoTime };
-  return pino(options, pretty ? createPrettyStream() : pino.destination({ dest: 1, sync: true }));
+  return pino(options, pretty ? createPrettyStream() : createTurnStream());
+}
+
+function createTurnStream() {
+  const destination = pino.destination({ dest: 1, sync: true });
+  let lines = '';
+  const flushSync = () => {
+    if (lines) destination.write(lines);
+    lines = '';
+  };
+  process.on('exit', flushSync);
+  return {
+    write(line: string): void {
+      if (!lines) setImmediate(flushSync);
+      lines += line;
+    },
+    // For pino, after a fatal line.
+    flushSync,
+  };
 }
 
 function createPrettyStream() {

@@ -1,3 +1,4 @@
+import helmet, { type FastifyHelmetOptions } from '@fastify/helmet';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance, FastifySchema } from 'fastify';
@@ -10,6 +11,14 @@ export interface DocumentationOptions {
   /** By the names that routes give in `security`. */
   securitySchemes?: Record<string, { type: 'http'; scheme: 'bearer' }> | undefined;
 }
+
+const PAGE_HEADERS: FastifyHelmetOptions = {
+  // The service speaks plain HTTP: a browser told to upgrade could not load Swagger UI.
+  contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },
+  strictTransportSecurity: false,
+  crossOriginOpenerPolicy: false,
+  originAgentCluster: false,
+};
 
 type JsonSchema = Record<string, unknown>;
 
@@ -28,7 +37,14 @@ export async function documentRoutes(
       components: { ...components, schemas: Object.fromEntries(schemas) },
     }),
   });
-  await app.register(swaggerUi, { routePrefix: '/docs', theme: { title: info.title } });
+  await app.register(async (pages) => {
+    // What other answers have would win over what a page needs.
+    pages.addHook('onRequest', async (_request, reply) => {
+      reply.removeHeader('content-security-policy');
+    });
+    await pages.register(helmet, PAGE_HEADERS);
+    await pages.register(swaggerUi, { routePrefix: '/docs', theme: { title: info.title } });
+  });
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
 }
 

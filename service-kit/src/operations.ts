@@ -66,13 +66,14 @@ export function addMetricsRoute(app: HttpService, registry: Registry): void {
     labelNames: ['method', 'route', 'status_code'],
     registers: [registry],
   });
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     // The route, not the path: a scanner must not be able to make a new time series a request.
     const route = request.routeOptions.url ?? 'unmatched';
     durations.observe(
       { method: request.method, route, status_code: reply.statusCode },
       reply.elapsedTime / 1000,
     );
+    done();
   });
   app.get(
     '/metrics',

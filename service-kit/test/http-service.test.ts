@@ -8,10 +8,10 @@ import { answer } from '../src/answers.ts';
 import { HttpError } from '../src/errors.ts';
 import { createHttpService } from '../src/http-service.ts';
 
-async function setUp() {
+async function setUp(options: { handlerTimeoutMs?: number } = {}) {
   const lines: string[] = [];
   const log = pino({ level: 'debug' }, { write: (line: string) => lines.push(line) });
-  const app = await createHttpService({ title: 'Test', description: 'A test.', log });
+  const app = await createHttpService({ ...options, title: 'Test', description: 'A test.', log });
   onTestFinished(() => app.close());
   return { app, lines };
 }
@@ -64,6 +64,17 @@ describe('a response', () => {
       b: 'é',
     }));
     expect((await app.inject({ url: '/declared' })).body).toBe('{"b":"é","a":1}');
+  });
+
+  it('has security headers that leave a browser nothing to do with it', async () => {
+    const { app } = await setUp();
+    for (const url of ['/', '/nowhere', '/openapi.json']) {
+      expect((await app.inject({ url })).headers).toMatchObject({
+        'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+        'cross-origin-resource-policy': 'same-origin',
+        'x-content-type-options': 'nosniff',
+      });
+    }
   });
 
   it('has security headers that let Swagger UI load over plain HTTP', async () => {
@@ -162,6 +173,13 @@ describe('a connection', () => {
     expect(app.server.headersTimeout).toBe(10_000);
     expect(app.server.requestTimeout).toBe(10_000);
     expect(app.server.keepAliveTimeout).toBe(10_000);
-    expect(app.initialConfig).toMatchObject({ handlerTimeout: 15_000 });
+  });
+
+  it('is answered with 503 when its handler does not end, if there is a time for it', async () => {
+    const { app } = await setUp({ handlerTimeoutMs: 1 });
+    app.get('/never', () => new Promise(() => {}));
+    const response = await app.inject({ url: '/never' });
+    expect(response.statusCode).toBe(503);
+    expect(response.json()).toEqual({ detail: expect.any(String) });
   });
 });
