@@ -25,7 +25,9 @@ export function sendList(
   { pieces, byteLength, etag }: JsonArray,
 ): FastifyReply {
   reply.header('etag', etag);
-  if (fresh(request.headers, { etag })) return reply.code(304).send();
+  const { 'if-none-match': ifNoneMatch } = request.headers;
+  // Not its Cache-Control: that is for caches on the way, and `fetch` adds one by itself.
+  if (fresh({ 'if-none-match': ifNoneMatch }, { etag })) return reply.code(304).send();
   if (byteLength <= MAX_AT_ONCE_BYTES) return sendJson(reply, Buffer.concat([...pieces]));
   reply.header('content-length', byteLength);
   return sendJson(reply, Readable.from(pieces, { objectMode: false }));

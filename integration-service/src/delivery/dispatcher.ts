@@ -7,9 +7,10 @@ import type { Ledger } from './ledger/ledger.ts';
 import { LedgerError } from './ledger/ledger-error.ts';
 import type { DeliveryMetrics } from './metrics.ts';
 import type { Outcome } from './outcome.ts';
+import { createQueue } from './queue.ts';
 import { createSettler, readThrough, type Settled } from './settle.ts';
 import { ReadError, type Target } from './target.ts';
-import { afterAttempt } from './transition.ts';
+import { afterAttempt, unclaimed } from './transition.ts';
 
 /** Where a crash can be made to happen: before (`…ing`) and after (`…ed`) each thing that matters. */
 export type DispatchStep =
@@ -61,14 +62,21 @@ const TICK_MS = 1_000;
 const STOP_GRACE_MS = 5_500;
 const GIVE_UP_MS = 6_000;
 
-const WITHDRAWN: Outcome = { kind: 'withdrawn', reason: 'not sent, because the target fails' };
+/** Results wait this long for others to be committed with, unless there is nothing else to do. */
+const COMMIT_DELAY_MS = 20;
+/** How often it is looked for what is to be settled while there is much to send. */
+const SETTLE_LOOK_MS = 100;
 
-/** What has ended and is not committed yet: an attempt, or a read of the target. */
-type Result = { claim: Claim; transition: Transition; outcome: Outcome } | Settled;
+/** What has ended and is not committed yet: an attempt, a read of the target, or a claim not used. */
+type Result =
+  | { claim: Claim; transition: Transition; outcome?: Outcome; verdict?: undefined }
+  | (Settled & { outcome?: undefined });
 
 /**
  * Takes a leg's due deliveries from the ledger, sends them, and writes down what became of them. One
- * loop does all the writing, so that what ends while it writes goes into its next transaction.
+ * loop does all the writing, so that what ends while it writes goes into its next transaction. It
+ * claims ahead of what is sent, as much as goes out in a moment: a transaction costs the time of many
+ * calls, and what is claimed when the process dies must be settled.
  */
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const { leg, target, ledger, breaker, concurrency, maxAttempts, metrics, log } = options;
@@ -86,13 +94,16 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       wake();
     },
   });
+  const queue = createQueue({ concurrency, monotonicNow });
   let running: Promise<void> | undefined;
   let sending = 0;
+  let lookedAt = Number.NEGATIVE_INFINITY;
   let isAdopted = false;
   let settlesFirst = false;
   let recoveredAt = Number.NEGATIVE_INFINITY;
   let hasGivenUp = false;
   let alarm = Promise.withResolvers<void>();
+  let soon: NodeJS.Timeout | undefined;
 
   async function loop(): Promise<void> {
     if (ledger.isAlone && !stopping.signal.aborted)
@@ -116,6 +127,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   /** Does everything that can be done now; returns how long to wait unless woken. */
   async function turn(): Promise<number> {
+    if (stopping.signal.aborted || breaker.state() !== 'closed') giveBack();
     await commitFinished();
     await leases.renew();
     if (stopping.signal.aborted) return TICK_MS;
@@ -126,10 +138,16 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     if (!isAdopted && !(await tryToAdopt())) return TICK_MS;
     // Of a target that is probed, the first gets the only call: one time the one, one time the other.
     if (breaker.capacity() === 1) settlesFirst = !settlesFirst;
-    if (settlesFirst) await settler.begin();
-    await beginSending();
-    if (!settlesFirst) await settler.begin();
+    if (settlesFirst) await settle();
+    await claim();
+    if (!settlesFirst) await settle();
     return untilNextDue();
+  }
+
+  async function settle(): Promise<void> {
+    if (monotonicNow() - lookedAt < SETTLE_LOOK_MS) return;
+    lookedAt = monotonicNow();
+    await settler.begin();
   }
 
   async function commitFinished(): Promise<void> {
@@ -148,8 +166,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       const { claim, transition } = result;
       leases.giveUp(claim);
       if (lost.has(claim)) continue;
-      if ('outcome' in result) metrics.attempts.inc({ leg, outcome: result.outcome.kind });
-      else metrics.settled.inc({ verdict: result.verdict });
+      if (result.outcome) metrics.attempts.inc({ leg, outcome: result.outcome.kind });
+      if (result.verdict) metrics.settled.inc({ verdict: result.verdict });
       if (transition.status === 'delivered') {
         metrics.latency.observe(Math.max(0, now() - claim.createdAt) / 1000);
       }
@@ -182,31 +200,47 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     return isAdopted;
   }
 
-  async function beginSending(): Promise<void> {
-    const limit = Math.min(concurrency - sending, breaker.capacity());
+  async function claim(): Promise<void> {
+    const limit = Math.min(queue.room(sending), breaker.capacity());
     if (limit <= 0) return;
     const lease = leases.lease();
     onStep('claiming');
     const claims = await ledger.claim(leg, { limit, now: now() });
     if (claims.length > 0) onStep('claimed');
-    for (const claim of claims) {
-      leases.hold(claim, lease);
+    for (const each of claims) leases.hold(each, lease);
+    queue.add(claims);
+    sendQueued();
+  }
+
+  function sendQueued(): void {
+    while (sending < concurrency && !queue.isEmpty() && !stopping.signal.aborted) {
+      const passage = breaker.pass();
+      if (!passage) return;
       sending += 1;
-      void send(claim);
+      void send(queue.take(), passage);
     }
   }
 
-  async function send(claim: Claim): Promise<void> {
+  async function send(claim: Claim, passage: Passage): Promise<void> {
     const isProbe = breaker.state() !== 'closed';
-    const passage = breaker.pass();
-    // It may have opened since the claim was made.
-    const outcome = passage ? await call(claim) : WITHDRAWN;
+    const outcome = await call(claim);
     onStep('received');
-    if (passage) tell(passage, outcome);
+    tell(passage, outcome);
     const policy = { maxAttempts, now: now(), random, isProbe };
     finished.push({ claim, outcome, transition: afterAttempt(claim, outcome, policy) });
     sending -= 1;
-    wake();
+    queue.end();
+    sendQueued();
+    if (queue.isEmpty() || breaker.state() !== 'closed') wake();
+    else wakeSoon();
+  }
+
+  /** What was claimed and not begun is as it was before. */
+  function giveBack(): void {
+    while (!queue.isEmpty()) {
+      const claim = queue.take();
+      finished.push({ claim, transition: unclaimed(claim, now()) });
+    }
   }
 
   function call(claim: Claim): Promise<Outcome> {
@@ -222,6 +256,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   async function untilNextDue(): Promise<number> {
     if (breaker.capacity() === 0) return Math.min(breaker.waitMs() || TICK_MS, TICK_MS);
+    if (!queue.isEmpty()) return SETTLE_LOOK_MS;
     const dueAt = await ledger.nextDueAt(leg, now());
     return dueAt === undefined ? TICK_MS : Math.min(Math.max(dueAt - now(), 0), TICK_MS);
   }
@@ -230,10 +265,16 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     alarm.resolve();
   }
 
+  function wakeSoon(): void {
+    soon ??= setTimeout(wake, COMMIT_DELAY_MS);
+  }
+
   async function rest(ms: number): Promise<void> {
     const timer = setTimeout(wake, ms);
     await alarm.promise;
     clearTimeout(timer);
+    clearTimeout(soon);
+    soon = undefined;
     alarm = Promise.withResolvers();
   }
 

@@ -73,6 +73,11 @@ export function afterAttempt(
   }
 }
 
+/** What becomes of a delivery that was claimed and not sent: nothing. */
+export function unclaimed({ attempts, lastError }: Claim, now: number): Transition {
+  return { status: 'pending', attempts: attempts - 1, reads: 0, nextAttemptAt: now, lastError };
+}
+
 /**
  * What becomes of an unknown delivery after the target was asked: delivered, asked once more, or sent
  * again.

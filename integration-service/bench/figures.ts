@@ -1,0 +1,54 @@
+/** What was measured several times, and what it is compared with. */
+export interface Figure {
+  what: string;
+  unit: string;
+  values: number[];
+  /** What the bare limit of the machine was, measured in turn with it. */
+  limits?: number[];
+  /** What must hold of it, in words. */
+  target?: string;
+}
+
+export function median(values: number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
+
+/** The value that a share of all does not exceed. */
+export function percentile(values: number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
+}
+
+/** A line of a Markdown table: median, least and greatest, the limit, and the ratio of each pair. */
+export function formatFigure({ what, unit, values, limits, target = '' }: Figure): string {
+  const cells = [
+    what,
+    `${format(median(values))} ${unit}`,
+    spread(values),
+    ...(limits ? [format(median(limits)), ratios(values, limits)] : ['', '']),
+    target,
+  ];
+  return `| ${cells.join(' | ')} |`;
+}
+
+export const TABLE_HEAD = [
+  '| what | median | from … to | bare limit | ratio, from … to | must be |',
+  '|---|---|---|---|---|---|',
+].join('\n');
+
+function ratios(values: number[], limits: number[]): string {
+  const each = values.map((value, i) => value / (limits[i] ?? Number.NaN));
+  return each.length > 1 ? `${format(median(each))}, ${spread(each)}` : format(median(each));
+}
+
+function spread(values: number[]): string {
+  return values.length > 1 ? `${format(Math.min(...values))} … ${format(Math.max(...values))}` : '';
+}
+
+function format(value: number): string {
+  if (value >= 100) return Math.round(value).toLocaleString('en');
+  return value.toPrecision(value >= 10 ? 3 : 2);
+}

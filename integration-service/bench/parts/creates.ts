@@ -1,0 +1,38 @@
+import type { Figure } from '../figures.ts';
+import { load } from '../http-load.ts';
+import { type RunningServer, startScript, startService } from '../processes.ts';
+
+const CONNECTIONS = 32;
+
+/** Adds customers to a CRM, each with another address; returns how many a second. */
+export async function create(server: RunningServer, from: number, count: number): Promise<number> {
+  const body = (i: number) => `{"name":"Jane Doe","email":"jane${from + i}@example.com"}`;
+  const options = { port: server.port, method: 'POST', path: '/customers' } as const;
+  return (await load({ ...options, body, count, connections: CONNECTIONS })).perSecond;
+}
+
+/** Creates a second with more and more customers stored, in turn with bare Fastify that has as many. */
+export async function* benchCreates({ runs, sizes }: { runs: number; sizes: number[] }): AsyncGenerator<Figure> {
+  await using crm = await startService('crm-api');
+  await using bare = await startScript('bare-server.ts', 'creates');
+  const servers = [crm, bare];
+  const batch = 20_000;
+  let stored = 0;
+  for (const server of servers) await create(server, stored, batch);
+  stored += batch;
+  for (const size of sizes) {
+    if (size > stored) {
+      for (const server of servers) await create(server, stored, size - stored);
+      stored = size;
+    }
+    const values: number[] = [];
+    const limits: number[] = [];
+    for (let run = 0; run < runs; run++) {
+      values.push(await create(crm, stored, batch));
+      limits.push(await create(bare, stored, batch));
+      stored += batch;
+    }
+    const what = `creates with ${size.toLocaleString('en')} stored`;
+    yield { what, unit: '/s', values, limits, target: 'ratio 0.85' };
+  }
+}

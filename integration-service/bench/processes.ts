@@ -1,0 +1,89 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+/** Linux counts the time of processes in ticks of a hundredth of a second. */
+const MS_PER_TICK = 10;
+
+export interface RunningServer extends AsyncDisposable {
+  port: number;
+  url: string;
+  /** CPU time of the process so far, in milliseconds. */
+  cpuMs(): number;
+  /** The most memory that it ever had, in bytes. */
+  peakBytes(): number;
+  /** One value of its `/metrics`. */
+  metric(line: string): Promise<number>;
+  /** Resolves when it has written a line with this text. */
+  until(text: string): Promise<void>;
+}
+
+export type Service = 'crm-api' | 'inventory-api' | 'integration-service';
+
+/** Starts one of the three as `npm start` does, on a free port, with its log going nowhere slow. */
+export function startService(name: Service, env: NodeJS.ProcessEnv = {}): Promise<RunningServer> {
+  const port = `${name.toUpperCase().replace('-', '_')}_PORT`;
+  return start(['src/main.ts'], `${ROOT}${name}`, { [port]: '0', LOG_FORMAT: 'json', ...env });
+}
+
+/** Starts a script of this folder that prints where it listens. */
+export function startScript(name: string, ...args: string[]): Promise<RunningServer> {
+  return start([name, ...args], fileURLToPath(new URL('.', import.meta.url)), {});
+}
+
+async function start(args: string[], cwd: string, env: NodeJS.ProcessEnv): Promise<RunningServer> {
+  const { PATH, HOME } = process.env;
+  const child = spawn(process.execPath, args, {
+    cwd,
+    env: { PATH, HOME, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const killAtExit = () => child.kill('SIGKILL');
+  process.once('exit', killAtExit);
+  const ended = once(child, 'close');
+  const waiting = new Set<(line: string) => void>();
+  createInterface(child.stdout).on('line', (line) => {
+    for (const look of waiting) look(line);
+  });
+
+  function untilMatch(pattern: RegExp): Promise<RegExpExecArray> {
+    const { promise, resolve, reject } = Promise.withResolvers<RegExpExecArray>();
+    const look = (line: string) => {
+      const match = pattern.exec(line);
+      if (!match) return;
+      waiting.delete(look);
+      resolve(match);
+    };
+    waiting.add(look);
+    ended.then(() => reject(new Error(`${args[0]} in ${cwd} ended before it wrote ${pattern}`)));
+    return promise;
+  }
+
+  const [, url] = await untilMatch(/(http:\/\/127\.0\.0\.1:\d+)/);
+  const proc = (file: string) => readFileSync(`/proc/${child.pid}/${file}`, 'utf8');
+  return {
+    url: url as string,
+    port: Number(new URL(url as string).port),
+    cpuMs() {
+      // After the name, which may have blanks in it: state is the first field, user time the twelfth.
+      const [user, system] = proc('stat').split(') ')[1]?.split(' ').slice(11, 13) ?? [];
+      return (Number(user) + Number(system)) * MS_PER_TICK;
+    },
+    peakBytes: () => Number(/VmHWM:\s+(\d+)/.exec(proc('status'))?.[1]) * 1024,
+    async metric(line) {
+      const metrics = await (await fetch(`${url}/metrics`)).text();
+      return Number(metrics.split('\n').find((each) => each.startsWith(`${line} `))?.split(' ').at(-1));
+    },
+    async until(text) {
+      await untilMatch(new RegExp(RegExp.escape(text)));
+    },
+    async [Symbol.asyncDispose]() {
+      process.off('exit', killAtExit);
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+}
