@@ -74,7 +74,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     const { port: listening } = app.server.address() as AddressInfo;
     const url = `http://${address.includes(':') ? `[${address}]` : address}:${listening}`;
     log.info(`Listening on ${url}, documentation under /docs.`);
-    process.send?.('listening');
+    // When the line above is out.
+    setImmediate(() => process.send?.('listening'));
   } catch (error) {
     exit(
       `Cannot listen on ${host}:${port}: ${explainListenError(error as NodeJS.ErrnoException, options.portVariable)}.`,
