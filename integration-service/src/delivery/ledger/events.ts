@@ -1,8 +1,9 @@
-import type { Transaction } from 'kysely';
+import { sql, type Transaction } from 'kysely';
 import type { Event } from '../delivery.ts';
+import { rowsOf } from './rows.ts';
 import type { Tables } from './tables.ts';
 
-/** Rows in one statement: well within the 32,766 parameters that SQLite takes, and soon done. */
+/** Rows in one statement: soon done, so that others get their turn. */
 export const CHUNK = 500;
 
 export interface EventOfDelivery extends Event {
@@ -18,17 +19,16 @@ export async function insertEvents(
   at: number,
   events: EventOfDelivery[],
 ): Promise<void> {
-  const rows = events.map(({ delivery, what, attempt, statusCode, reason, nextAttemptAt }) => ({
-    delivery,
-    at,
-    what,
-    attempt: attempt ?? null,
-    status_code: statusCode ?? null,
-    reason: storable(reason ?? null),
-    next_attempt_at: nextAttemptAt ?? null,
-  }));
-  for (const chunk of chunksOf(rows)) {
-    await transaction.insertInto('events').values(chunk).execute();
+  for (const chunk of chunksOf(events)) {
+    const rows = chunk.map(({ delivery, what, attempt, statusCode, reason, nextAttemptAt }) => [
+      ...[delivery, what, attempt ?? null, statusCode ?? null],
+      ...[storable(reason ?? null), nextAttemptAt ?? null],
+    ]);
+    await sql`
+      insert into events (delivery, at, what, attempt, status_code, reason, next_attempt_at)
+      select cast(value->>0 as bigint), cast(${at} as bigint), value->>1, cast(value->>2 as integer),
+        cast(value->>3 as integer), value->>4, cast(value->>5 as bigint)
+      from ${rowsOf(transaction, rows)}`.execute(transaction);
   }
 }
 

@@ -1,6 +1,7 @@
 import { type Kysely, sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import { LedgerError } from './ledger-error.ts';
+import { isSqlite } from './rows.ts';
 
 /** In the order of their names. A migration that has been released is never changed. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -73,10 +74,6 @@ async function createTables(db: Kysely<unknown>): Promise<void> {
 async function addPositions(db: Kysely<unknown>): Promise<void> {
   await sql`alter table legs add column position text`.execute(db);
   await sql`alter table legs add column swept_at ${numberType(db)}`.execute(db);
-}
-
-function isSqlite(db: Kysely<unknown>): boolean {
-  return db.getExecutor().adapter.supportsMultipleConnections === false;
 }
 
 function numberType(db: Kysely<unknown>) {

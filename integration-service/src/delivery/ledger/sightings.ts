@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
-import type { Kysely, Transaction } from 'kysely';
+import { type Kysely, sql, type Transaction } from 'kysely';
 import type { Evidence, Sighting } from '../delivery.ts';
 import { chunksOf, insertEvents, storable } from './events.ts';
 import { type Progress, writeProgress } from './legs.ts';
+import { rowsOf } from './rows.ts';
 import type { Tables } from './tables.ts';
 
 /** A record of a source that can never become a delivery. */
@@ -39,12 +40,10 @@ export function createSightings(db: Kysely<Tables>) {
     sightings: Seen[],
   ): Promise<Map<string, Seen>> {
     const unseen = new Map(sightings.map((each) => [each.key, each]));
-    const rows = await on
-      .selectFrom('deliveries')
-      .select('key')
-      .where('leg', '=', leg)
-      .where('key', 'in', [...unseen.keys()])
-      .execute();
+    const keys = [...unseen.keys()].map((key) => [key]);
+    const { rows } = await sql<{ key: string }>`
+      select key from deliveries
+      where leg = ${leg} and key in (select value->>0 from ${rowsOf(on, keys)})`.execute(on);
     for (const { key } of rows) unseen.delete(key);
     return unseen;
   }
@@ -68,24 +67,18 @@ export function createSightings(db: Kysely<Tables>) {
   ): Promise<Seen[]> {
     const unseen = chunk.length > 0 ? await findUnseen(on, leg, chunk) : new Map<string, Seen>();
     if (unseen.size === 0) return [];
-    const rows = await on
-      .insertInto('deliveries')
-      .values(
-        [...unseen.values()].map(({ key, customerId, payload }) => ({
-          leg,
-          key,
-          customer_id: customerId,
-          payload: JSON.stringify(payload),
-          status,
-          next_attempt_at: status === 'pending' ? now : null,
-          created_at: now,
-          updated_at: now,
-        })),
-      )
-      // Another replica, or an event beside the poll, may have been quicker.
-      .onConflict((conflict) => conflict.columns(['leg', 'key']).doNothing())
-      .returning('key')
-      .execute();
+    const values = [...unseen.values()].map(({ key, customerId, payload }) => [
+      ...[key, customerId, JSON.stringify(payload)],
+    ]);
+    // Another replica, or an event beside the poll, may be quicker: that is the conflict.
+    const { rows } = await sql<{ key: string }>`
+      insert into deliveries
+        (leg, key, customer_id, payload, status, next_attempt_at, created_at, updated_at)
+      select cast(${leg} as text), value->>0, value->>1, value->>2, cast(${status} as text),
+        cast(${status === 'pending' ? now : null} as bigint), cast(${now} as bigint),
+        cast(${now} as bigint)
+      from ${rowsOf(on, values)} where true
+      on conflict (leg, key) do nothing returning key`.execute(on);
     return rows.flatMap(({ key }) => unseen.get(key) ?? []);
   }
 
@@ -166,34 +159,19 @@ export function createSightings(db: Kysely<Tables>) {
       const byKey = new Map(held.map((each) => [each.key, each]));
       for (const chunk of chunksOf([...byKey.values()])) {
         await db.transaction().execute(async (transaction) => {
-          const rows = await transaction
-            .insertInto('deliveries')
-            .values(
-              chunk.map(({ key, customerId, payload }) => ({
-                leg,
-                key,
-                customer_id: customerId,
-                payload: JSON.stringify(payload),
-                status: 'delivered' as const,
-                next_attempt_at: null,
-                created_at: now,
-                updated_at: now,
-              })),
-            )
-            .onConflict((conflict) =>
-              conflict
-                .columns(['leg', 'key'])
-                .doUpdateSet((eb) => ({
-                  status: 'delivered',
-                  next_attempt_at: null,
-                  lease_expires_at: null,
-                  fencing_token: eb('deliveries.fencing_token', '+', 1),
-                  updated_at: now,
-                }))
-                .where('deliveries.status', '!=', 'delivered'),
-            )
-            .returning(['sequence', 'key'])
-            .execute();
+          const values = chunk.map(({ key, customerId, payload }) => [
+            ...[key, customerId, JSON.stringify(payload)],
+          ]);
+          const { rows } = await sql<{ sequence: number; key: string }>`
+            insert into deliveries (leg, key, customer_id, payload, status, created_at, updated_at)
+            select cast(${leg} as text), value->>0, value->>1, value->>2, 'delivered',
+              cast(${now} as bigint), cast(${now} as bigint)
+            from ${rowsOf(transaction, values)} where true
+            on conflict (leg, key) do update set status = 'delivered', next_attempt_at = null,
+              lease_expires_at = null, fencing_token = deliveries.fencing_token + 1,
+              updated_at = excluded.updated_at
+              where deliveries.status != 'delivered'
+            returning sequence, key`.execute(transaction);
           const events = rows.map(({ sequence, key }) => ({
             delivery: sequence,
             what: 'adopted',

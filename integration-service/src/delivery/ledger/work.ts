@@ -2,6 +2,7 @@ import { type Kysely, sql, type Transaction } from 'kysely';
 import type { Claim, Transition } from '../delivery.ts';
 import { MAX_WAIT_MS } from '../retry.ts';
 import { chunksOf, insertEvents, storable } from './events.ts';
+import { rowsOf } from './rows.ts';
 import type { DeliveryRow, Tables } from './tables.ts';
 
 /** How long a claim holds without being renewed. */
@@ -161,14 +162,12 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
     async renew(claims: Claim[], now: number): Promise<Claim[]> {
       const kept = new Set<number>();
       for (const chunk of chunksOf(claims)) {
-        const values = chunk.map(
-          ({ sequence, fencingToken }) =>
-            sql`(cast(${sequence} as bigint), cast(${fencingToken} as integer))`,
-        );
+        const own = chunk.map(({ sequence, fencingToken }) => [sequence, fencingToken]);
         const { rows } = await sql<Pick<DeliveryRow, 'sequence'>>`
           update deliveries set lease_expires_at = ${now + LEASE_MS}
-          from (values ${sql.join(values)}) as claim
-          where sequence = claim.column1 and fencing_token = claim.column2
+          from (select cast(value->>0 as bigint) as number, cast(value->>1 as integer) as token
+            from ${rowsOf(db, own)}) as claim
+          where sequence = claim.number and fencing_token = claim.token
           returning sequence`.execute(db);
         for (const { sequence } of rows) kept.add(sequence);
       }
@@ -187,11 +186,15 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
         const written = new Map<number, number>();
         for (const chunk of chunksOf(results)) {
           const { rows } = await sql<Pick<DeliveryRow, 'sequence' | 'fencing_token'>>`
-            update deliveries set status = result.column3, attempts = result.column4,
-              reads = result.column5, next_attempt_at = result.column6,
-              last_error = result.column7, lease_expires_at = null, updated_at = ${now}
-            from (values ${sql.join(chunk.map(rowOf))}) as result
-            where sequence = result.column1 and fencing_token = result.column2
+            update deliveries set status = result.status, attempts = result.attempts,
+              reads = result.reads, next_attempt_at = result.next_attempt_at,
+              last_error = result.last_error, lease_expires_at = null, updated_at = ${now}
+            from (select cast(value->>0 as bigint) as number, cast(value->>1 as integer) as token,
+                value->>2 as status, cast(value->>3 as integer) as attempts,
+                cast(value->>4 as integer) as reads, cast(value->>5 as bigint) as next_attempt_at,
+                value->>6 as last_error
+              from ${rowsOf(transaction, chunk.map(rowOf))}) as result
+            where sequence = result.number and fencing_token = result.token
             returning sequence, fencing_token`.execute(transaction);
           for (const row of rows) written.set(row.sequence, row.fencing_token);
         }
@@ -225,12 +228,10 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
 
 const WORKER_GONE = 'the worker that had it is gone';
 
-/** A result as a row of values; PostgreSQL wants to be told their types. */
 function rowOf({ claim, transition }: { claim: Claim; transition: Transition }) {
   const { status, attempts, reads, nextAttemptAt, lastError } = transition;
-  return sql`(cast(${claim.sequence} as bigint), cast(${claim.fencingToken} as integer),
-    cast(${status} as text), cast(${attempts} as integer), cast(${reads} as integer),
-    cast(${nextAttemptAt} as bigint), cast(${storable(lastError)} as text))`;
+  const identity = [claim.sequence, claim.fencingToken];
+  return [...identity, status, attempts, reads, nextAttemptAt, storable(lastError)];
 }
 
 function leaseIsOver(now: number) {

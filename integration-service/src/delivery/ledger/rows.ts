@@ -1,0 +1,21 @@
+import { type Kysely, type RawBuilder, sql } from 'kysely';
+import type { Tables } from './tables.ts';
+
+type Column = string | number | null;
+
+/**
+ * Rows as a table of one column, `value`, which the database takes apart: `value->>0` is the first
+ * column as text. However many there are, they are one parameter of one statement. A statement of
+ * thousands of parameters takes longer to build, to prepare and to run, and much memory to keep.
+ */
+export function rowsOf(db: Kysely<Tables>, rows: Column[][]): RawBuilder<unknown> {
+  const json = JSON.stringify(rows);
+  return isSqlite(db)
+    ? sql`json_each(${json})`
+    : sql`jsonb_array_elements(cast(${json} as jsonb)) as each(value)`;
+}
+
+/** SQLite is the one of the two that has one connection. */
+export function isSqlite<Of>(db: Kysely<Of>): boolean {
+  return db.getExecutor().adapter.supportsMultipleConnections === false;
+}
