@@ -10,7 +10,11 @@ async function serveCreates(): Promise<string> {
   const text = { type: 'string' };
   const app = fastify();
   const customers = new Map<string, object>();
-  const body = { type: 'object', required: ['name', 'email'], properties: { name: text, email: text } };
+  const body = {
+    type: 'object',
+    required: ['name', 'email'],
+    properties: { name: text, email: text },
+  };
   const stored = { ...body, properties: { ...body.properties, id: text, created_at: text } };
   app.post<{ Body: { name: string; email: string } }>(
     '/customers',
@@ -41,5 +45,7 @@ function serveBytes(count: number): Promise<string> {
   });
 }
 
-process.stdout.write(`${await (kind === 'creates' ? serveCreates() : serveBytes(Number(bytes)))}\n`);
+process.stdout.write(
+  `${await (kind === 'creates' ? serveCreates() : serveBytes(Number(bytes)))}\n`,
+);
 process.on('SIGTERM', () => process.exit(0));

@@ -1,18 +1,54 @@
-/** `npm run bench`: how fast the platform is, as ratios of what the machine can do at the same time. */
+/** `npm run bench`: how fast the platform is, beside what this machine can do at the same time. */
 import { parseArgs } from 'node:util';
 import { type Figure, formatFigure, TABLE_HEAD } from './figures.ts';
 import { benchCreates } from './parts/creates.ts';
-import { benchDrain } from './parts/drain.ts';
+import { benchFirstRun } from './parts/first-run.ts';
+import { benchLatency } from './parts/latency.ts';
 import { benchLists } from './parts/lists.ts';
+import { benchStartUp } from './parts/start-up.ts';
 
-const parts: Record<string, (options: { runs: number }) => AsyncIterable<Figure>> = {
-  creates: (o) => benchCreates({ ...o, sizes: [0, 10_000, 100_000, 1_000_000] }),
-  lists: (o) => benchLists({ ...o, sizes: [1_000, 100_000] }),
-  drain: (o) => benchDrain({ ...o, sizes: [10_000, 100_000] }),
+const PARTS: Record<string, (options: { runs: number; max: number }) => AsyncIterable<Figure>> = {
+  'start-up': benchStartUp,
+  latency: benchLatency,
+  creates: ({ runs, max }) =>
+    benchCreates({ runs, sizes: upTo(max, [0, 10_000, 100_000, 1_000_000]) }),
+  lists: ({ runs, max }) => benchLists({ runs, sizes: upTo(max, [1_000, 100_000]) }),
+  'first-run': ({ runs, max }) =>
+    benchFirstRun({ runs, sizes: upTo(max, [0, 10_000, 100_000, 1_000_000]) }),
 };
-const { values } = parseArgs({ options: { only: { type: 'string' }, runs: { type: 'string', default: '5' } } });
+
+const HELP = `Usage: npm run bench -- [options]
+
+Measures the three services on this machine, several times each, and prints a table: the median, the
+spread, and where there is one the bare limit, measured in turn with it. Ratios can be compared between
+machines, absolute figures cannot. Needs Linux and two cores, and nothing else running on them.
+
+  --only <part>   ${Object.keys(PARTS).join(', ')}
+  --runs <n>      how often each is measured (default: 5)
+  --max <n>       no more customers than this (default: 1000000)
+  --help          this text
+`;
+
+const upTo = (max: number, sizes: number[]) => sizes.filter((size) => size <= max);
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    runs: { type: 'string', default: '5' },
+    max: { type: 'string', default: '1000000' },
+    help: { type: 'boolean', short: 'h', default: false },
+  },
+});
+const [runs, max] = [Number(values.runs), Number(values.max)];
+const isUsable = runs >= 1 && max >= 0 && (!values.only || values.only in PARTS);
+if (values.help || !isUsable) {
+  process.stdout.write(HELP);
+  process.exit(values.help ? 0 : 2);
+}
 process.stdout.write(`${TABLE_HEAD}\n`);
-for (const [name, part] of Object.entries(parts)) {
+for (const [name, part] of Object.entries(PARTS)) {
   if (values.only && values.only !== name) continue;
-  for await (const figure of part({ runs: Number(values.runs) })) process.stdout.write(`${formatFigure(figure)}\n`);
+  for await (const figure of part({ runs, max })) {
+    process.stdout.write(`${formatFigure(figure)}\n`);
+  }
 }

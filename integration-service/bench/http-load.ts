@@ -1,5 +1,5 @@
-import { connect } from 'node:net';
 import { once } from 'node:events';
+import { connect } from 'node:net';
 
 export interface LoadOptions {
   port: number;
@@ -52,7 +52,7 @@ async function openClient({ port, method, path, body }: LoadOptions) {
   let answered = Promise.withResolvers<void>();
   let missing = 0;
   socket.on('error', (error) => answered.reject(error));
-  socket.on('data', (chunk) => {
+  socket.on('data', (chunk: Buffer) => {
     if (missing > 0) missing -= chunk.length;
     else missing = bytesAfter(chunk);
     if (missing <= 0) answered.resolve();
@@ -61,7 +61,7 @@ async function openClient({ port, method, path, body }: LoadOptions) {
   /** How much of the answer that begins with this chunk is still to come. */
   function bytesAfter(chunk: Buffer): number {
     const headEnd = chunk.indexOf('\r\n\r\n') + 4;
-    const head = chunk.latin1Slice(0, headEnd);
+    const head = chunk.toString('latin1', 0, headEnd);
     const length = /\r\ncontent-length: (\d+)/i.exec(head)?.[1];
     if (!/^HTTP\/1\.1 2/.test(head) || length === undefined) {
       answered.reject(new Error(`${method} ${path}: ${chunk.toString('utf8', 0, 500)}`));
@@ -74,7 +74,9 @@ async function openClient({ port, method, path, body }: LoadOptions) {
     send(number: number): Promise<void> {
       answered = Promise.withResolvers();
       const text = body?.(number) ?? '';
-      const type = text ? `content-type: application/json\r\ncontent-length: ${text.length}\r\n` : '';
+      const type = text
+        ? `content-type: application/json\r\ncontent-length: ${text.length}\r\n`
+        : '';
       socket.write(`${head}${type}\r\n${text}`);
       return answered.promise;
     },

@@ -75,7 +75,13 @@ async function start(args: string[], cwd: string, env: NodeJS.ProcessEnv): Promi
     peakBytes: () => Number(/VmHWM:\s+(\d+)/.exec(proc('status'))?.[1]) * 1024,
     async metric(line) {
       const metrics = await (await fetch(`${url}/metrics`)).text();
-      return Number(metrics.split('\n').find((each) => each.startsWith(`${line} `))?.split(' ').at(-1));
+      return Number(
+        metrics
+          .split('\n')
+          .find((each) => each.startsWith(`${line} `))
+          ?.split(' ')
+          .at(-1),
+      );
     },
     async until(text) {
       await untilMatch(new RegExp(RegExp.escape(text)));

@@ -13,7 +13,10 @@ await Promise.all(
       const { statusCode, body } = await pool.request({
         path: '/package-requests',
         method: 'POST',
-        headers: { 'content-type': 'application/json', 'idempotency-key': `"welcome-package/${customerId}"` },
+        headers: {
+          'content-type': 'application/json',
+          'idempotency-key': `"welcome-package/${customerId}"`,
+        },
         body: JSON.stringify({ customer_id: customerId, package_type: 'welcome_package' }),
       });
       await body.json();

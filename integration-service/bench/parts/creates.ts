@@ -12,7 +12,13 @@ export async function create(server: RunningServer, from: number, count: number)
 }
 
 /** Creates a second with more and more customers stored, in turn with bare Fastify that has as many. */
-export async function* benchCreates({ runs, sizes }: { runs: number; sizes: number[] }): AsyncGenerator<Figure> {
+export async function* benchCreates({
+  runs,
+  sizes,
+}: {
+  runs: number;
+  sizes: number[];
+}): AsyncGenerator<Figure> {
   await using crm = await startService('crm-api');
   await using bare = await startScript('bare-server.ts', 'creates');
   const servers = [crm, bare];

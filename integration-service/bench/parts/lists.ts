@@ -4,7 +4,13 @@ import { startScript, startService } from '../processes.ts';
 import { create } from './creates.ts';
 
 /** Whole lists, in turn with node:http that sends as many bytes; and what others notice of them. */
-export async function* benchLists({ runs, sizes }: { runs: number; sizes: number[] }): AsyncGenerator<Figure> {
+export async function* benchLists({
+  runs,
+  sizes,
+}: {
+  runs: number;
+  sizes: number[];
+}): AsyncGenerator<Figure> {
   await using crm = await startService('crm-api');
   let stored = 0;
   for (const size of sizes) {
@@ -41,7 +47,9 @@ async function benchNotModified(
   for (let run = 0; run <= runs; run++) {
     const startedAt = performance.now();
     for (let i = 0; i < 1_000; i++) {
-      const response = await fetch(`${url}/customers`, { headers: { 'if-none-match': ifNoneMatch } });
+      const response = await fetch(`${url}/customers`, {
+        headers: { 'if-none-match': ifNoneMatch },
+      });
       if (response.status !== 304) throw new Error(`not modified, but ${response.status}`);
     }
     if (run > 0) values.push((performance.now() - startedAt) / 1_000);
@@ -59,7 +67,8 @@ async function benchOthers(
   for (let run = 0; run < runs; run++) {
     let isOver = false;
     const reading = (async () => {
-      while (!isOver) await load({ port, method: 'GET', path: '/customers', connections: 1, count: 1 });
+      while (!isOver)
+        await load({ port, method: 'GET', path: '/customers', connections: 1, count: 1 });
     })();
     const get = { port, method: 'GET', path: '/healthz', connections: 1, count: 2_000 } as const;
     values.push(percentile((await load(get)).latenciesMs, 0.99));

@@ -1,0 +1,24 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Figure } from '../figures.ts';
+import { type Service, startService } from '../processes.ts';
+
+/** From the start of a process to the first `/readyz` that says 200. */
+export async function* benchStartUp({ runs }: { runs: number }): AsyncGenerator<Figure> {
+  await using crm = await startService('crm-api');
+  await using inventory = await startService('inventory-api');
+  const env = {
+    CRM_API_URL: `${crm.url}/customers`,
+    INVENTORY_API_URL: `${inventory.url}/package-requests`,
+    LEDGER_URL: 'sqlite::memory:',
+  };
+  for (const name of ['crm-api', 'inventory-api', 'integration-service'] satisfies Service[]) {
+    const values: number[] = [];
+    for (let run = 0; run < runs; run++) {
+      const startedAt = performance.now();
+      await using service = await startService(name, env);
+      while ((await fetch(`${service.url}/readyz`)).status !== 200) await sleep(1);
+      values.push(performance.now() - startedAt);
+    }
+    yield { what: `${name}, start to ready`, unit: 'ms', values };
+  }
+}
