@@ -26,7 +26,13 @@ export type Service = 'crm-api' | 'inventory-api' | 'integration-service';
 /** Starts one of the three as `npm start` does, on a free port, with its log going nowhere slow. */
 export function startService(name: Service, env: NodeJS.ProcessEnv = {}): Promise<RunningServer> {
   const port = `${name.toUpperCase().replace('-', '_')}_PORT`;
-  return start(['src/main.ts'], `${ROOT}${name}`, { [port]: '0', LOG_FORMAT: 'json', ...env });
+  const { scripts } = JSON.parse(readFileSync(`${ROOT}${name}/package.json`, 'utf8'));
+  const options = scripts.start.match(/--max-\S+/g) ?? [];
+  return start([...options, 'src/main.ts'], `${ROOT}${name}`, {
+    [port]: '0',
+    LOG_FORMAT: 'json',
+    ...env,
+  });
 }
 
 /** Starts a script of this folder that prints where it listens. */
