@@ -16,7 +16,7 @@ const INTEGRATION_SERVICE = 'integration-service';
 
 /** As in the start script of its package. */
 const NODE_OPTIONS: Record<string, string[]> = {
-  [INTEGRATION_SERVICE]: ['--max-semi-space-size=8', '--max-old-space-size=512'],
+  [INTEGRATION_SERVICE]: ['--max-semi-space-size=4', '--max-old-space-size=256'],
 };
 
 /** After the 7 s in which a service drains or ends itself. */

@@ -141,6 +141,50 @@ describe('a lease', () => {
   });
 });
 
+it('gives back what was claimed ahead, as if it had not been, when the inventory fails', async () => {
+  let [taken, refused] = [0, 0];
+  network.use(
+    crmLists(Array.from({ length: 1_000 }, (_, i) => ({ id: `customer-${i}` }))),
+    http.get(INVENTORY_URL, () => HttpResponse.json([])),
+    http.post<never, { customer_id: string }>(INVENTORY_URL, async ({ request }) => {
+      const { customer_id } = await request.json();
+      if (taken < 100) {
+        taken += 1;
+        return HttpResponse.json(packageRequest(customer_id), { status: 201 });
+      }
+      refused += 1;
+      return new HttpResponse(null, { status: 503 });
+    }),
+  );
+  const claimedAtOnce: number[] = [];
+  const service = await setUpService({
+    concurrency: 4,
+    requestTimeoutMs: 3_600_000,
+    random: () => 0.999,
+  });
+  const { claim } = service.ledger;
+  service.ledger.claim = async (...options) => {
+    const claims = await claim(...options);
+    claimedAtOnce.push(claims.length);
+    return claims;
+  };
+  await service.poller.runCycle();
+  void service.dispatcher.run();
+  await service.until(() => service.breaker.state() === 'open');
+  await service.until(async () => (await service.keysOf('sending')).length === 0);
+  expect(Math.max(...claimedAtOnce)).toBeGreaterThan(4);
+  const rows = await service.ledger.list({ status: 'pending' }, 1_000);
+  expect(rows).toHaveLength(900);
+  expect(rows.reduce((sum, { attempts }) => sum + attempts, 0)).toBe(refused);
+  const untouched = rows.filter(({ attempts }) => attempts === 0);
+  const histories = await Promise.all(
+    untouched.slice(0, 50).map(({ key }) => service.ledger.get('welcome-package', key)),
+  );
+  expect(histories.flatMap((found) => found?.history ?? []).map(({ what }) => what)).toEqual(
+    Array(50).fill('sighted'),
+  );
+});
+
 describe('a ledger that fails', () => {
   it('keeps everything from being sent, and all goes on when it works again', async () => {
     const asked: string[] = [];

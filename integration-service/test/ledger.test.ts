@@ -351,17 +351,23 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     expect(await ledger.reject('another-leg', records, T0)).toHaveLength(2);
   });
 
-  it('gives the turn to poll to one at a time', async () => {
+  it('gives the turn to poll to one at a time, with how far the source was read', async () => {
     const { ledger } = await setUp();
-    const take = (now: number) => ledger.takeTurn(LEG, { now, forMs: 1_000, maxMs: 10_000 });
-    expect(await take(T0)).toEqual({ isMine: true });
+    const take = (now: number, maxMs = 10_000) =>
+      ledger.takeTurn(LEG, { now, forMs: 1_000, maxMs });
+    const mine = { isMine: true, position: undefined, sweptAt: undefined };
+    expect(await take(T0)).toEqual(mine);
     expect(await take(T0 + 400)).toEqual({ isMine: false, waitMs: 600, polledAt: null });
     await ledger.endTurn(LEG, T0 + 5_000, T0 + 450);
     expect(await take(T0 + 1_000)).toEqual({ isMine: false, waitMs: 4_000, polledAt: T0 + 450 });
-    expect(await take(T0 + 5_000)).toEqual({ isMine: true });
-    expect(await take(T0 - 86_400_000)).toEqual({ isMine: true });
-    const now = T0 - 86_400_000;
-    expect(await ledger.takeTurn(LEG, { now, forMs: 1_000, maxMs: 0 })).toEqual({ isMine: true });
+    expect(await take(T0 + 5_000)).toEqual(mine);
+    await ledger.endTurn(LEG, T0 + 5_000);
+    expect(await take(T0 + 4_999)).toEqual({ isMine: false, waitMs: 1, polledAt: T0 + 450 });
+    const progress = { position: { after: 7 }, isWhole: true };
+    await ledger.sight(LEG, [], { now: T0 + 9, progress });
+    const known = { isMine: true, position: { after: 7 }, sweptAt: T0 + 9 };
+    expect(await take(T0 - 86_400_000)).toEqual(known);
+    expect(await take(T0 - 86_400_000, 0)).toEqual(known);
   });
 
   it('lists by status, leg, customer, keys and reason, in pages', async () => {

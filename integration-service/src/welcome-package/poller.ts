@@ -5,6 +5,7 @@ import { createBriefLog } from '../brief-log.ts';
 import type { Sighting } from '../delivery/delivery.ts';
 import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
+import type { ReadProgress } from '../delivery/ledger/legs.ts';
 import { LEASE_MS } from '../delivery/ledger/work.ts';
 import type { PollerMetrics } from '../metrics.ts';
 import { type CrmClient, type Poll, type Position, positionSchema } from './crm-client.ts';
@@ -82,7 +83,7 @@ export function createPoller(options: PollerOptions): Poller {
       }
       const keeping = setInterval(keepTurn, LEASE_MS / 4);
       try {
-        await runCycle();
+        await runCycle(turn);
       } finally {
         clearInterval(keeping);
       }
@@ -125,9 +126,9 @@ export function createPoller(options: PollerOptions): Poller {
     return Math.max(pollingIntervalMs, longer);
   }
 
-  async function runCycle(): Promise<void> {
+  async function runCycle(progress?: ReadProgress): Promise<void> {
     log.info('--- Polling cycle started ---');
-    const from = await readPosition();
+    const from = beginning(progress ?? (await ledger.readProgress(WELCOME_PACKAGE)));
     const poll = await fetch(from);
     if (stopping.signal.aborted) return;
     if (poll === undefined) log.warn('Skipping processing cycle due to CRM API fetch failure.');
@@ -138,8 +139,7 @@ export function createPoller(options: PollerOptions): Poller {
   }
 
   /** Where to read on; `undefined` when it is time to read the whole list. */
-  async function readPosition(): Promise<Position | undefined> {
-    const { position, sweptAt = 0 } = await ledger.readProgress(WELCOME_PACKAGE);
+  function beginning({ position, sweptAt = 0 }: ReadProgress): Position | undefined {
     const age = now() - sweptAt;
     // Swept in the future: a clock was wrong.
     if (age < 0 || age >= sweepIntervalMs) return undefined;
@@ -214,7 +214,7 @@ export function createPoller(options: PollerOptions): Poller {
       stopping.abort();
       await running?.catch(() => {});
     },
-    runCycle,
+    runCycle: () => runCycle(),
     checkReadiness() {
       if (performance.now() - polledAtMs <= 3 * pollingIntervalMs) return { ready: true };
       const seconds = (3 * pollingIntervalMs) / 1000;

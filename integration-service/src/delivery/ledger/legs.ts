@@ -1,5 +1,27 @@
-import type { Kysely, Transaction } from 'kysely';
+import { type Kysely, type Selectable, sql, type Transaction } from 'kysely';
 import type { Tables } from './tables.ts';
+
+/** How far a source was read. */
+export interface ReadProgress {
+  /** Where it goes on, in its own words; `undefined` when it must be read from its beginning. */
+  position: unknown;
+  /** When it was last read from its beginning, Unix time in milliseconds. */
+  sweptAt: number | undefined;
+}
+
+/** Whether one may poll now, or somebody else has the turn. */
+export type Turn =
+  | ({ isMine: true } & ReadProgress)
+  | { isMine: false; waitMs: number; polledAt: number | null };
+
+type ProgressRow = Pick<Selectable<Tables['legs']>, 'position' | 'swept_at'>;
+
+function toProgress(row: ProgressRow | undefined): ReadProgress {
+  return {
+    position: row?.position ? JSON.parse(row.position) : undefined,
+    sweptAt: row?.swept_at ?? undefined,
+  };
+}
 
 /** The part of the ledger that keeps what is known of a leg as a whole. */
 export function createLegs(db: Kysely<Tables>) {
@@ -31,24 +53,13 @@ export function createLegs(db: Kysely<Tables>) {
     async takeTurn(
       leg: string,
       { now, forMs, maxMs }: { now: number; forMs: number; maxMs: number },
-    ): Promise<{ isMine: true } | { isMine: false; waitMs: number; polledAt: number | null }> {
-      const taken = await db
-        .insertInto('legs')
-        .values({ leg, adopted_at: null, turn_ends_at: now + forMs, polled_at: null })
-        .onConflict((conflict) =>
-          conflict
-            .column('leg')
-            .doUpdateSet({ turn_ends_at: now + forMs })
-            .where((eb) =>
-              eb.or([
-                eb('legs.turn_ends_at', '<=', now),
-                eb('legs.turn_ends_at', '>', now + maxMs),
-              ]),
-            ),
-        )
-        .returning('leg')
-        .executeTakeFirst();
-      if (taken) return { isMine: true };
+    ): Promise<Turn> {
+      const { rows } = await sql<ProgressRow>`
+        insert into legs (leg, turn_ends_at) values (${leg}, ${now + forMs})
+        on conflict (leg) do update set turn_ends_at = excluded.turn_ends_at
+          where legs.turn_ends_at <= ${now} or legs.turn_ends_at > ${now + maxMs}
+        returning position, swept_at`.execute(db);
+      if (rows[0]) return { isMine: true, ...toProgress(rows[0]) };
       const row = await db
         .selectFrom('legs')
         .select(['turn_ends_at', 'polled_at'])
@@ -58,30 +69,26 @@ export function createLegs(db: Kysely<Tables>) {
     },
 
     /** How far the source was read, as it was last written down. */
-    async readProgress(leg: string): Promise<{ position: unknown; sweptAt: number | undefined }> {
+    async readProgress(leg: string): Promise<ReadProgress> {
       const row = await db
         .selectFrom('legs')
         .select(['position', 'swept_at'])
         .where('leg', '=', leg)
         .executeTakeFirst();
-      return {
-        position: row?.position ? JSON.parse(row.position) : undefined,
-        sweptAt: row?.swept_at ?? undefined,
-      };
+      return toProgress(row);
     },
 
     /** Moves the end of the turn that this process has; with `polledAt`, after a poll that succeeded. */
     async endTurn(leg: string, endsAt: number, polledAt?: number): Promise<void> {
-      await db
-        .updateTable('legs')
-        .set({ turn_ends_at: endsAt, ...(polledAt !== undefined && { polled_at: polledAt }) })
-        .where('leg', '=', leg)
-        .execute();
+      await sql`
+        update legs set turn_ends_at = ${endsAt},
+          polled_at = coalesce(cast(${polledAt ?? null} as bigint), polled_at)
+        where leg = ${leg}`.execute(db);
     },
   };
 }
 
-/** How far a source was read. */
+/** How far a source has now been read. */
 export interface Progress {
   /** Where it goes on, in its own words. Without, it must be read from its beginning. */
   position: unknown;

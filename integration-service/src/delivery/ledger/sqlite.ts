@@ -89,8 +89,8 @@ function openChecked(path: string): DatabaseSync {
     // Not `normal`, which may lose the last commits when the power fails: a sighting must be on disk
     // before the first call about it goes out. Commits come in batches, so there are few of them.
     database.exec('pragma synchronous = full');
-    // 16 MB each: the ids of new customers come in no order, and touch many pages again and again.
-    database.exec('pragma cache_size = -16000; pragma wal_autocheckpoint = 4000');
+    // 8 and 16 MB: the ids of new customers come in no order, and touch many pages again and again.
+    database.exec('pragma cache_size = -8000; pragma wal_autocheckpoint = 4000');
     // Fails here, and not at the first customer, when the file is read-only.
     database.exec('begin immediate; pragma user_version = 0; rollback');
     return database;
