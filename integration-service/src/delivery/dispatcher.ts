@@ -131,6 +131,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     await commitFinished();
     await leases.renew();
     if (stopping.signal.aborted) return TICK_MS;
+    if (isAdopted && sending === 0 && queue.isEmpty()) {
+      const { isIdle, dueAt } = await ledger.look(leg, now());
+      if (isIdle) return untilDue(dueAt);
+    }
     if (monotonicNow() - recoveredAt >= TICK_MS) {
       await ledger.recover(leg, now());
       recoveredAt = monotonicNow();
@@ -257,7 +261,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   async function untilNextDue(): Promise<number> {
     if (breaker.capacity() === 0) return Math.min(breaker.waitMs() || TICK_MS, TICK_MS);
     if (!queue.isEmpty()) return SETTLE_LOOK_MS;
-    const dueAt = await ledger.nextDueAt(leg, now());
+    return untilDue(await ledger.nextDueAt(leg, now()));
+  }
+
+  function untilDue(dueAt: number | undefined): number {
     return dueAt === undefined ? TICK_MS : Math.min(Math.max(dueAt - now(), 0), TICK_MS);
   }
 

@@ -212,6 +212,30 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
       });
     },
 
+    /**
+     * Whether there is anything to recover, to claim or to settle, in one cheap question: most of the
+     * time there is not. Otherwise tells when there will be; `undefined` when that is not known yet.
+     */
+    async look(leg: string, now: number): Promise<{ isIdle: boolean; dueAt: number | undefined }> {
+      const extreme = (which: 'min' | 'max', status: 'pending' | 'unknown') => sql`
+        (select ${sql.raw(which)}(next_attempt_at) from deliveries
+          where leg = ${leg} and status = ${status} and next_attempt_at is not null)`;
+      const { rows } = await sql<
+        Record<'first' | 'second' | 'last' | 'other', number | null> & { orphans: number }
+      >`
+        select ${extreme('min', 'pending')} as first, ${extreme('min', 'unknown')} as second,
+          ${extreme('max', 'pending')} as last, ${extreme('max', 'unknown')} as other,
+          (select count(*) from deliveries
+            where status = 'sending' and leg = ${leg} and ${leaseIsOver(now)}) as orphans`.execute(
+        db,
+      );
+      const { first, second, last, other, orphans } = rows[0] as (typeof rows)[0];
+      const dueAt = Math.min(first ?? Number.POSITIVE_INFINITY, second ?? Number.POSITIVE_INFINITY);
+      const isLate = Math.max(last ?? 0, other ?? 0) > now + MAX_WAIT_MS;
+      const isIdle = dueAt > now && !isLate && Number(orphans) === 0;
+      return { isIdle, dueAt: Number.isFinite(dueAt) ? dueAt : undefined };
+    },
+
     /** When the next delivery becomes due or wants settling, after `now`; `undefined` when none does. */
     async nextDueAt(leg: string, now: number): Promise<number | undefined> {
       const row = await db
