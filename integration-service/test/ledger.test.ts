@@ -370,6 +370,27 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     expect(await take(T0 - 86_400_000, 0)).toEqual(known);
   });
 
+  it('knows whether there is anything to do, and when there will be', async () => {
+    const { ledger, sight, claimOne } = await setUp();
+    const look = (now: number) => ledger.look(LEG, now);
+    expect(await look(T0)).toEqual({ isIdle: true, dueAt: undefined });
+    await sight(['a']);
+    expect(await look(T0)).toEqual({ isIdle: false, dueAt: T0 });
+    expect(await ledger.look('another-leg', T0)).toEqual({ isIdle: true, dueAt: undefined });
+    const claim = await claimOne();
+    expect(await look(T0 + 19_999)).toEqual({ isIdle: true, dueAt: undefined });
+    expect((await look(T0 + 20_000)).isIdle).toBe(false);
+    expect((await look(T0 - 86_400_000)).isIdle).toBe(false);
+    for (const status of ['pending', 'unknown'] as const) {
+      await ledger.commit([failed(claim, status, T0 + 500)], T0);
+      expect(await look(T0 + 499)).toEqual({ isIdle: true, dueAt: T0 + 500 });
+      expect((await look(T0 + 500)).isIdle).toBe(false);
+      expect((await look(T0 - 86_400_000)).isIdle).toBe(false);
+    }
+    await ledger.commit([delivered(claim)], T0);
+    expect(await look(T0 + 500)).toEqual({ isIdle: true, dueAt: undefined });
+  });
+
   it('lists by status, leg, customer, keys and reason, in pages', async () => {
     const { ledger, sight, claimOne } = await setUp();
     await sight(['a', 'b', 'c', 'd']);
