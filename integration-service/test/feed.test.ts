@@ -25,8 +25,10 @@ function paged(pages: Record<string, { answer: Answer; next?: string }>, { tagge
       }
       const etag = `"${JSON.stringify(answer).length}"`;
       const headers = { ...(next && { link: `<${next}>; rel="next"` }), ...(tagged && { etag }) };
-      const isUnchanged = tagged && request.headers.get('if-none-match') === etag;
-      asked.push(isUnchanged ? `${path} 304` : path);
+      const known = request.headers.get('if-none-match');
+      const isUnchanged = tagged && known === etag;
+      if (isUnchanged) asked.push(`${path} 304`);
+      else asked.push(known === null ? path : `${path} changed`);
       if (isUnchanged) return new HttpResponse(null, { status: 304, headers });
       return HttpResponse.json(answer, { headers });
     }),
@@ -67,7 +69,11 @@ describe('a CRM that leads on from its last record', () => {
     pages['/customers?after=3'] = { answer: [], next: '/customers?after=3' };
     await poller.runCycle();
     await poller.runCycle();
-    expect(take()).toEqual(['/customers?after=2', '/customers?after=3', '/customers?after=3 304']);
+    expect(take()).toEqual([
+      '/customers?after=2 changed',
+      '/customers?after=3',
+      '/customers?after=3 304',
+    ]);
     expect(await seen()).toEqual(['a', 'b', 'c']);
     expect(await metric('customers_seen_total{result="new"}')).toBe(3);
     expect(await metric('customers_seen_total{result="known"}')).toBe(0);
@@ -199,6 +205,23 @@ describe('a list of several pages', () => {
     expect(await seen()).toEqual(['a', 'b', 'd']);
   });
 
+  it('is left after ten empty pages, and gone on with there, without the tag of another page', async () => {
+    const empty = Array.from({ length: 13 }, (_, i) => {
+      return [`/customers?page=${i}`, { answer: [], next: `/customers?page=${i + 1}` }] as const;
+    });
+    const { take } = paged({
+      '/customers': { answer: records('a'), next: '/customers?page=0' },
+      ...Object.fromEntries(empty),
+      '/customers?page=13': { answer: records('b') },
+    });
+    const { poller, seen } = await setUp();
+    await poller.runCycle();
+    expect(take()).toHaveLength(12);
+    await poller.runCycle();
+    expect(take()).toEqual(['/customers?page=11', '/customers?page=12', '/customers?page=13']);
+    expect(await seen()).toEqual(['a', 'b']);
+  });
+
   it('is asked for at the server that we know, as the user that we are', async () => {
     const asked: (string | null)[] = [];
     network.use(
@@ -245,7 +268,10 @@ describe('a list of one page with an entity tag', () => {
     pages['/customers'] = { answer: records('a', 'b') };
     await poller.runCycle();
     await poller.runCycle();
-    expect(take()).toEqual(['/customers', '/customers 304', '/customers', '/customers 304']);
+    expect(take()).toEqual([
+      ...['/customers', '/customers 304'],
+      ...['/customers changed', '/customers 304'],
+    ]);
     advance(60_000);
     await poller.runCycle();
     expect(take()).toEqual(['/customers']);

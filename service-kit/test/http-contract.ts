@@ -331,6 +331,9 @@ export function describeHttpContract(contract: HttpContract): void {
         expect([again.statusCode, again.body, again.headers.etag]).toEqual([304, '', etag]);
       }
       expect((await get('"x"')).body).toBe(list.body);
+      // As `fetch` sends it.
+      const headers = { 'if-none-match': String(etag), 'cache-control': 'no-cache' };
+      expect((await app.inject({ url: collection, headers })).statusCode).toBe(304);
     });
 
     it('has other tags after a restart, however many it has', async () => {
