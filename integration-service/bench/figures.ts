@@ -1,3 +1,11 @@
+/** How a part of the benchmarks is measured. */
+export interface BenchOptions {
+  /** How often each figure is measured. */
+  runs: number;
+  /** Customers that are there, a measurement for each; in rising order. */
+  sizes: number[];
+}
+
 /** What was measured several times, and what it is compared with. */
 export interface Figure {
   what: string;

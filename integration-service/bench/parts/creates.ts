@@ -1,4 +1,4 @@
-import type { Figure } from '../figures.ts';
+import type { BenchOptions, Figure } from '../figures.ts';
 import { load } from '../http-load.ts';
 import { type RunningServer, startScript, startService } from '../processes.ts';
 
@@ -12,13 +12,7 @@ export async function create(server: RunningServer, from: number, count: number)
 }
 
 /** Creates a second with more and more customers stored, in turn with bare Fastify that has as many. */
-export async function* benchCreates({
-  runs,
-  sizes,
-}: {
-  runs: number;
-  sizes: number[];
-}): AsyncGenerator<Figure> {
+export async function* benchCreates({ runs, sizes }: BenchOptions): AsyncGenerator<Figure> {
   await using crm = await startService('crm-api');
   await using bare = await startScript('bare-server.ts', 'creates');
   const servers = [crm, bare];

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startCountingProxy } from '../counting-proxy.ts';
-import type { Figure } from '../figures.ts';
+import type { BenchOptions, Figure } from '../figures.ts';
 import { type RunningServer, startScript, startService } from '../processes.ts';
 import { create } from './creates.ts';
 
@@ -18,10 +18,7 @@ const CREATED =
  * alone that posts as many to the same inventory-api; what that takes of integration-service; and what a
  * poll costs it when all of them are known.
  */
-export async function* benchFirstRun(options: {
-  runs: number;
-  sizes: number[];
-}): AsyncGenerator<Figure> {
+export async function* benchFirstRun(options: BenchOptions): AsyncGenerator<Figure> {
   for (const size of options.sizes) {
     await using crm = await startService('crm-api');
     if (size > 0) await create(crm, 0, size);

@@ -1,16 +1,10 @@
-import { type Figure, percentile } from '../figures.ts';
+import { type BenchOptions, type Figure, percentile } from '../figures.ts';
 import { load } from '../http-load.ts';
 import { startScript, startService } from '../processes.ts';
 import { create } from './creates.ts';
 
 /** Whole lists, in turn with node:http that sends as many bytes; and what others notice of them. */
-export async function* benchLists({
-  runs,
-  sizes,
-}: {
-  runs: number;
-  sizes: number[];
-}): AsyncGenerator<Figure> {
+export async function* benchLists({ runs, sizes }: BenchOptions): AsyncGenerator<Figure> {
   await using crm = await startService('crm-api');
   let stored = 0;
   for (const size of sizes) {

@@ -220,18 +220,16 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
       const extreme = (which: 'min' | 'max', status: 'pending' | 'unknown') => sql`
         (select ${sql.raw(which)}(next_attempt_at) from deliveries
           where leg = ${leg} and status = ${status} and next_attempt_at is not null)`;
-      const { rows } = await sql<
-        Record<'first' | 'second' | 'last' | 'other', number | null> & { orphans: number }
-      >`
-        select ${extreme('min', 'pending')} as first, ${extreme('min', 'unknown')} as second,
-          ${extreme('max', 'pending')} as last, ${extreme('max', 'unknown')} as other,
+      const { rows } = await sql<Record<string, number | null>>`
+        select ${extreme('min', 'pending')} as first_pending, ${extreme('max', 'pending')} as last_pending,
+          ${extreme('min', 'unknown')} as first_unknown, ${extreme('max', 'unknown')} as last_unknown,
           (select count(*) from deliveries
             where status = 'sending' and leg = ${leg} and ${leaseIsOver(now)}) as orphans`.execute(
         db,
       );
-      const { first, second, last, other, orphans } = rows[0] as (typeof rows)[0];
-      const dueAt = Math.min(first ?? Number.POSITIVE_INFINITY, second ?? Number.POSITIVE_INFINITY);
-      const isLate = Math.max(last ?? 0, other ?? 0) > now + MAX_WAIT_MS;
+      const { first_pending, last_pending, first_unknown, last_unknown, orphans } = rows[0] ?? {};
+      const dueAt = Math.min(first_pending ?? Infinity, first_unknown ?? Infinity);
+      const isLate = Math.max(last_pending ?? 0, last_unknown ?? 0) > now + MAX_WAIT_MS;
       const isIdle = dueAt > now && !isLate && Number(orphans) === 0;
       return { isIdle, dueAt: Number.isFinite(dueAt) ? dueAt : undefined };
     },
