@@ -61,12 +61,13 @@ export function outcomeOfResponse(
   now: number,
 ): Outcome {
   const { status: statusCode } = response;
+  const isCreated = statusCode === 200 || statusCode === 201;
+  const evidence = isCreated ? findEvidence(parseJson(response.body)) : undefined;
+  if (evidence !== undefined) return { kind: 'delivered', evidence, statusCode };
+
   const reason = describeResponse(response);
   const retryAfterMs = parseRetryAfter(response.headers['retry-after'], now);
-
-  if (statusCode === 200 || statusCode === 201) {
-    const evidence = findEvidence(parseJson(response.body));
-    if (evidence !== undefined) return { kind: 'delivered', evidence, statusCode };
+  if (isCreated) {
     return { kind: 'unknown', reason: `not the answer of the target: ${reason}`, statusCode };
   }
   if (statusCode === 401 || statusCode === 403) {
