@@ -7,6 +7,7 @@ import { isSqlite } from './rows.ts';
 const MIGRATIONS: Record<string, Migration> = {
   '2026-11-20-deliveries': { up: createTables },
   '2026-11-21-positions': { up: addPositions },
+  '2026-11-22-lanes': { up: shrinkLanes },
 };
 
 async function createTables(db: Kysely<unknown>): Promise<void> {
@@ -74,6 +75,13 @@ async function createTables(db: Kysely<unknown>): Promise<void> {
 async function addPositions(db: Kysely<unknown>): Promise<void> {
   await sql`alter table legs add column position text`.execute(db);
   await sql`alter table legs add column swept_at ${numberType(db)}`.execute(db);
+}
+
+/** Most deliveries are alone in their lane: their key is their customer, by which they can be found. */
+async function shrinkLanes(db: Kysely<unknown>): Promise<void> {
+  await sql`drop index deliveries_lane`.execute(db);
+  await sql`create index deliveries_lane on deliveries (customer_id, leg, sequence)
+    where customer_id != key`.execute(db);
 }
 
 function numberType(db: Kysely<unknown>) {

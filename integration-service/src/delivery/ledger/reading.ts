@@ -128,13 +128,27 @@ export function filtered<Output>(
   return query
     .$if(status !== undefined, (q) => q.where('status', '=', status as Status))
     .$if(leg !== undefined, (q) => q.where(legUnindexed(), '=', leg as string))
-    .$if(customerId !== undefined, (q) => q.where('customer_id', '=', customerId as string))
+    .$if(customerId !== undefined, (q) => q.where(isOfCustomer(customerId as string)))
     .$if(keys !== undefined, (q) => q.where('key', 'in', keys as string[]))
     .$if(reason !== undefined, (q) =>
       q.where(
         sql<boolean>`lower(last_error) like lower(${containing(reason as string)}) escape '\\'`,
       ),
     );
+}
+
+/** By the two indexes that know customers: `deliveries_lane`, and of each leg the one of its keys. */
+function isOfCustomer(customerId: string) {
+  return sql<boolean>`sequence in (
+    with recursive each_leg (leg) as (
+      select min(leg) from deliveries
+      union all
+      select (select min(leg) from deliveries where leg > each_leg.leg) from each_leg
+      where leg is not null)
+    select sequence from deliveries
+    where leg in (select leg from each_leg) and key = ${customerId} and customer_id = ${customerId}
+    union all
+    select sequence from deliveries where customer_id = ${customerId} and customer_id != key)`;
 }
 
 /** Keeps SQLite from finding a leg by an index of it, and sorting a million rows for every page. */

@@ -83,8 +83,8 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
 
     /**
      * Claims up to `limit` deliveries that are due, the longest due first. Of one lane only the first
-     * that is not at its end can be claimed, and only when no other is under way. Their attempt is counted here, so that a delivery which
-     * kills the process each time is not tried for ever.
+     * that is not at its end can be claimed, and only when no other is under way. Their attempt is
+     * counted here, so that a delivery which kills the process each time is not tried for ever.
      */
     async claim(leg: string, { limit, now }: { limit: number; now: number }): Promise<Claim[]> {
       const due = db
@@ -93,26 +93,7 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
         .where('due.leg', '=', leg)
         .where('due.status', '=', 'pending')
         .where('due.next_attempt_at', '<=', now)
-        .where(({ not, exists, selectFrom }) =>
-          not(
-            exists(
-              selectFrom('deliveries as other')
-                .select('other.sequence')
-                .whereRef('other.leg', '=', 'due.leg')
-                .whereRef('other.customer_id', '=', 'due.customer_id')
-                .whereRef('other.sequence', '!=', 'due.sequence')
-                .where(({ or, and, eb, ref }) =>
-                  or([
-                    and([
-                      eb('other.sequence', '<', ref('due.sequence')),
-                      eb('other.status', 'in', ['pending', 'held']),
-                    ]),
-                    eb('other.status', 'in', ['sending', 'unknown']),
-                  ]),
-                ),
-            ),
-          ),
-        )
+        .where(isNextInLane)
         .orderBy('due.next_attempt_at')
         .orderBy('due.sequence')
         .limit(limit)
@@ -254,6 +235,25 @@ function rowOf({ claim, transition }: { claim: Claim; transition: Transition }) 
   const { status, attempts, reads, nextAttemptAt, lastError } = transition;
   const identity = [claim.sequence, claim.fencingToken];
   return [...identity, status, attempts, reads, nextAttemptAt, storable(lastError)];
+}
+
+/**
+ * No other delivery of the same lane is under way, or has been waiting for longer. There are two
+ * places to look: `deliveries_lane`, and where the delivery is whose key is the customer.
+ */
+const isNextInLane = sql<boolean>`
+  not exists (
+    select 1 from deliveries as other
+    where other.leg = due.leg and other.customer_id = due.customer_id
+      and other.customer_id != other.key and ${blocks()})
+  and (due.key = due.customer_id or not exists (
+    select 1 from deliveries as other
+    where other.leg = due.leg and other.key = due.customer_id
+      and other.customer_id = due.customer_id and ${blocks()}))`;
+
+function blocks() {
+  return sql`other.sequence != due.sequence and (other.status in ('sending', 'unknown')
+    or (other.sequence < due.sequence and other.status in ('pending', 'held')))`;
 }
 
 function leaseIsOver(now: number) {
