@@ -172,7 +172,9 @@ export async function createWorld({
   const living = () => workers.filter((worker) => worker !== undefined);
 
   async function start(index: number): Promise<void> {
-    const ledger = await oneAtATime(() => openLedger({ kind: 'sqlite', path }, log));
+    // Without threads, which take long to start: there are thousands of ledgers.
+    const options = { hasThread: false };
+    const ledger = await oneAtATime(() => openLedger({ kind: 'sqlite', path }, log, options));
     if (workers[index]) return oneAtATime(ledger.close);
     const breaker = createCircuitBreaker({ target: 'target', log, monotonicNow });
     const worker: Worker = {
@@ -410,6 +412,7 @@ export async function createWorld({
       const started = starting;
       starting = [];
       await Promise.all(started);
+      await last;
       await macrotask();
     }
   }

@@ -235,7 +235,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     sending -= 1;
     queue.end();
     sendQueued();
-    if (queue.isEmpty() || breaker.state() !== 'closed') wake();
+    if (queue.isLow() || breaker.state() !== 'closed') wake();
     else wakeSoon();
   }
 

@@ -11,11 +11,13 @@ function setUp(concurrency = 16) {
   /** So many were sent in so many milliseconds. */
   const send = (count: number, ms: number) => {
     queue.add(claims(count));
-    while (!queue.isEmpty()) queue.take();
-    for (let i = 0; i < count; i++) queue.end();
     clock.now += ms;
+    for (let i = 0; i < count; i++) {
+      queue.take();
+      queue.end();
+    }
   };
-  return { queue, send };
+  return { queue, send, clock };
 }
 
 it('has room for what can be sent at once, and for nothing more as long as nothing is known', () => {
@@ -23,25 +25,42 @@ it('has room for what can be sent at once, and for nothing more as long as nothi
   expect([queue.room(0), queue.room(15), queue.room(16)]).toEqual([16, 1, 0]);
 });
 
-it('has room ahead for what is sent in 50 ms at the pace of the last batch, up to 512', () => {
+it('has room ahead for what is sent in 100 ms at the pace of the last batch, up to 1,024', () => {
   const { queue, send } = setUp();
-  send(16, 8);
+  send(16, 16);
   expect(queue.room(16)).toBe(100);
-  send(16, 1_000);
+  send(16, 2_000);
   expect(queue.room(16)).toBe(0);
-  send(16, 320);
+  send(16, 640);
   expect(queue.room(10)).toBe(6 + 2);
-  send(1_000, 1);
-  expect(queue.room(0)).toBe(16 + 512);
+  send(2_000, 1);
+  expect(queue.room(0)).toBe(16 + 1_024);
 });
 
-it('has room for none as long as some wait, and gives them out in their order', () => {
-  const { queue } = setUp();
-  queue.add(claims(3));
-  expect(queue.room(0)).toBe(0);
-  expect([queue.take(), queue.take()]).toEqual(claims(2));
-  expect(queue.room(0)).toBe(0);
+it('does not take the time in which there was nothing to send for a slow pace', () => {
+  const { queue, send, clock } = setUp();
+  send(16, 16);
+  clock.now += 10_000;
+  expect(queue.room(16)).toBe(100);
+});
+
+it('has room again when half of what was claimed ahead is gone', () => {
+  const { queue, send } = setUp();
+  send(16, 16);
+  queue.add(claims(queue.room(16)));
+  for (let i = 0; i < 49; i++) queue.take();
+  expect([queue.isLow(), queue.room(16)]).toEqual([false, 0]);
   queue.take();
+  expect(queue.isLow()).toBe(true);
+  queue.end();
+  expect(queue.room(16)).toBeGreaterThan(0);
+});
+
+it('gives out what waits in its order', () => {
+  const { queue } = setUp();
+  queue.add(claims(2));
+  expect(queue.take()).toEqual({ key: 0 });
+  queue.add(claims(1));
+  expect([queue.take(), queue.take()]).toEqual([{ key: 1 }, { key: 0 }]);
   expect(queue.isEmpty()).toBe(true);
-  expect(queue.room(0)).toBe(16);
 });

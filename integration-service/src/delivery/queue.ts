@@ -1,8 +1,8 @@
 import type { Claim } from './delivery.ts';
 
 /** As much is claimed ahead as was sent in this time of late. */
-const AHEAD_MS = 50;
-const MAX_AHEAD = 512;
+const AHEAD_MS = 100;
+const MAX_AHEAD = 1_024;
 
 /**
  * Deliveries that are claimed and wait for their turn to be sent. A fast target has many of them, as a
@@ -14,22 +14,26 @@ export function createQueue(options: { concurrency: number; monotonicNow: () => 
   let waiting: Claim[] = [];
   let next = 0;
   let ended = 0;
+  let ahead = 0;
   let addedAt = monotonicNow();
+  let endedAt = addedAt;
 
-  const isEmpty = () => next === waiting.length;
+  const length = () => waiting.length - next;
+  const isLow = () => length() <= ahead / 2;
 
   return {
-    isEmpty,
-    /** How many may be claimed while so many are being sent: none as long as some wait. */
+    isEmpty: () => length() === 0,
+    /** Half of what was claimed ahead is gone: it is time to claim, while the rest goes out. */
+    isLow,
+    /** How many may be claimed while so many are being sent. */
     room(sending: number): number {
-      if (!isEmpty()) return 0;
-      const elapsedMs = Math.max(monotonicNow() - addedAt, 1);
-      return (
-        concurrency - sending + Math.min(Math.floor((ended * AHEAD_MS) / elapsedMs), MAX_AHEAD)
-      );
+      if (!isLow()) return 0;
+      const elapsedMs = Math.max(endedAt - addedAt, 1);
+      ahead = Math.min(Math.floor((ended * AHEAD_MS) / elapsedMs), MAX_AHEAD);
+      return concurrency - sending + ahead - length();
     },
     add(claims: Claim[]): void {
-      [waiting, next] = [claims, 0];
+      [waiting, next] = [[...waiting.slice(next), ...claims], 0];
       [ended, addedAt] = [0, monotonicNow()];
     },
     /** The one that waits longest; there must be one. */
@@ -40,6 +44,7 @@ export function createQueue(options: { concurrency: number; monotonicNow: () => 
     /** One has been sent. */
     end(): void {
       ended += 1;
+      endedAt = monotonicNow();
     },
   };
 }

@@ -26,8 +26,8 @@ interface KillPoint {
 
 /**
  * Before and after each thing that matters. A cell has six customers in two waves: what happens once
- * a call happens at least six times, what happens once a batch at least twice. The dispatcher goes to
- * claim also when there is nothing: its first time is too early.
+ * a call happens at least six times, a claim at least twice, while all results may be committed together.
+ * The dispatcher goes to claim also when there is nothing: its first time is too early.
  */
 export const KILL_POINTS: KillPoint[] = [
   { step: 'sighting', recurs: true, label: 'before sighting commit', nth: [1, 2] },
@@ -40,8 +40,8 @@ export const KILL_POINTS: KillPoint[] = [
   { step: 'stored', label: 'after target commit', nth: [2, 5] },
   { step: 'answering', label: 'before response', nth: [2, 5] },
   { step: 'received', label: 'after response', nth: [2, 5] },
-  { step: 'committing', label: 'before result commit', nth: [1, 2] },
-  { step: 'committed', label: 'after result commit', nth: [1, 2] },
+  { step: 'committing', label: 'before result commit', nth: [1, 1] },
+  { step: 'committed', label: 'after result commit', nth: [1, 1] },
 ];
 
 export function isInventoryKill(kill: Kill): kill is Kill<InventoryStep> {

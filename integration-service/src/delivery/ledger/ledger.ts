@@ -1,5 +1,5 @@
 import { existsSync, statSync } from 'node:fs';
-import { type Dialect, Kysely } from 'kysely';
+import { Kysely } from 'kysely';
 import type { Logger } from 'service-kit/logger';
 import { createCorrections } from './corrections.ts';
 import { LedgerError } from './ledger-error.ts';
@@ -33,28 +33,30 @@ export interface Ledger extends Parts {
   close(): Promise<void>;
 }
 
+export interface LedgerOptions {
+  /** It is for a service, which others must know of. Default: yes. */
+  isService?: boolean;
+  /** SQLite runs in a thread of its own. Default: for a service. */
+  hasThread?: boolean;
+}
+
 /**
  * Opens the ledger and brings its tables up to date.
  *
- * @param isService whether it is for a service, which others must know of. Default: yes
  * @throws {LedgerError} when it cannot be used; it is left as it is then
  */
 export async function openLedger(
   location: LedgerLocation,
   log: Logger,
-  { isService = true } = {},
+  options: LedgerOptions = {},
 ): Promise<Ledger> {
-  const { dialect, isAlone, release, explain } = open(location, log, isService);
+  const { dialect, isAlone, explain } = await open(location, log, options);
   const db = new Kysely<Tables>({ dialect });
   const health = createHealth(log);
-  const close = async () => {
-    await db.destroy();
-    release();
-  };
   try {
     await migrate(db, nameOf(location));
   } catch (error) {
-    await close();
+    await db.destroy();
     throw explain(error);
   }
 
@@ -81,7 +83,7 @@ export async function openLedger(
       },
     ]),
   ) as unknown as Parts;
-  return { ...watched, isAlone, problem: health.problem, close };
+  return { ...watched, isAlone, problem: health.problem, close: () => db.destroy() };
 }
 
 /** A use that failed is repeated within a second; one that has not been since was for nobody. */
@@ -127,13 +129,17 @@ export async function openExistingLedger(location: LedgerLocation, log: Logger):
   return openLedger(location, log, { isService: false });
 }
 
-function open(location: LedgerLocation, log: Logger, isService: boolean) {
+async function open(
+  location: LedgerLocation,
+  log: Logger,
+  { isService = true, hasThread = isService }: LedgerOptions,
+) {
   if (location.kind === 'postgres') {
-    const dialect: Dialect = openPostgres(location.url, log);
-    return { dialect, isAlone: false, release() {}, explain: explainPostgres };
+    const dialect = openPostgres(location.url, log);
+    return { dialect, isAlone: false, explain: explainPostgres };
   }
-  const { dialect, isAlone, close } = openSqlite(location.path, { isService });
-  return { dialect, isAlone, release: close, explain: (error: unknown) => error };
+  const opened = await openSqlite({ path: location.path, isService, hasThread });
+  return { ...opened, explain: (error: unknown) => error };
 }
 
 function nameOf(location: LedgerLocation): string {

@@ -1,76 +1,127 @@
-import { existsSync, statSync } from 'node:fs';
-import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import { type Dialect, SqliteAdapter, SqliteDialect } from 'kysely';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import {
+  CompiledQuery,
+  type DatabaseConnection,
+  type Dialect,
+  type Driver,
+  type QueryResult,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+} from 'kysely';
 import { LedgerError } from './ledger-error.ts';
+import {
+  type Answer,
+  type Request,
+  type Result,
+  type ServerOptions,
+  serve,
+} from './sqlite-server.ts';
 
-/** How long a statement waits for another process to end its transaction. */
-const BUSY_TIMEOUT_MS = 5_000;
-
-/** Primary result codes of SQLite, https://www.sqlite.org/rescode.html */
-const BUSY = 5;
-const READONLY = 8;
-const IOERR = 10;
-const CORRUPT = 11;
-const FULL = 13;
-const CANTOPEN = 14;
-const NOTADB = 26;
-/** An extended one: no room to grow the shared memory file. */
-const IOERR_SHMSIZE = 4874;
-
-const IN_MEMORY = ':memory:';
-const NO_LOCK = { isAlone: false, release() {} };
-const NOTHING = { changes: 0, lastInsertRowid: 0 };
+export interface SqliteOptions extends ServerOptions {
+  /**
+   * SQLite runs in a thread of its own: each commit waits for the disk, and meanwhile there is much else
+   * to do. Without, it is the caller who waits.
+   */
+  hasThread: boolean;
+}
 
 /**
- * A ledger in one SQLite file. Every access makes sure that the file is still the one that was opened:
- * SQLite itself would go on writing to a file that has been deleted.
+ * Opens a ledger in one SQLite file.
  *
  * @throws {LedgerError} when the file cannot be used; it is left as it is
  */
-export function openSqlite(
-  path: string,
-  { isService }: { isService: boolean },
-): { dialect: Dialect; isAlone: boolean; close(): void } {
-  const database = explaining(path, () => openChecked(path));
-  const checkFiles = path === IN_MEMORY ? () => {} : watchFiles(path);
-  const lock = isService ? explaining(path, () => takeServiceLock(path)) : NO_LOCK;
-  const statements = new Map<string, StatementSync>();
+export async function openSqlite(
+  options: SqliteOptions,
+): Promise<{ dialect: Dialect; isAlone: boolean }> {
+  const server = startServer(options);
+  const { isAlone } = await server.answer<{ isAlone: boolean }>();
+  return { dialect: dialectOf(server), isAlone };
+}
 
-  function prepare(sql: string): StatementSync {
-    const known = statements.get(sql);
-    if (known) return known;
-    // Statements that depend on the length of a list are many.
-    if (statements.size >= 500) statements.clear();
-    const statement = database.prepare(sql);
-    statements.set(sql, statement);
-    return statement;
+type Server = ReturnType<typeof startServer>;
+
+function startServer({ hasThread, ...options }: SqliteOptions) {
+  const port = hasThread ? startThread(options) : serveHere(options);
+  const waiting: PromiseWithResolvers<Answer>[] = [];
+  let death: LedgerError | undefined;
+
+  port.on('message', (answer: Answer) => {
+    if (waiting.length === 1) port.unref();
+    waiting.shift()?.resolve(answer);
+  });
+  port.once('error', (cause) => {
+    death = new LedgerError('failing', `The ledger ${options.path} failed: ${cause}`, { cause });
+    for (const each of waiting.splice(0)) each.reject(death);
+  });
+
+  /** The next of its answers. As long as one is awaited, the process does not end. */
+  async function answer<Expected extends Answer>(): Promise<Expected> {
+    const next = Promise.withResolvers<Answer>();
+    waiting.push(next);
+    port.ref();
+    const answer = await next.promise;
+    if (!('message' in answer)) return answer as Expected;
+    const { fault, message } = answer;
+    throw fault ? new LedgerError(fault, message) : new Error(message);
   }
 
-  const dialect = new SqliteDialect({
-    database: {
-      prepare(sql) {
-        checkFiles();
-        // A transaction that begins by reading cannot wait for a writer once it wants to write.
-        const statement = explaining(path, () =>
-          prepare(sql === 'begin' ? 'begin immediate' : sql),
-        );
-        return {
-          reader: statement.columns().length > 0,
-          all: (values) => explaining(path, () => statement.all(...(values as never[]))),
-          run(values) {
-            // On a full disk SQLite has rolled back by itself; to try again would hide the reason.
-            if (sql === 'rollback' && !database.isTransaction) return NOTHING;
-            return explaining(path, () => statement.run(...(values as never[])));
-          },
-          iterate: (values) =>
-            statement.iterate(...(values as never[])) as IterableIterator<unknown>,
-        };
-      },
-      close: () => database.close(),
+  return {
+    answer,
+    async ask<Expected extends Answer>(request: Request): Promise<Expected> {
+      if (death) throw death;
+      port.postMessage(request, []);
+      return answer();
     },
-  });
-  dialect.createAdapter = () => new TransactionalSqliteAdapter();
-  return { dialect, isAlone: lock.isAlone, close: lock.release };
+  };
+}
+
+function startThread(options: ServerOptions): Worker {
+  const file = new URL('sqlite-thread.ts', import.meta.url);
+  return new Worker(file, { name: 'ledger', workerData: options });
+}
+
+function serveHere(options: ServerOptions): MessagePort {
+  const { port1, port2 } = new MessageChannel();
+  serve(port2, options);
+  port2.unref();
+  return port1;
+}
+
+function dialectOf({ ask }: Server): Dialect {
+  const connection: DatabaseConnection = {
+    async executeQuery<Row>({ sql, parameters }: CompiledQuery): Promise<QueryResult<Row>> {
+      const { columns, rows, changes } = await ask<Result>({ sql, parameters });
+      return {
+        rows: rows.map((row) => toObject<Row>(columns, row)),
+        numAffectedRows: BigInt(changes),
+      };
+    },
+    streamQuery() {
+      throw new Error('Statements are answered whole.');
+    },
+  };
+  const execute = (sql: string) => async (on: DatabaseConnection) => {
+    await on.executeQuery(CompiledQuery.raw(sql));
+  };
+  const driver: Driver = {
+    async init() {},
+    acquireConnection: async () => connection,
+    async releaseConnection() {},
+    // A transaction that begins by reading cannot wait for a writer once it wants to write.
+    beginTransaction: execute('begin immediate'),
+    commitTransaction: execute('commit'),
+    rollbackTransaction: execute('rollback'),
+    async destroy() {
+      await ask('close');
+    },
+  };
+  return {
+    createDriver: () => driver,
+    createAdapter: () => new TransactionalSqliteAdapter(),
+    createIntrospector: (db) => new SqliteIntrospector(db),
+    createQueryCompiler: () => new SqliteQueryCompiler(),
+  };
 }
 
 /** Runs all migrations in one transaction, which also keeps other processes from migrating meanwhile. */
@@ -80,153 +131,10 @@ class TransactionalSqliteAdapter extends SqliteAdapter {
   }
 }
 
-function openChecked(path: string): DatabaseSync {
-  const file = path === IN_MEMORY ? undefined : statSync(path, { throwIfNoEntry: false });
-  if (file?.isFile() && file.size > 0) checkContent(path);
-  const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
-  try {
-    database.exec('pragma journal_mode = wal');
-    // Not `normal`, which may lose the last commits when the power fails: a sighting must be on disk
-    // before the first call about it goes out. Commits come in batches, so there are few of them.
-    database.exec('pragma synchronous = full');
-    // 8 and 16 MB: the ids of new customers come in no order, and touch many pages again and again.
-    database.exec('pragma cache_size = -8000; pragma wal_autocheckpoint = 4000');
-    // Fails here, and not at the first customer, when the file is read-only.
-    database.exec('begin immediate; pragma user_version = 0; rollback');
-    return database;
-  } catch (error) {
-    database.close();
-    throw error;
-  }
-}
-
-/** Looks without writing: closing a connection that may write would mix the log into a broken file. */
-function checkContent(path: string): void {
-  const database = openReadOnly(path);
-  if (!database) return;
-  try {
-    const tables = database.prepare("select name from sqlite_master where type = 'table'").all();
-    if (tables.length > 0 && !tables.some(({ name }) => name === 'kysely_migration')) {
-      throw new LedgerError(
-        'unusable',
-        `${path} is a SQLite database, but no ledger. Name another file in LEDGER_URL.`,
-      );
-    }
-    const [result] = database.prepare('pragma quick_check(1)').all();
-    if (result?.quick_check !== 'ok') throw corrupt(path, String(result?.quick_check));
-  } finally {
-    database.close();
-  }
-}
-
-/** `undefined` when the file cannot be read without writing: who opens it for that is told why. */
-function openReadOnly(path: string): DatabaseSync | undefined {
-  let database: DatabaseSync | undefined;
-  try {
-    database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS, readOnly: true });
-    database.prepare('select count(*) from sqlite_master').get();
-    return database;
-  } catch (error) {
-    database?.close();
-    const code = Number((error as { errcode?: number }).errcode) & 0xff;
-    if (code === READONLY || code === CANTOPEN) return undefined;
-    throw error;
-  }
-}
-
-/** The result throws when the file, or its write-ahead log, is no longer the one it was. */
-function watchFiles(path: string): () => void {
-  const files = [path, `${path}-wal`].filter((file) => existsSync(file));
-  const inodes = files.map((file) => statSync(file).ino);
-  return () => {
-    files.forEach((file, i) => {
-      if (statSync(file, { throwIfNoEntry: false })?.ino === inodes[i]) return;
-      throw new LedgerError(
-        'unusable',
-        `The ledger ${file} was deleted or replaced while in use. Stop the service, put the file back (or leave it deleted: a new ledger asks the target what it already holds) and start again.`,
-      );
-    });
-  };
-}
-
-/**
- * A lock that the system takes back however this process ends. Alone is who can have it exclusively:
- * no other service lives that works on this ledger. From then on it is shared.
- */
-function takeServiceLock(path: string): { isAlone: boolean; release(): void } {
-  if (path === IN_MEMORY) return { ...NO_LOCK, isAlone: true };
-  const lock = new DatabaseSync(`${path}.lock`);
-  const isAlone = tryExec(lock, 'begin exclusive; commit');
-  lock.exec(`pragma busy_timeout = ${BUSY_TIMEOUT_MS}; begin`);
-  lock.prepare('select count(*) from sqlite_master').get();
-  return { isAlone, release: () => lock.close() };
-}
-
-function tryExec(database: DatabaseSync, sql: string): boolean {
-  try {
-    database.exec(sql);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Runs a function; what SQLite has to say becomes one line that names the file and the remedy. */
-function explaining<Result>(path: string, run: () => Result): Result {
-  try {
-    return run();
-  } catch (error) {
-    throw explain(path, error);
-  }
-}
-
-function explain(path: string, error: unknown): unknown {
-  if (error instanceof LedgerError || !(error instanceof Error) || !('errcode' in error))
-    return error;
-  const code = Number(error.errcode);
-  const fail = (fault: LedgerError['fault'], text: string) =>
-    new LedgerError(fault, `The ledger ${path} ${text}`, { cause: error });
-  if (code === IOERR_SHMSIZE) return full(path, error);
-  switch (code & 0xff) {
-    case BUSY:
-      return fail(
-        'unreachable',
-        `has been locked by another process for ${BUSY_TIMEOUT_MS / 1000} s. Nothing is sent until it lets go.`,
-      );
-    case READONLY:
-      return fail('unusable', 'is read-only. Let this user write to the file and its folder.');
-    case CANTOPEN:
-      return fail(
-        'unusable',
-        'cannot be opened. See that its folder exists and that this user may read and write there.',
-      );
-    case CORRUPT:
-      return corrupt(path, error.message);
-    case NOTADB:
-      return fail(
-        'unusable',
-        'is no SQLite database. Restore it from a backup, or name another file in LEDGER_URL.',
-      );
-    case FULL:
-      return full(path, error);
-    case IOERR:
-      return fail('failing', `cannot be trusted: the disk reports an error (${error.message}).`);
-    default:
-      return error;
-  }
-}
-
-function full(path: string, cause: Error): LedgerError {
-  return new LedgerError(
-    'full',
-    `The disk of the ledger ${path} is full. Nothing is sent until there is room.`,
-    { cause },
-  );
-}
-
-function corrupt(path: string, detail: string): LedgerError {
-  return new LedgerError(
-    'unusable',
-    `The ledger ${path} is corrupt (${detail.split('\n')[0]}). Move it away with its -wal and -shm files, then restore it from a backup, or begin a new one, which asks the target what it already holds.`,
-  );
+function toObject<Row>(names: string[], values: unknown[]): Row {
+  const row: Record<string, unknown> = {};
+  names.forEach((name, i) => {
+    row[name] = values[i];
+  });
+  return row as Row;
 }
