@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import type { Claim, Sighting, Transition } from '../src/delivery/delivery.ts';
+import type { TurnOptions } from '../src/delivery/ledger/legs.ts';
 import { LEASE_MS } from '../src/delivery/ledger/work.ts';
 import { MAX_WAIT_MS } from '../src/delivery/retry.ts';
 import { LEDGER_KINDS, newLocation, open } from './ledgers.ts';
@@ -369,21 +370,38 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
 
   it('gives the turn to poll to one at a time, with how far the source was read', async () => {
     const { ledger } = await setUp();
-    const take = (now: number, maxMs = 10_000) =>
-      ledger.takeTurn(LEG, { now, forMs: 1_000, maxMs });
-    const mine = { isMine: true, position: undefined, sweptAt: undefined };
-    expect(await take(T0)).toEqual(mine);
+    const take = (now: number, options: Partial<TurnOptions> = {}) =>
+      ledger.takeTurn(LEG, { now, forMs: 1_000, maxMs: 10_000, ...options });
+    const mine = (from: number) => ({
+      ...{ isMine: true, endsAt: from + 1_000 },
+      ...{ position: undefined, sweptAt: undefined },
+    });
+    expect(await take(T0)).toEqual(mine(T0));
     expect(await take(T0 + 400)).toEqual({ isMine: false, waitMs: 600, polledAt: null });
     await ledger.endTurn(LEG, T0 + 5_000, T0 + 450);
     expect(await take(T0 + 1_000)).toEqual({ isMine: false, waitMs: 4_000, polledAt: T0 + 450 });
-    expect(await take(T0 + 5_000)).toEqual(mine);
+    expect(await take(T0 + 5_000)).toEqual(mine(T0 + 5_000));
     await ledger.endTurn(LEG, T0 + 5_000);
     expect(await take(T0 + 4_999)).toEqual({ isMine: false, waitMs: 1, polledAt: T0 + 450 });
     const progress = { position: { after: 7 }, isWhole: true };
     await ledger.sight(LEG, [], { now: T0 + 9, progress });
     const known = { isMine: true, position: { after: 7 }, sweptAt: T0 + 9 };
-    expect(await take(T0 - 86_400_000)).toEqual(known);
-    expect(await take(T0 - 86_400_000, 0)).toEqual(known);
+    expect(await take(T0 - 86_400_000)).toMatchObject(known);
+    expect(await take(T0 - 86_400_000, { maxMs: 0 })).toMatchObject(known);
+  });
+
+  it('lets the turn be taken again by who has it, and by nobody else', async () => {
+    const { ledger } = await setUp();
+    const take = (now: number, options: Partial<TurnOptions>) =>
+      ledger.takeTurn(LEG, { now, forMs: 1_000, maxMs: 10_000, ...options });
+    expect(await take(T0, {})).toMatchObject({ isMine: true, endsAt: T0 + 1_000 });
+    const others = { isMine: false, waitMs: 900, polledAt: null };
+    expect(await take(T0 + 100, { ownEndsAt: T0 + 999, polledAt: T0 })).toEqual(others);
+    const again = { ownEndsAt: T0 + 1_000, polledAt: T0 + 50 };
+    expect(await take(T0 + 100, again)).toMatchObject({ isMine: true, endsAt: T0 + 1_100 });
+    expect(await take(T0 + 200, again)).toEqual({ ...others, polledAt: T0 + 50 });
+    expect(await take(T0 + 1_100, {})).toMatchObject({ isMine: true });
+    expect(await take(T0 + 1_200, {})).toMatchObject({ isMine: false, polledAt: T0 + 50 });
   });
 
   it('knows whether there is anything to do, and when there will be', async () => {

@@ -1,5 +1,5 @@
-import { createRecordList, type RecordList } from 'service-kit/record-list';
 import { z } from 'zod';
+import { createSpool, type Spool } from '../spool.ts';
 import { idFlaw } from './customer-id.ts';
 
 /** What this service needs of a customer; a CRM may say more. */
@@ -17,7 +17,7 @@ export interface UnusableRecord {
   record: string;
 }
 
-/** The customers that a poll brought: a million of them fit, because they are kept as text. */
+/** The customers that a poll brought, as text: a million of them take 30 MB. */
 export interface CustomerList extends Iterable<Customer> {
   readonly byteLength: number;
   /** The first thousand records that are no customers. */
@@ -34,7 +34,7 @@ const MAX_RECORD_CHARACTERS = 500;
 const recordSchema = z.looseObject({ name: z.string().catch('unnamed') });
 
 export function createCustomerList(): CustomerList {
-  const pages: RecordList[] = [];
+  const pages: Spool[] = [];
   const unusable: UnusableRecord[] = [];
   let count = 0;
   let unusableCount = 0;
@@ -49,12 +49,12 @@ export function createCustomerList(): CustomerList {
       return unusableCount;
     },
     async addPage(records) {
-      const page = createRecordList();
+      const page = createSpool();
       const unusableOfPage: UnusableRecord[] = [];
       let position = count;
       for await (const record of records) {
         const customer = parseRecord(record);
-        if (typeof customer !== 'string') page.append(JSON.stringify([customer.id, customer.name]));
+        if (typeof customer !== 'string') page.add(JSON.stringify([customer.id, customer.name]));
         else if (unusableOfPage.length < MAX_UNUSABLE) {
           const begin = JSON.stringify(record).slice(0, MAX_RECORD_CHARACTERS);
           unusableOfPage.push({ position, reason: customer, record: begin });
@@ -65,14 +65,14 @@ export function createCustomerList(): CustomerList {
       pages.push(page);
       unusable.push(...unusableOfPage.slice(0, MAX_UNUSABLE - unusable.length));
       unusableCount += countOfPage - page.length;
-      byteLength += page.slice(0, page.length).byteLength;
+      byteLength += page.byteLength;
       count = position;
       return countOfPage;
     },
     *[Symbol.iterator]() {
       for (const page of pages) {
-        for (let i = 0; i < page.length; i++) {
-          const [id, name] = JSON.parse(page.at(i));
+        for (const line of page) {
+          const [id, name] = JSON.parse(line);
           yield { id, name };
         }
       }

@@ -7,6 +7,7 @@ import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
 import type { ReadProgress } from '../delivery/ledger/legs.ts';
 import { LEASE_MS } from '../delivery/ledger/work.ts';
+import { createTurns } from '../delivery/turns.ts';
 import type { PollerMetrics } from '../metrics.ts';
 import { type CrmClient, type Poll, type Position, positionSchema } from './crm-client.ts';
 import type { Customer, CustomerList } from './customer-list.ts';
@@ -59,7 +60,13 @@ export function createPoller(options: PollerOptions): Poller {
   let running: Promise<void> | undefined;
   let polledAtMs = Number.NEGATIVE_INFINITY;
   let refusals = 0;
-  let isFirstTurn = true;
+  const turns = createTurns({
+    leg: WELCOME_PACKAGE,
+    ledger,
+    maxMs: Math.max(pollingIntervalMs, MAX_REFUSED_WAIT_MS, LEASE_MS),
+    now,
+    onError: report,
+  });
 
   async function loop(): Promise<void> {
     log.info('Integration service started.');
@@ -67,47 +74,26 @@ export function createPoller(options: PollerOptions): Poller {
       const waitMs = await runInTurn();
       await sleep(waitMs, undefined, { signal: stopping.signal }).catch(() => {});
     }
+    await turns.release(polledAt()).catch(report);
   }
 
   /** Runs a cycle when it is this replica's turn; returns how long to wait for the next. */
   async function runInTurn(): Promise<number> {
     try {
-      // The turn of a process that is gone is nobody's.
-      const isOrphaned = isFirstTurn && ledger.isAlone;
-      isFirstTurn = false;
-      const maxMs = isOrphaned ? 0 : Math.max(pollingIntervalMs, MAX_REFUSED_WAIT_MS, LEASE_MS);
-      const turn = await ledger.takeTurn(WELCOME_PACKAGE, { now: now(), forMs: LEASE_MS, maxMs });
+      const turn = await turns.take(polledAt());
       if (!turn.isMine) {
         if (turn.polledAt !== null) polledAtMs = performance.now() - (now() - turn.polledAt);
         return Math.min(Math.max(turn.waitMs, 10), pollingIntervalMs);
       }
-      const keeping = setInterval(keepTurn, LEASE_MS / 4);
-      try {
-        await runCycle(turn);
-      } finally {
-        clearInterval(keeping);
-      }
-      await endTurn();
+      await turns.keepWhile(() => runCycle(turn));
+      // Others may try sooner than a CRM that does not let us in is tried again by this process.
+      const othersMs = Math.min(waitMs(), Math.max(pollingIntervalMs, LEASE_MS));
+      if (!stopping.signal.aborted) await turns.end(waitMs(), othersMs, polledAt());
       return waitMs();
     } catch (error) {
       report(error);
       return Math.min(pollingIntervalMs, 1_000);
     }
-  }
-
-  /** A poll may take longer than one lease. */
-  function keepTurn(): void {
-    ledger.endTurn(WELCOME_PACKAGE, now() + LEASE_MS).catch(report);
-  }
-
-  async function endTurn(): Promise<void> {
-    // Others may try sooner than a CRM that does not let us in is tried again by this process.
-    const forMs = Math.min(waitMs(), Math.max(pollingIntervalMs, LEASE_MS));
-    await ledger.endTurn(
-      WELCOME_PACKAGE,
-      now() + (stopping.signal.aborted ? 0 : forMs),
-      polledAt(),
-    );
   }
 
   function polledAt(): number | undefined {

@@ -11,8 +11,17 @@ export interface ReadProgress {
 
 /** Whether one may poll now, or somebody else has the turn. */
 export type Turn =
-  | ({ isMine: true } & ReadProgress)
+  | ({ isMine: true; endsAt: number } & ReadProgress)
   | { isMine: false; waitMs: number; polledAt: number | null };
+
+export interface TurnOptions {
+  /** Unix time in milliseconds, as are the other times. */
+  now: number;
+  forMs: number;
+  maxMs: number;
+  ownEndsAt?: number | undefined;
+  polledAt?: number | undefined;
+}
 
 type ProgressRow = Pick<Selectable<Tables['legs']>, 'position' | 'swept_at'>;
 
@@ -48,18 +57,21 @@ export function createLegs(db: Kysely<Tables>) {
     /**
      * Takes the turn to poll a source, for `forMs`: of many replicas one polls. Without success, tells
      * how long somebody else has it, and when a poll last succeeded. A turn longer than `maxMs` was
-     * written under a clock that was wrong, and is taken.
+     * written under a clock that was wrong, and is taken; so is the one that ends at `ownEndsAt`, which
+     * this process still has. With `polledAt`, after a poll that succeeded.
      */
-    async takeTurn(
-      leg: string,
-      { now, forMs, maxMs }: { now: number; forMs: number; maxMs: number },
-    ): Promise<Turn> {
+    async takeTurn(leg: string, options: TurnOptions): Promise<Turn> {
+      const { now, forMs, maxMs, ownEndsAt = null, polledAt = null } = options;
+      const endsAt = now + forMs;
       const { rows } = await sql<ProgressRow>`
-        insert into legs (leg, turn_ends_at) values (${leg}, ${now + forMs})
-        on conflict (leg) do update set turn_ends_at = excluded.turn_ends_at
+        insert into legs (leg, turn_ends_at, polled_at)
+        values (${leg}, ${endsAt}, cast(${polledAt} as bigint))
+        on conflict (leg) do update set turn_ends_at = excluded.turn_ends_at,
+          polled_at = coalesce(excluded.polled_at, legs.polled_at)
           where legs.turn_ends_at <= ${now} or legs.turn_ends_at > ${now + maxMs}
+            or legs.turn_ends_at = cast(${ownEndsAt} as bigint)
         returning position, swept_at`.execute(db);
-      if (rows[0]) return { isMine: true, ...toProgress(rows[0]) };
+      if (rows[0]) return { isMine: true, endsAt, ...toProgress(rows[0]) };
       const row = await db
         .selectFrom('legs')
         .select(['turn_ends_at', 'polled_at'])

@@ -1,0 +1,77 @@
+import type { Ledger } from './ledger/ledger.ts';
+import type { Turn } from './ledger/legs.ts';
+import { LEASE_MS } from './ledger/work.ts';
+
+/** The next poll must begin this long before a turn ends that is kept for it. */
+const MARGIN_MS = LEASE_MS / 4;
+
+export interface TurnsOptions {
+  leg: string;
+  ledger: Pick<Ledger, 'takeTurn' | 'endTurn' | 'isAlone'>;
+  /** No turn is longer, unless a clock was wrong. */
+  maxMs: number;
+  /** Unix time in milliseconds. */
+  now: () => number;
+  /** Called when a turn could not be kept. */
+  onError: (error: unknown) => void;
+}
+
+/**
+ * The turn to poll a source: of many replicas one polls. Who polls often keeps the turn from one poll to
+ * the next, so that an idle one writes to the ledger once.
+ */
+export function createTurns({ leg, ledger, maxMs, now, onError }: TurnsOptions) {
+  let isFirst = true;
+  let endsAt: number | undefined;
+  let extending = Promise.resolve();
+
+  async function extend(): Promise<void> {
+    const until = now() + LEASE_MS;
+    await ledger.endTurn(leg, until);
+    endsAt = until;
+  }
+
+  async function endAt(time: number, polledAt: number | undefined): Promise<void> {
+    endsAt = undefined;
+    await ledger.endTurn(leg, time, polledAt);
+  }
+
+  return {
+    /** @param polledAt when this process last polled with success, Unix time in milliseconds */
+    async take(polledAt: number | undefined): Promise<Turn> {
+      // The turn of a process that is gone is nobody's.
+      const isOrphaned = isFirst && ledger.isAlone;
+      isFirst = false;
+      await extending;
+      const turn = await ledger.takeTurn(leg, {
+        ...{ now: now(), forMs: LEASE_MS, maxMs: isOrphaned ? 0 : maxMs },
+        ...{ ownEndsAt: endsAt, polledAt },
+      });
+      endsAt = turn.isMine ? turn.endsAt : undefined;
+      return turn;
+    },
+
+    /** Keeps the turn for as long as something runs. */
+    async keepWhile(run: () => Promise<void>): Promise<void> {
+      const timer = setInterval(() => {
+        extending = extend().catch(onError);
+      }, LEASE_MS / 4);
+      try {
+        await run();
+      } finally {
+        clearInterval(timer);
+      }
+    },
+
+    /** This process polls again in `waitMs`; others may in `othersMs`. */
+    async end(waitMs: number, othersMs: number, polledAt: number | undefined): Promise<void> {
+      if (waitMs > LEASE_MS - MARGIN_MS) await endAt(now() + othersMs, polledAt);
+    },
+
+    /** This process polls no more. */
+    async release(polledAt: number | undefined): Promise<void> {
+      await extending;
+      if (endsAt !== undefined) await endAt(now(), polledAt);
+    },
+  };
+}
