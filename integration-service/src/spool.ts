@@ -1,9 +1,10 @@
-import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 
-/** Compressed in less than a millisecond. */
+/** Compressed in a fraction of a millisecond. */
 const CHUNK_CHARACTERS = 64_000;
+const FAST = { chunkSize: 32_768, params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 
-/** Lines that wait in memory to be read again. They take a third of their size. */
+/** Lines that wait in memory to be read again. They take half of their size, or less. */
 export interface Spool extends Iterable<string> {
   readonly length: number;
   /** Of all lines, as UTF-8. */
@@ -30,11 +31,11 @@ export function createSpool(): Spool {
       length += 1;
       byteLength += Buffer.byteLength(line) + 1;
       if (tail.length < CHUNK_CHARACTERS) return;
-      chunks.push(deflateRawSync(tail, { level: 1 }));
+      chunks.push(zstdCompressSync(tail, FAST));
       tail = '';
     },
     *[Symbol.iterator]() {
-      for (const chunk of chunks) yield* linesOf(inflateRawSync(chunk).toString());
+      for (const chunk of chunks) yield* linesOf(zstdDecompressSync(chunk).toString());
       yield* linesOf(tail);
     },
   };

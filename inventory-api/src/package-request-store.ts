@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { isoNow } from 'service-kit/iso-time';
 import { createRecordList, type JsonArray } from 'service-kit/record-list';
 import type { PackageRequest, PackageRequestCreate } from './package-request.ts';
 
@@ -45,7 +46,7 @@ export function createPackageRequestStore(
         package_type,
         request_id: randomUUID(),
         status: 'pending',
-        created_at: new Date().toISOString(),
+        created_at: isoNow(),
       });
       const position = records.append(json);
       const others = byCustomer.get(customer_id);

@@ -67,6 +67,9 @@ export async function createHttpService(options: HttpServiceOptions): Promise<Ht
   const { title, description, tags = [], log, metrics = createMetrics() } = options;
   const app: HttpService = fastify({
     loggerInstance: log as FastifyBaseLogger,
+    // A number for each request ties its lines together: at info there is hardly more than one.
+    childLoggerFactory: (logger, bindings, options) =>
+      log.isLevelEnabled('debug') ? logger.child(bindings, options) : logger,
     logController: new RequestLog(),
     // Fastify's own default, 0, would let a client send one byte a minute for ever.
     requestTimeout: 10_000,

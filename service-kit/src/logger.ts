@@ -1,5 +1,6 @@
 import { type Logger, pino } from 'pino';
 import { PinoPretty } from 'pino-pretty';
+import { isoNow } from './iso-time.ts';
 
 export type { Logger };
 
@@ -18,7 +19,7 @@ export interface LoggerOptions {
  */
 export function createLogger({ name, level, format }: LoggerOptions): Logger {
   const pretty = (format ?? (process.stdout.isTTY ? 'pretty' : 'json')) === 'pretty';
-  const options = { name, level, timestamp: pino.stdTimeFunctions.isoTime };
+  const options = { name, level, timestamp: () => `,"time":"${isoNow()}"` };
   return pino(options, pretty ? createPrettyStream() : createTurnStream());
 }
 
