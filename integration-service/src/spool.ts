@@ -2,6 +2,7 @@ import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 
 /** Compressed in a fraction of a millisecond. */
 const CHUNK_CHARACTERS = 64_000;
+/** A chunk holds on to all of the buffer that it is a part of: a small one. */
 const FAST = { chunkSize: 32_768, params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 
 /** Lines that wait in memory to be read again. They take half of their size, or less. */

@@ -1,7 +1,53 @@
+import type { Logger } from 'service-kit/logger';
+import type { CircuitBreaker, Passage } from './circuit-breaker.ts';
 import type { Evidence } from './delivery.ts';
 import { CHUNK } from './ledger/events.ts';
 import type { Ledger } from './ledger/ledger.ts';
-import type { Target } from './target.ts';
+import { readThrough } from './settle.ts';
+import { ReadError, type Target } from './target.ts';
+
+export interface AdoptionOptions {
+  leg: string;
+  target: Target;
+  ledger: Ledger;
+  breaker: CircuitBreaker;
+  log: Logger;
+  /** Unix time in milliseconds. */
+  now: () => number;
+  /** Ends a read before its time. */
+  signal: AbortSignal;
+}
+
+/** Sees to it that a new ledger is adopted before anything is sent. */
+export function createAdoption(options: AdoptionOptions) {
+  const { leg, target, ledger, breaker, log, signal } = options;
+  let isDone = false;
+
+  async function read(passage: Passage): Promise<void> {
+    log.info(`The ledger is new: asking the ${target.name} what it already holds.`);
+    try {
+      const count = await readThrough(passage, () => adopt(options));
+      passage.succeed();
+      log.info(`The ${target.name} already holds ${count}. Nothing of it is sent again.`);
+      isDone = true;
+    } catch (error) {
+      if (!(error instanceof ReadError)) throw error;
+      if (signal.aborted) return;
+      log.error(`Could not ask the ${target.name} what it already holds: ${error.message}`);
+    }
+  }
+
+  return {
+    isDone: () => isDone,
+    /** Tries it when it is not done yet; returns whether it is now. */
+    async ensure(): Promise<boolean> {
+      isDone ||= await ledger.isAdopted(leg);
+      const passage = isDone ? undefined : breaker.pass();
+      if (passage) await read(passage);
+      return isDone;
+    },
+  };
+}
 
 /**
  * Writes into a new ledger what the target already holds, so that nothing of it is sent again: who
@@ -11,13 +57,7 @@ import type { Target } from './target.ts';
  *
  * @throws {ReadError} when the target could not be read to the end
  */
-export async function adopt(options: {
-  leg: string;
-  target: Target;
-  ledger: Ledger;
-  now: () => number;
-  signal: AbortSignal;
-}): Promise<number> {
+async function adopt(options: Omit<AdoptionOptions, 'breaker' | 'log'>): Promise<number> {
   const { leg, target, ledger, now, signal } = options;
   let count = 0;
   let chunk: Evidence[] = [];

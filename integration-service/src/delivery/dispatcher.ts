@@ -1,15 +1,16 @@
 import type { Logger } from 'service-kit/logger';
-import { adopt } from './adopt.ts';
+import { createAdoption } from './adopt.ts';
 import type { CircuitBreaker, Passage } from './circuit-breaker.ts';
-import type { Claim, Transition } from './delivery.ts';
+import type { Claim } from './delivery.ts';
 import { createLeases } from './leases.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { LedgerError } from './ledger/ledger-error.ts';
 import type { DeliveryMetrics } from './metrics.ts';
 import type { Outcome } from './outcome.ts';
 import { createQueue } from './queue.ts';
-import { createSettler, readThrough, type Settled } from './settle.ts';
-import { ReadError, type Target } from './target.ts';
+import { createResults } from './results.ts';
+import { createSettler } from './settle.ts';
+import type { Target } from './target.ts';
 import { afterAttempt, unclaimed } from './transition.ts';
 
 /** Where a crash can be made to happen: before (`…ing`) and after (`…ed`) each thing that matters. */
@@ -67,11 +68,6 @@ const COMMIT_DELAY_MS = 20;
 /** How often it is looked for what is to be settled while there is much to send. */
 const SETTLE_LOOK_MS = 100;
 
-/** What has ended and is not committed yet: an attempt, a read of the target, or a claim not used. */
-type Result =
-  | { claim: Claim; transition: Transition; outcome?: Outcome; verdict?: undefined }
-  | (Settled & { outcome?: undefined });
-
 /**
  * Takes a leg's due deliveries from the ledger, sends them, and writes down what became of them. One
  * loop does all the writing, so that what ends while it writes goes into its next transaction. It
@@ -79,18 +75,19 @@ type Result =
  * calls, and what is claimed when the process dies must be settled.
  */
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const { leg, target, ledger, breaker, concurrency, maxAttempts, metrics, log } = options;
+  const { leg, target, ledger, breaker, concurrency, maxAttempts } = options;
   const { now, monotonicNow, random, onStep = () => {} } = options;
   const stopping = new AbortController();
   const cutOff = new AbortController();
   const leases = createLeases(options);
-  const finished: Result[] = [];
+  const results = createResults({ ...options, leases, onStep });
+  const adoption = createAdoption({ ...options, signal: stopping.signal });
   const settler = createSettler({
     ...options,
     leases,
     signal: cutOff.signal,
-    onSettled(results) {
-      finished.push(...results);
+    onSettled(settled) {
+      results.add(...settled);
       wake();
     },
   });
@@ -98,7 +95,6 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   let running: Promise<void> | undefined;
   let sending = 0;
   let lookedAt = Number.NEGATIVE_INFINITY;
-  let isAdopted = false;
   let settlesFirst = false;
   let recoveredAt = Number.NEGATIVE_INFINITY;
   let hasGivenUp = false;
@@ -128,10 +124,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   /** Does everything that can be done now; returns how long to wait unless woken. */
   async function turn(): Promise<number> {
     if (stopping.signal.aborted || breaker.state() !== 'closed') giveBack();
-    await commitFinished();
+    await results.commit();
     await leases.renew();
     if (stopping.signal.aborted) return TICK_MS;
-    if (isAdopted && sending === 0 && queue.isEmpty()) {
+    if (adoption.isDone() && sending === 0 && queue.isEmpty()) {
       const { isIdle, dueAt } = await ledger.look(leg, now());
       if (isIdle) return untilDue(dueAt);
     }
@@ -139,7 +135,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       await ledger.recover(leg, now());
       recoveredAt = monotonicNow();
     }
-    if (!isAdopted && !(await tryToAdopt())) return TICK_MS;
+    if (!(await adoption.ensure())) return TICK_MS;
     // Of a target that is probed, the first gets the only call: one time the one, one time the other.
     if (breaker.capacity() === 1) settlesFirst = !settlesFirst;
     if (settlesFirst) await settle();
@@ -152,56 +148,6 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     if (monotonicNow() - lookedAt < SETTLE_LOOK_MS) return;
     lookedAt = monotonicNow();
     await settler.begin();
-  }
-
-  async function commitFinished(): Promise<void> {
-    if (finished.length === 0) return;
-    const results = [...finished];
-    onStep('committing');
-    const lost = new Set(
-      await ledger.commit(
-        results.map(({ claim, transition }) => ({ claim, transition })),
-        now(),
-      ),
-    );
-    onStep('committed');
-    finished.splice(0, results.length);
-    for (const result of results) {
-      const { claim, transition } = result;
-      leases.giveUp(claim);
-      if (lost.has(claim)) continue;
-      if (result.outcome) metrics.attempts.inc({ leg, outcome: result.outcome.kind });
-      if (result.verdict) metrics.settled.inc({ verdict: result.verdict });
-      if (transition.status === 'delivered') {
-        metrics.latency.observe(Math.max(0, now() - claim.createdAt) / 1000);
-      }
-      if (transition.status === 'dead') {
-        log.error(
-          `Giving up on ${leg}/${claim.key} after ${transition.attempts} attempt(s): ${transition.lastError}. It is sent again when it is replayed.`,
-        );
-      }
-    }
-  }
-
-  async function tryToAdopt(): Promise<boolean> {
-    isAdopted = await ledger.isAdopted(leg);
-    if (isAdopted) return true;
-    const passage = breaker.pass();
-    if (!passage) return false;
-    log.info(`The ledger is new: asking the ${target.name} what it already holds.`);
-    try {
-      const { signal } = stopping;
-      const count = await readThrough(passage, () => adopt({ leg, target, ledger, now, signal }));
-      passage.succeed();
-      log.info(`The ${target.name} already holds ${count}. Nothing of it is sent again.`);
-      isAdopted = true;
-    } catch (error) {
-      if (!(error instanceof ReadError)) throw error;
-      if (!stopping.signal.aborted) {
-        log.error(`Could not ask the ${target.name} what it already holds: ${error.message}`);
-      }
-    }
-    return isAdopted;
   }
 
   async function claim(): Promise<void> {
@@ -231,7 +177,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     onStep('received');
     tell(passage, outcome);
     const policy = { maxAttempts, now: now(), random, isProbe };
-    finished.push({ claim, outcome, transition: afterAttempt(claim, outcome, policy) });
+    results.add({ claim, outcome, transition: afterAttempt(claim, outcome, policy) });
     sending -= 1;
     queue.end();
     sendQueued();
@@ -243,7 +189,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   function giveBack(): void {
     while (!queue.isEmpty()) {
       const claim = queue.take();
-      finished.push({ claim, transition: unclaimed(claim, now()) });
+      results.add({ claim, transition: unclaimed(claim, now()) });
     }
   }
 

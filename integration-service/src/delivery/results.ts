@@ -1,0 +1,67 @@
+import type { Logger } from 'service-kit/logger';
+import type { Claim, Transition } from './delivery.ts';
+import type { DispatchStep } from './dispatcher.ts';
+import type { Leases } from './leases.ts';
+import type { Ledger } from './ledger/ledger.ts';
+import type { DeliveryMetrics } from './metrics.ts';
+import type { Outcome } from './outcome.ts';
+import type { Settled } from './settle.ts';
+
+/** What came of a claim: of an attempt, of a read of the target, or of not using it. */
+export type Result =
+  | { claim: Claim; transition: Transition; outcome?: Outcome; verdict?: undefined }
+  | (Settled & { outcome?: undefined });
+
+export interface ResultsOptions {
+  leg: string;
+  ledger: Pick<Ledger, 'commit'>;
+  leases: Leases;
+  metrics: DeliveryMetrics;
+  log: Logger;
+  /** Unix time in milliseconds. */
+  now: () => number;
+  onStep: (step: DispatchStep) => void;
+}
+
+/** What has ended and is not written down yet. */
+export function createResults(options: ResultsOptions) {
+  const { leg, ledger, leases, metrics, log, now, onStep } = options;
+  const waiting: Result[] = [];
+
+  function tell({ claim, transition, outcome, verdict }: Result): void {
+    if (outcome) metrics.attempts.inc({ leg, outcome: outcome.kind });
+    if (verdict) metrics.settled.inc({ verdict });
+    if (transition.status === 'delivered') {
+      metrics.latency.observe(Math.max(0, now() - claim.createdAt) / 1000);
+    }
+    if (transition.status === 'dead') {
+      log.error(
+        `Giving up on ${leg}/${claim.key} after ${transition.attempts} attempt(s): ${transition.lastError}. It is sent again when it is replayed.`,
+      );
+    }
+  }
+
+  return {
+    add(...results: Result[]): void {
+      waiting.push(...results);
+    },
+
+    /**
+     * Writes down all that waits, in one transaction, and gives the claims up.
+     * @throws {LedgerError} when that is not possible: then all of it still waits
+     */
+    async commit(): Promise<void> {
+      if (waiting.length === 0) return;
+      const results = [...waiting];
+      onStep('committing');
+      const transitions = results.map(({ claim, transition }) => ({ claim, transition }));
+      const lost = new Set(await ledger.commit(transitions, now()));
+      onStep('committed');
+      waiting.splice(0, results.length);
+      for (const result of results) {
+        leases.giveUp(result.claim);
+        if (!lost.has(result.claim)) tell(result);
+      }
+    },
+  };
+}
