@@ -7,7 +7,8 @@ const WINDOW_MS = 10_000;
 
 /**
  * Keeps what is said of every single record from filling the log, and the time it takes from a drain: of
- * many lines of a kind, the first go out at info level, the others at debug, and one more counts those.
+ * many lines of a kind, the first go out at info level, the others at debug, and one more counts those,
+ * unless the process ends before.
  *
  * @returns takes the kind, in words for that line (`new customers`), and the message
  */

@@ -85,7 +85,7 @@ export function createHttpClient({ connections, timeoutMs }: HttpClientOptions):
 
   /**
    * Sends a request and tells of its answer. `agent.dispatch` is what `agent.request` is made of, which
-   * takes twice as long for a short answer: it makes a stream of each body.
+   * takes half as long again for a short answer: it makes a stream of each body.
    */
   function call(request: HttpRequest, receiver: Receiver): Call {
     const { method, url, json, headers, maxBytes, signal } = request;

@@ -42,7 +42,7 @@ export interface PageRequest {
 }
 
 /** A list of more pages has no end. */
-const MAX_PAGES = 10_000;
+export const MAX_PAGES = 10_000;
 /** Of a list that is filtered after it was cut into pages, some are empty. */
 const MAX_EMPTY_PAGES = 10;
 
@@ -84,7 +84,7 @@ export async function* readPages(
   source: ListSource,
   request: PageRequest,
 ): AsyncGenerator<unknown> {
-  const trail = createTrail(source.system);
+  const trail = createTrail(MAX_PAGES);
   for (let url: URL | undefined = request.url; url; ) {
     const page = await openPage(source, { url, signal: request.signal });
     if (page === 'unchanged') return;
@@ -94,30 +94,35 @@ export async function* readPages(
       count += 1;
       yield record;
     }
-    url = trail.follow({ url, next, count }).next;
+    const after = trail.follow({ url, next, count });
+    if (after.isCut) {
+      throw new ReadError(`it leads on after ${MAX_PAGES} pages`, { system: source.system });
+    }
+    url = after.next;
   }
 }
 
 /** Leads from page to page, never to the same one twice. */
-export function createTrail(system: string) {
+export function createTrail(maxPages: number) {
   const visited = new Set<string>();
   let empty = 0;
   return {
     /**
      * Where to go from a page that has been read. Without `next`, the list is read to the end; what comes
-     * later is then at `tail`, if the server leads there.
-     *
-     * @throws {ReadError} when there is no end to it
+     * later is then at `tail`, if the server leads there; so is the rest of a list that was cut off.
      */
-    follow(page: { url: URL; next: URL | undefined; count: number }): { next?: URL; tail?: URL } {
+    follow(page: { url: URL; next: URL | undefined; count: number }): {
+      next?: URL;
+      tail?: URL;
+      isCut?: true;
+    } {
       const { url, next, count } = page;
       visited.add(url.href);
       empty = count === 0 ? empty + 1 : 0;
       if (!next) return {};
       if (next.href === url.href || empty > MAX_EMPTY_PAGES) return { tail: next };
       if (visited.has(next.href)) return {};
-      if (visited.size < MAX_PAGES) return { next };
-      throw new ReadError(`it leads on after ${MAX_PAGES} pages`, { system });
+      return visited.size < maxPages ? { next } : { tail: next, isCut: true };
     },
   };
 }

@@ -185,6 +185,47 @@ it('gives back what was claimed ahead, as if it had not been, when the inventory
   );
 });
 
+it('sends on when the inventory failed and worked again while the ledger was being written', async () => {
+  let [isFailing, underWay, claimedAtOnce] = [false, 0, 0];
+  network.use(
+    crmLists(Array.from({ length: 1_000 }, (_, i) => ({ id: `customer-${i}` }))),
+    http.get(INVENTORY_URL, () => HttpResponse.json([])),
+    http.post(INVENTORY_URL, () =>
+      isFailing ? new HttpResponse(null, { status: 503 }) : undefined,
+    ),
+    ...inventoryTakes([]),
+  );
+  const service = await setUpService({
+    concurrency: 4,
+    requestTimeoutMs: 3_600_000,
+    onStep(step) {
+      if (step === 'sending') underWay += 1;
+      if (step === 'received') underWay -= 1;
+    },
+  });
+  const { claim, commit } = service.ledger;
+  service.ledger.claim = async (...options) => {
+    const claims = await claim(...options);
+    claimedAtOnce = claims.length;
+    return claims;
+  };
+  let hasFailed = false;
+  service.ledger.commit = async (...options) => {
+    if (claimedAtOnce > 100 && !hasFailed) {
+      hasFailed = isFailing = true;
+      while (service.breaker.state() !== 'open' || underWay > 0) await new Promise(setImmediate);
+      isFailing = false;
+      service.advance(2_000);
+      service.breaker.pass()?.succeed();
+    }
+    return commit(...options);
+  };
+  await service.poller.runCycle();
+  void service.dispatcher.run();
+  await service.untilDone();
+  expect(hasFailed).toBe(true);
+});
+
 describe('a ledger that fails', () => {
   it('keeps everything from being sent, and all goes on when it works again', async () => {
     const asked: string[] = [];

@@ -6,6 +6,21 @@ const network = mockNetwork();
 
 const AN_HOUR_MS = 3_600_000;
 
+/** The items, with a call before the 700th of the nth time that they are gone through. */
+function stopping<Item>(items: Iterable<Item>, nth: number, stop: () => void): Iterable<Item> {
+  let times = 0;
+  return {
+    *[Symbol.iterator]() {
+      times += 1;
+      let number = 0;
+      for (const item of items) {
+        if (++number === 700 && times === nth) stop();
+        yield item;
+      }
+    },
+  };
+}
+
 describe('the poller', () => {
   it('polls again after the interval, for as long as it runs', async () => {
     network.use(crmLists([]));
@@ -30,6 +45,30 @@ describe('the poller', () => {
     await poller.stop();
     await poller.stop();
   });
+
+  it.each([
+    ['written down', {}, 1, 500],
+    ['looked up, whether they are too many,', { surgeLimit: 1_000 }, 1, 0],
+    ['held', { surgeLimit: 1_000 }, 2, 0],
+  ])(
+    'is stopped while sightings are %s, and has not been there',
+    async (_, options, nth, expected) => {
+      network.use(crmLists(Array.from({ length: 2_000 }, (_, i) => ({ id: `customer-${i}` }))));
+      const { ledger, poller } = await setUpService(options);
+      const { sight } = ledger;
+      let stopped: Promise<unknown> | undefined;
+      const stop = () => {
+        stopped ??= poller.stop();
+      };
+      ledger.sight = (leg, sightings, options) =>
+        sight(leg, stopping(sightings, nth, stop), options);
+      await poller.run();
+      expect(stopped).toBeDefined();
+      await stopped;
+      expect(await ledger.list({}, 2_000)).toHaveLength(expected);
+      expect((await ledger.readProgress('welcome-package')).sweptAt).toBeUndefined();
+    },
+  );
 
   it('waits RETRY_DELAY_SECONDS between attempts, and is stopped while it does', async () => {
     let polls = 0;

@@ -7,19 +7,22 @@ const T0 = 1_700_000_000_000;
 
 /** Two replicas with one ledger and one clock. */
 async function setUp() {
-  const ledger = { ...(await open(await newLocation('sqlite'))), isAlone: false };
+  const opened = await open(await newLocation('sqlite'));
   const clock = { now: T0 };
   const onError = vi.fn();
-  const create = () =>
-    createTurns({ leg: 'a-leg', ledger, maxMs: 300_000, now: () => clock.now, onError });
-  return { one: create(), another: create(), clock, onError, endTurn: vi.spyOn(ledger, 'endTurn') };
+  const endTurn = vi.spyOn(opened, 'endTurn');
+  const create = (isAlone: boolean) => {
+    const ledger = { ...opened, isAlone };
+    return createTurns({ leg: 'a-leg', ledger, maxMs: 300_000, now: () => clock.now, onError });
+  };
+  return { one: create(true), another: create(false), create, clock, onError, endTurn };
 }
 
-it('stay with who polls again soon, without a word to the ledger in between', async () => {
+it('stay with who is alone and polls again soon, without a word to the ledger in between', async () => {
   const { one, another, clock, endTurn } = await setUp();
   for (let poll = 0; poll < 5; poll++) {
     expect(await one.take(clock.now)).toMatchObject({ isMine: true });
-    await one.end(10_000, 10_000, clock.now);
+    await one.end({ waitMs: 10_000, othersMs: 10_000, polledAt: clock.now });
     clock.now += 10_000;
     expect(await another.take(undefined)).toEqual({
       ...{ isMine: false, waitMs: LEASE_MS - 10_000, polledAt: clock.now - 10_000 },
@@ -28,10 +31,32 @@ it('stay with who polls again soon, without a word to the ledger in between', as
   expect(endTurn).not.toHaveBeenCalled();
 });
 
+it('end with each poll among replicas, who hear of it at once', async () => {
+  const { another, create, clock } = await setUp();
+  const third = create(false);
+  for (const [mine, theirs] of [
+    [another, third],
+    [third, another],
+  ] as const) {
+    expect(await mine.take(undefined)).toMatchObject({ isMine: true });
+    const polledAt = clock.now;
+    await mine.end({ waitMs: 10_000, othersMs: 10_000, polledAt });
+    expect(await theirs.take(undefined)).toEqual({ isMine: false, waitMs: 10_000, polledAt });
+    clock.now += 10_000;
+  }
+});
+
+it('tell of the first poll that succeeded at once: others wait for what the next one brings', async () => {
+  const { one, another } = await setUp();
+  await one.take(undefined);
+  await one.end({ waitMs: 10_000, othersMs: 10_000, polledAt: T0 });
+  expect(await another.take(undefined)).toMatchObject({ isMine: false, polledAt: T0 });
+});
+
 it('go to another when who had it is gone', async () => {
   const { one, another, clock } = await setUp();
   await one.take(undefined);
-  await one.end(10_000, 10_000, T0);
+  await one.end({ waitMs: 10_000, othersMs: 10_000, polledAt: T0 });
   clock.now += LEASE_MS;
   expect(await another.take(undefined)).toMatchObject({ isMine: true });
   expect(await one.take(T0)).toMatchObject({ isMine: false });
@@ -49,7 +74,7 @@ it('go to another at once when who had it stops', async () => {
 it('end when who had it does not poll soon', async () => {
   const { one, another, clock } = await setUp();
   await one.take(undefined);
-  await one.end(60_000, 30_000, T0);
+  await one.end({ waitMs: 60_000, othersMs: 30_000, polledAt: T0 });
   clock.now += 29_999;
   expect(await another.take(undefined)).toEqual({ isMine: false, waitMs: 1, polledAt: T0 });
   expect(await one.take(T0)).toMatchObject({ isMine: false });

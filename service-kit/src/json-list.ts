@@ -27,7 +27,10 @@ export function sendList(
   reply.header('etag', etag);
   const { 'if-none-match': ifNoneMatch } = request.headers;
   // Not its Cache-Control: that is for caches on the way, and `fetch` adds one by itself.
-  if (fresh({ 'if-none-match': ifNoneMatch }, { etag })) return reply.code(304).send();
+  if (fresh({ 'if-none-match': ifNoneMatch }, { etag })) {
+    // To HEAD, Fastify would say that what is not sent has a length of 0; of a stream it says nothing.
+    return reply.code(304).send(request.method === 'HEAD' ? Readable.from([]) : undefined);
+  }
   if (byteLength <= MAX_AT_ONCE_BYTES) return sendJson(reply, Buffer.concat([...pieces]));
   reply.header('content-length', byteLength);
   return sendJson(reply, Readable.from(pieces, { objectMode: false }));

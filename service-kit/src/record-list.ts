@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 
-/** A part of a list as a JSON array: its size, and its text in pieces of up to 256 kB. */
+/** A part of a list as a JSON array: its size, and its text in pieces, of up to 1 MB or of one larger record. */
 export interface JsonArray {
   byteLength: number;
   pieces: Iterable<Buffer>;
@@ -28,7 +28,7 @@ interface Block {
   bytes: Buffer;
 }
 
-const BLOCK_BYTES = 256 * 1024;
+const BLOCK_BYTES = 1024 * 1024;
 
 /**
  * Records in the order in which they came, as the bytes that they are sent as: what is written once is

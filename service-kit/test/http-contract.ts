@@ -330,6 +330,10 @@ export function describeHttpContract(contract: HttpContract): void {
         const again = await get(header);
         expect([again.statusCode, again.body, again.headers.etag]).toEqual([304, '', etag]);
       }
+      const headers304 = { 'if-none-match': String(etag) };
+      const head = await app.inject({ method: 'HEAD', url: collection, headers: headers304 });
+      // RFC 9110, section 8.6: the length of a 304 would be that of the list.
+      expect([head.statusCode, head.headers['content-length']]).toEqual([304, undefined]);
       expect((await get('"x"')).body).toBe(list.body);
       // As `fetch` sends it.
       const headers = { 'if-none-match': String(etag), 'cache-control': 'no-cache' };

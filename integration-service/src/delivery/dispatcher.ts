@@ -105,7 +105,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     if (ledger.isAlone && !stopping.signal.aborted)
       await attempt(() => ledger.recover(leg, now(), { isAlone: true }));
     for (;;) {
-      const restMs = await attempt(turn);
+      const restMs = await attempt(round);
       if (hasGivenUp || (stopping.signal.aborted && leases.count() === 0)) return;
       await rest(restMs ?? TICK_MS);
     }
@@ -122,7 +122,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   /** Does everything that can be done now; returns how long to wait unless woken. */
-  async function turn(): Promise<number> {
+  async function round(): Promise<number> {
     if (stopping.signal.aborted || breaker.state() !== 'closed') giveBack();
     await results.commit();
     await leases.renew();
@@ -145,14 +145,16 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   async function settle(): Promise<void> {
-    if (monotonicNow() - lookedAt < SETTLE_LOOK_MS) return;
+    if (monotonicNow() - lookedAt < SETTLE_LOOK_MS || stopping.signal.aborted) return;
     lookedAt = monotonicNow();
     await settler.begin();
   }
 
   async function claim(): Promise<void> {
+    // The breaker may have closed without a call that has ended.
+    sendQueued();
     const limit = Math.min(queue.room(sending), breaker.capacity());
-    if (limit <= 0) return;
+    if (limit <= 0 || stopping.signal.aborted) return;
     const lease = leases.lease();
     onStep('claiming');
     const claims = await ledger.claim(leg, { limit, now: now() });

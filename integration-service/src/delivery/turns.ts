@@ -16,14 +16,26 @@ export interface TurnsOptions {
   onError: (error: unknown) => void;
 }
 
+/** What follows a poll; times in milliseconds. */
+export interface PollEnd {
+  /** This process polls again after it. */
+  waitMs: number;
+  /** Others may poll after it. */
+  othersMs: number;
+  /** When this process last polled with success, Unix time. */
+  polledAt: number | undefined;
+}
+
 /**
- * The turn to poll a source: of many replicas one polls. Who polls often keeps the turn from one poll to
- * the next, so that an idle one writes to the ledger once.
+ * The turn to poll a source: of many replicas one polls. Who has the ledger for itself and polls often
+ * keeps the turn from one poll to the next, so that an idle one writes to the ledger once.
  */
 export function createTurns({ leg, ledger, maxMs, now, onError }: TurnsOptions) {
   let isFirst = true;
   let endsAt: number | undefined;
   let extending = Promise.resolve();
+  /** The ledger has been told of a poll of this process. */
+  let isTold = false;
 
   async function extend(): Promise<void> {
     const until = now() + LEASE_MS;
@@ -42,7 +54,7 @@ export function createTurns({ leg, ledger, maxMs, now, onError }: TurnsOptions) 
       // The turn of a process that is gone is nobody's.
       const isOrphaned = isFirst && ledger.isAlone;
       isFirst = false;
-      await extending;
+      isTold ||= polledAt !== undefined;
       const turn = await ledger.takeTurn(leg, {
         ...{ now: now(), forMs: LEASE_MS, maxMs: isOrphaned ? 0 : maxMs },
         ...{ ownEndsAt: endsAt, polledAt },
@@ -60,17 +72,19 @@ export function createTurns({ leg, ledger, maxMs, now, onError }: TurnsOptions) 
         await run();
       } finally {
         clearInterval(timer);
+        await extending;
       }
     },
 
-    /** This process polls again in `waitMs`; others may in `othersMs`. */
-    async end(waitMs: number, othersMs: number, polledAt: number | undefined): Promise<void> {
-      if (waitMs > LEASE_MS - MARGIN_MS) await endAt(now() + othersMs, polledAt);
+    async end({ waitMs, othersMs, polledAt }: PollEnd): Promise<void> {
+      const isLongEnough = endsAt !== undefined && now() + waitMs + MARGIN_MS <= endsAt;
+      if (ledger.isAlone && isTold && isLongEnough) return;
+      isTold ||= polledAt !== undefined;
+      await endAt(now() + othersMs, polledAt);
     },
 
     /** This process polls no more. */
     async release(polledAt: number | undefined): Promise<void> {
-      await extending;
       if (endsAt !== undefined) await endAt(now(), polledAt);
     },
   };

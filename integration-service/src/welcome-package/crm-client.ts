@@ -30,12 +30,18 @@ export const positionSchema = z.object({
 
 export type Position = z.output<typeof positionSchema>;
 
+/**
+ * A poll ends after so many pages, and the next one goes on there: of a list that grows as fast as it is
+ * read, there is always one more.
+ */
+const MAX_PAGES = 1_000;
+
 /** What a poll brought. */
 export interface Poll {
   customers: CustomerList;
   /** Where the next one can begin; without it, the whole list must be read. */
   position: Position | undefined;
-  /** It was read from its beginning. */
+  /** It was read from its beginning, to its end or to `position`. */
   isWhole: boolean;
 }
 
@@ -76,7 +82,7 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
     const start = from ? atPathOf(new URL(from.url), listUrl) : listUrl;
     const isWhole = start.href === listUrl.href;
     const customers = createCustomerList();
-    const trail = createTrail(source.system);
+    const trail = createTrail(MAX_PAGES);
     let request: PageRequest = { url: start, etag: from?.etag, signal };
     for (;;) {
       const isFirst = request.url === start;
@@ -103,7 +109,7 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
         return { ...page, count: await addPage(customers, page) };
       } catch (error) {
         if (request.signal?.aborted || !(error instanceof ReadError)) throw error;
-        if (isPosition && isGone(error)) throw error;
+        if (isPosition && GONE.includes(error.status ?? 0)) throw new PositionGoneError();
         log.error(`Failed to fetch customers (Attempt ${attempt}/${maxRetries}): ${error.message}`);
         if (error.isUnauthorized || attempt >= maxRetries) throw error;
       }
@@ -140,7 +146,7 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
       try {
         const poll = await readAll(from?.list === list ? from : undefined, signal).catch(
           (error: unknown) => {
-            if (!from || !isGone(error)) throw error;
+            if (!(error instanceof PositionGoneError)) throw error;
             log.info('The CRM does not know any more where it was read to: reading all of it.');
             return readAll(undefined, signal);
           },
@@ -162,10 +168,10 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
   };
 }
 
-/** Whether a CRM says that it does not know a position, or not any more. */
-function isGone(error: unknown): boolean {
-  return error instanceof ReadError && [400, 404, 410, 416, 422].includes(error.status ?? 0);
-}
+/** What a CRM answers that does not know a position, or not any more. */
+const GONE = [400, 404, 410, 416, 422];
+
+class PositionGoneError extends Error {}
 
 function withoutCredentials(url: URL): string {
   const bare = new URL(url);

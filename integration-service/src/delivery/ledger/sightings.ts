@@ -28,6 +28,8 @@ export interface SightOptions<Seen extends Sighting> {
   surgeLimit?: number | undefined;
   /** Written down with the last of them. Default: what is there stays. */
   progress?: Progress | undefined;
+  /** Ends it after a chunk, without `progress`; what is to be held is then not written at all. */
+  signal?: AbortSignal | undefined;
   /** Called with new ones that are not held and committed, a chunk at a time. */
   onFresh?: (sightings: Seen[]) => void;
 }
@@ -48,11 +50,16 @@ export function createSightings(db: Kysely<Tables>) {
     return unseen;
   }
 
-  async function isSurge(leg: string, sightings: Iterable<Sighting>, limit: number) {
+  async function isSurge(
+    leg: string,
+    sightings: Iterable<Sighting>,
+    { limit, signal }: { limit: number; signal: AbortSignal | undefined },
+  ) {
     const keys = new Set<string>();
     for (const chunk of chunksOf(sightings)) {
       for (const key of (await findUnseen(db, leg, chunk)).keys()) keys.add(key);
       if (keys.size > limit) return true;
+      if (signal?.aborted) return false;
       await yieldToOthers();
     }
     return false;
@@ -92,10 +99,11 @@ export function createSightings(db: Kysely<Tables>) {
     async sight<Seen extends Sighting>(
       leg: string,
       sightings: Iterable<Seen>,
-      { now, surgeLimit, progress, onFresh }: SightOptions<Seen>,
+      { now, surgeLimit, progress, signal, onFresh }: SightOptions<Seen>,
     ): Promise<SightingCounts> {
       const counts = { fresh: 0, held: 0, known: 0 };
-      const isHeld = surgeLimit !== undefined && (await isSurge(leg, sightings, surgeLimit));
+      const isHeld =
+        surgeLimit !== undefined && (await isSurge(leg, sightings, { limit: surgeLimit, signal }));
 
       async function write(on: Transaction<Tables>, chunk: Seen[]): Promise<Seen[]> {
         const status = isHeld ? 'held' : 'pending';
@@ -110,13 +118,16 @@ export function createSightings(db: Kysely<Tables>) {
       if (isHeld) {
         // In one transaction: after a crash half way, the rest would be few enough to slip through.
         await db.transaction().execute(async (transaction) => {
-          for (const chunk of chunksOf(sightings)) await write(transaction, chunk);
+          for (const chunk of chunksOf(sightings)) {
+            signal?.throwIfAborted();
+            await write(transaction, chunk);
+          }
           await advance(transaction);
         });
         return counts;
       }
       const chunks = chunksOf(sightings);
-      for (let next = chunks.next(), isLast = false; !isLast; ) {
+      for (let next = chunks.next(), isLast = false; !isLast && !signal?.aborted; ) {
         const chunk = next.value ?? [];
         next = chunks.next();
         isLast = next.done === true;

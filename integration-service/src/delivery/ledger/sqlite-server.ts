@@ -23,7 +23,7 @@ export interface Result {
 export type Answer =
   | { isAlone: boolean }
   | Result
-  | { fault: LedgerFault | undefined; message: string };
+  | { fault: LedgerFault | undefined; message: string; stack: string | undefined };
 
 const NOTHING: Result = { columns: [], rows: [], changes: 0 };
 const NO_LOCK = { isAlone: false, release() {} };
@@ -53,8 +53,8 @@ export function serve(port: MessagePort, { path, isService }: ServerOptions): vo
     } catch (error) {
       const explained = explain(path, error);
       const fault = explained instanceof LedgerError ? explained.fault : undefined;
-      const message = explained instanceof Error ? explained.message : String(explained);
-      port.postMessage({ fault, message } satisfies Answer);
+      const { message, stack } = explained as Error;
+      port.postMessage({ fault, message, stack } satisfies Answer);
     }
   }
 

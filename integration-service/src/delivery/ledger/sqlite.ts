@@ -50,10 +50,16 @@ function startServer({ hasThread, ...options }: SqliteOptions) {
     if (waiting.length === 1) port.unref();
     waiting.shift()?.resolve(answer);
   });
-  port.once('error', (cause) => {
-    death = new LedgerError('failing', `The ledger ${options.path} failed: ${cause}`, { cause });
+  function end(error: LedgerError): void {
+    death ??= error;
     for (const each of waiting.splice(0)) each.reject(death);
-  });
+  }
+  port.once('error', (cause) =>
+    end(new LedgerError('failing', `The ledger ${options.path} failed: ${cause}`, { cause })),
+  );
+  port.once(hasThread ? 'exit' : 'close', () =>
+    end(new LedgerError('failing', `The ledger ${options.path} is closed.`)),
+  );
 
   /** The next of its answers. As long as one is awaited, the process does not end. */
   async function answer<Expected extends Answer>(): Promise<Expected> {
@@ -62,8 +68,8 @@ function startServer({ hasThread, ...options }: SqliteOptions) {
     port.ref();
     const answer = await next.promise;
     if (!('message' in answer)) return answer as Expected;
-    const { fault, message } = answer;
-    throw fault ? new LedgerError(fault, message) : new Error(message);
+    const { fault, message, stack } = answer;
+    throw fault ? new LedgerError(fault, message) : new Error(message, { cause: stack });
   }
 
   return {
