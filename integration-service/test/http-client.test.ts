@@ -147,6 +147,45 @@ describe('an answer that does not arrive whole', () => {
 });
 
 describe('the body of an answer', () => {
+  it('comes after the answers that only announce it', async () => {
+    const url = await startTcpServer((socket) => {
+      socket.once('data', () => {
+        socket.write('HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n');
+        socket.end('HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\nok');
+      });
+    });
+    const client = createHttpClient({ connections: 1, timeoutMs: 5_000 });
+    onTestFinished(() => client.close());
+    const { status, body } = await client.open({ method: 'GET', url: new URL(url), maxBytes: 9 });
+    expect([status, String((await Array.fromAsync(body))[0])]).toEqual([201, 'ok']);
+  });
+
+  it('is read as fast as it is taken, and no further when nobody takes it', async () => {
+    let written = 0;
+    const closed = Promise.withResolvers<void>();
+    const url = await startHttpServer((_request, response) => {
+      response.on('close', closed.resolve);
+      const pump = () => {
+        while (!response.destroyed && response.write('x'.repeat(65_536))) written += 65_536;
+        response.once('drain', pump);
+      };
+      pump();
+    });
+    const client = createHttpClient({ connections: 1, timeoutMs: 5_000 });
+    onTestFinished(() => client.close());
+    const request = { method: 'GET', url: new URL(url), maxBytes: 1e12 } as const;
+    const { body } = await client.open(request);
+    for (let turn = 0; turn < 5_000; turn++) await new Promise(setImmediate);
+    // What is on its way in buffers of the system is some megabytes.
+    expect(written).toBeLessThan(50_000_000);
+    let taken = 0;
+    for await (const chunk of body) {
+      taken += chunk.length;
+      if (taken > 100_000_000) break;
+    }
+    await closed.promise;
+  });
+
   it('may be as large as it is allowed to be, and not a byte larger', async () => {
     const url = await startHttpServer((_request, response) => response.end('x'.repeat(1_000)));
     const send = setUp();
@@ -249,6 +288,29 @@ describe('whether a request was sent', () => {
       socket.once('data', () => socket.end());
     });
     expect(await failure(setUp()(half, post))).toMatchObject({ isSent: true, status: 201 });
+  });
+
+  it('is no, then and later, when it ended while it waited for a connection', async () => {
+    const seen: (string | undefined)[] = [];
+    const answer = Promise.withResolvers<void>();
+    const url = await startHttpServer(async (request, response) => {
+      seen.push(request.url);
+      await answer.promise;
+      response.end();
+    });
+    const send = setUp({ connections: 1 });
+    const busy = send(`${url}/busy`);
+    const stop = new AbortController();
+    const waiting = failure(send(`${url}/waiting`, { ...post, signal: stop.signal }));
+    stop.abort(new Error('enough'));
+    expect(await waiting).toMatchObject({ isSent: false, message: 'enough' });
+    expect(await failure(send(url, { ...post, signal: stop.signal }))).toMatchObject({
+      isSent: false,
+    });
+    answer.resolve();
+    await busy;
+    await send(`${url}/next`);
+    expect(seen).toEqual(['/busy', '/next']);
   });
 
   it('is decided at the last moment: what is thrown then keeps every byte of it back', async () => {

@@ -390,6 +390,24 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     expect(await take(T0 - 86_400_000, { maxMs: 0 })).toMatchObject(known);
   });
 
+  it('fails what is under way when it is closed, and has not done half of it', async () => {
+    const location = await newLocation(kind);
+    const ledger = await open(location);
+    let times = 0;
+    const sightings = {
+      *[Symbol.iterator]() {
+        times += 1;
+        for (let i = 0; i < 2_000; i++) {
+          if (times === 2 && i === 700) void ledger.close();
+          yield sightingOf(`customer-${i}`);
+        }
+      },
+    };
+    await expect(ledger.sight(LEG, sightings, { now: T0, surgeLimit: 0 })).rejects.toThrow();
+    expect(times).toBe(2);
+    expect(await (await open(location)).list({}, 9)).toEqual([]);
+  });
+
   it('lets the turn be taken again by who has it, and by nobody else', async () => {
     const { ledger } = await setUp();
     const take = (now: number, options: Partial<TurnOptions>) =>
