@@ -141,6 +141,17 @@ describe('a lease', () => {
   });
 });
 
+it('says at its start how much a process that is gone had in hand', async () => {
+  network.use(crmLists([ALICE, BOB]), ...inventoryTakes([]));
+  const service = await setUpService();
+  await service.poller.runCycle();
+  await service.ledger.claim('welcome-package', { limit: 2, now: Date.now() });
+  void service.dispatcher.run();
+  await service.untilLogged(
+    'A process is gone that had 2 in hand: asking the inventory what became of them.',
+  );
+});
+
 it('gives back what was claimed ahead, as if it had not been, when the inventory fails', async () => {
   let [taken, refused] = [0, 0];
   network.use(

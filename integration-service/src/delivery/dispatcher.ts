@@ -75,7 +75,7 @@ const SETTLE_LOOK_MS = 100;
  * calls, and what is claimed when the process dies must be settled.
  */
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const { leg, target, ledger, breaker, concurrency, maxAttempts } = options;
+  const { leg, target, ledger, breaker, concurrency, maxAttempts, log } = options;
   const { now, monotonicNow, random, onStep = () => {} } = options;
   const stopping = new AbortController();
   const cutOff = new AbortController();
@@ -102,8 +102,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   let soon: NodeJS.Timeout | undefined;
 
   async function loop(): Promise<void> {
-    if (ledger.isAlone && !stopping.signal.aborted)
-      await attempt(() => ledger.recover(leg, now(), { isAlone: true }));
+    if (ledger.isAlone && !stopping.signal.aborted) await attempt(() => recover({ isAlone: true }));
     for (;;) {
       const restMs = await attempt(round);
       if (hasGivenUp || (stopping.signal.aborted && leases.count() === 0)) return;
@@ -132,7 +131,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       if (isIdle) return untilDue(dueAt);
     }
     if (monotonicNow() - recoveredAt >= TICK_MS) {
-      await ledger.recover(leg, now());
+      await recover({ isAlone: false });
       recoveredAt = monotonicNow();
     }
     if (!(await adoption.ensure())) return TICK_MS;
@@ -142,6 +141,14 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     await claim();
     if (!settlesFirst) await settle();
     return untilNextDue();
+  }
+
+  async function recover(options: { isAlone: boolean }): Promise<void> {
+    const count = await ledger.recover(leg, now(), options);
+    if (count === 0) return;
+    log.info(
+      `A process is gone that had ${count} in hand: asking the ${target.name} what became of them.`,
+    );
   }
 
   async function settle(): Promise<void> {
