@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { excerpt } from './http-client.ts';
+import { excerpt } from './http-response.ts';
 import { readJsonArray } from './json-array.ts';
 
 const headers = { 'content-type': 'text/html' };

@@ -1,4 +1,5 @@
-import { excerpt, type HttpStream } from './http-client.ts';
+import type { HttpStream } from './http-client.ts';
+import { excerpt } from './http-response.ts';
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;

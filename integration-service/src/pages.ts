@@ -1,12 +1,7 @@
 import LinkHeader from 'http-link-header';
 import { ReadError } from './delivery/target.ts';
-import {
-  collectBegin,
-  describeResponse,
-  type HttpClient,
-  type HttpStream,
-  isSuccess,
-} from './http-client.ts';
+import type { HttpClient, HttpStream } from './http-client.ts';
+import { collectBegin, describeResponse, isSuccess } from './http-response.ts';
 import { readJsonArray } from './json-array.ts';
 
 /** A system that lists something. */
@@ -42,7 +37,7 @@ export interface PageRequest {
 }
 
 /** A list of more pages has no end. */
-export const MAX_PAGES = 10_000;
+const MAX_PAGES = 10_000;
 /** Of a list that is filtered after it was cut into pages, some are empty. */
 const MAX_EMPTY_PAGES = 10;
 

@@ -260,6 +260,23 @@ describe('the poller with real servers', () => {
   });
 });
 
+it('the poller reads a list that has always one more page in parts, one a poll', async () => {
+  const asked: number[] = [];
+  const url = await startHttpServer((request, response) => {
+    const page = Number(new URL(`http://crm${request.url}`).searchParams.get('page'));
+    asked.push(page);
+    response.setHeader('link', `</customers?page=${page + 1}>; rel="next"`);
+    response.end(JSON.stringify([{ id: `customer-${page}` }]));
+  });
+  const { poller, keysOf } = await setUpService({ crmUrl: `${url}/customers` });
+  for (const polls of [1, 2]) {
+    await poller.runCycle();
+    const pages = Array.from({ length: polls * 1_000 }, (_, page) => page);
+    expect(asked).toEqual(pages);
+    expect(await keysOf('pending')).toEqual(pages.map((page) => `customer-${page}`));
+  }
+});
+
 describe('whether a request was sent', () => {
   const post = { method: 'POST', json: {} } as const;
 

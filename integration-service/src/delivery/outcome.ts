@@ -1,5 +1,5 @@
 import type { CallError, HttpResponse } from '../http-client.ts';
-import { describeResponse } from '../http-client.ts';
+import { describeResponse } from '../http-response.ts';
 import { parseRetryAfter } from './retry.ts';
 
 /**

@@ -34,7 +34,7 @@ export type Position = z.output<typeof positionSchema>;
  * A poll ends after so many pages, and the next one goes on there: of a list that grows as fast as it is
  * read, there is always one more.
  */
-const MAX_PAGES = 1_000;
+const MAX_PAGES_PER_POLL = 1_000;
 
 /** What a poll brought. */
 export interface Poll {
@@ -82,7 +82,7 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
     const start = from ? atPathOf(new URL(from.url), listUrl) : listUrl;
     const isWhole = start.href === listUrl.href;
     const customers = createCustomerList();
-    const trail = createTrail(MAX_PAGES);
+    const trail = createTrail(MAX_PAGES_PER_POLL);
     let request: PageRequest = { url: start, etag: from?.etag, signal };
     for (;;) {
       const isFirst = request.url === start;

@@ -6,7 +6,8 @@ import { idempotencyKey } from '../delivery/idempotency-key.ts';
 import { type Outcome, outcomeOfFailure, outcomeOfResponse } from '../delivery/outcome.ts';
 import { parseRetryAfter } from '../delivery/retry.ts';
 import { ReadError, type SendOptions, type Target } from '../delivery/target.ts';
-import { CallError, excerpt, type HttpClient } from '../http-client.ts';
+import { CallError, type HttpClient } from '../http-client.ts';
+import { excerpt } from '../http-response.ts';
 import { type ListSource, readPages } from '../pages.ts';
 import { canonicalId, idFlaw } from './customer-id.ts';
 

@@ -64,7 +64,10 @@ function openReadOnly(path: string): DatabaseSync | undefined {
   }
 }
 
-/** The result throws a `LedgerError` when the file, or its write-ahead log, is no longer the one it was. */
+/**
+ * The result throws a `LedgerError` when the file, or its write-ahead log, is no longer the one it was:
+ * SQLite itself would go on writing to a file that has been deleted.
+ */
 export function watchFiles(path: string): () => void {
   if (path === IN_MEMORY) return () => {};
   const files = [path, `${path}-wal`].filter((file) => existsSync(file));

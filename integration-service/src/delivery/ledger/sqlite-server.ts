@@ -46,7 +46,7 @@ export function serve(port: MessagePort, { path, isService }: ServerOptions): vo
     return { isAlone: lock.isAlone };
   }
 
-  /** Errors of a class of our own would arrive as any error. */
+  /** An error would lose its class and its fields on the way: what it says is sent instead. */
   function answer(run: () => Answer): void {
     try {
       port.postMessage(run());

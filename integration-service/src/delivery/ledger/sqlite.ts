@@ -66,9 +66,9 @@ function startServer({ hasThread, ...options }: SqliteOptions) {
     const next = Promise.withResolvers<Answer>();
     waiting.push(next);
     port.ref();
-    const answer = await next.promise;
-    if (!('message' in answer)) return answer as Expected;
-    const { fault, message, stack } = answer;
+    const received = await next.promise;
+    if (!('message' in received)) return received as Expected;
+    const { fault, message, stack } = received;
     throw fault ? new LedgerError(fault, message) : new Error(message, { cause: stack });
   }
 

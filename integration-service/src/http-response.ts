@@ -1,0 +1,37 @@
+import { STATUS_CODES } from 'node:http';
+import type { HttpResponse, HttpStream } from './http-client.ts';
+
+/**
+ * As much of an answer's body as a message shows, and some more: mostly all of it, which keeps the
+ * connection.
+ */
+export async function collectBegin({ status, headers, body }: HttpStream): Promise<HttpResponse> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    chunks.push(chunk);
+    size += chunk.length;
+    if (size > 10_000) break;
+  }
+  return { status, headers, body: Buffer.concat(chunks) };
+}
+
+/** True for a 2xx status. */
+export function isSuccess(status: number | undefined): boolean {
+  return status !== undefined && status >= 200 && status < 300;
+}
+
+/** `404 Not Found: <the begin of the body>`, or `307 Temporary Redirect to <location>`. */
+export function describeResponse({ status, headers, body }: HttpResponse): string {
+  const reason = [status, STATUS_CODES[status]].filter(Boolean).join(' ');
+  if (status >= 300 && status < 400 && headers.location) {
+    return `${reason} to ${headers.location}, and redirects are not followed`;
+  }
+  return body.length > 0 ? `${reason}: ${excerpt(body)}` : reason;
+}
+
+/** The first 120 characters of a body, on one line. */
+export function excerpt(body: Buffer): string {
+  const text = body.toString('utf8', 0, 500).replaceAll(/\s+/g, ' ').trim();
+  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
+}
