@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { MAX_WAIT_MS } from 'service-kit/retry';
 import { describe, expect, it } from 'vitest';
 import type { Claim, Sighting, Transition } from '../src/delivery/delivery.ts';
 import type { TurnOptions } from '../src/delivery/ledger/legs.ts';
 import { LEASE_MS } from '../src/delivery/ledger/work.ts';
-import { MAX_WAIT_MS } from '../src/delivery/retry.ts';
 import { LEDGER_KINDS, newLocation, open } from './ledgers.ts';
 
 const execute = promisify(execFile);

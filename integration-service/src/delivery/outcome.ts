@@ -1,6 +1,6 @@
+import { parseRetryAfter } from 'service-kit/retry';
 import type { CallError, HttpResponse } from '../http-client.ts';
 import { describeResponse } from '../http-response.ts';
-import { parseRetryAfter } from './retry.ts';
 
 /**
  * What one call to a target came to:

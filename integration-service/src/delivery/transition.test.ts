@@ -1,8 +1,8 @@
 import fc from 'fast-check';
+import { MAX_RETRY_AFTER_MS } from 'service-kit/retry';
 import { describe, expect, it } from 'vitest';
 import type { Claim } from './delivery.ts';
 import type { Outcome } from './outcome.ts';
-import { MAX_RETRY_AFTER_MS } from './retry.ts';
 import { afterAttempt, afterRead } from './transition.ts';
 
 const NOW = 1_767_225_600_000;

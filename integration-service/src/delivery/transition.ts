@@ -1,6 +1,6 @@
+import { backoffMs } from 'service-kit/retry';
 import type { Claim, Transition } from './delivery.ts';
 import type { Outcome } from './outcome.ts';
-import { backoffMs } from './retry.ts';
 
 /**
  * When the target is asked about an attempt of unknown outcome, each after the one before. Three

@@ -1,10 +1,10 @@
 import type { Logger } from 'service-kit/logger';
+import { parseRetryAfter } from 'service-kit/retry';
 import { z } from 'zod';
 import { createBriefLog } from '../brief-log.ts';
 import type { Claim, Evidence, Sighting } from '../delivery/delivery.ts';
 import { idempotencyKey } from '../delivery/idempotency-key.ts';
 import { type Outcome, outcomeOfFailure, outcomeOfResponse } from '../delivery/outcome.ts';
-import { parseRetryAfter } from '../delivery/retry.ts';
 import { ReadError, type SendOptions, type Target } from '../delivery/target.ts';
 import { CallError, type HttpClient } from '../http-client.ts';
 import { excerpt } from '../http-response.ts';

@@ -1,6 +1,6 @@
 import { type Kysely, sql, type Transaction } from 'kysely';
+import { MAX_WAIT_MS } from 'service-kit/retry';
 import type { Claim, Transition } from '../delivery.ts';
-import { MAX_WAIT_MS } from '../retry.ts';
 import { chunksOf, insertEvents, storable } from './events.ts';
 import { rowsOf } from './rows.ts';
 import type { DeliveryRow, Tables } from './tables.ts';

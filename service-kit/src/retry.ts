@@ -16,9 +16,10 @@ const CAP_MS = 300_000;
  * after the first, 2 s, 4 s, …, from the tenth on up to 5 min; half of that on average.
  *
  * @param random from 0 to below 1
+ * @param capMs where it ends; default: 5 min, and no more than that
  */
-export function backoffMs(attempt: number, random: () => number): number {
-  return Math.floor(random() * Math.min(CAP_MS, BASE_MS * 2 ** (attempt - 1)));
+export function backoffMs(attempt: number, random: () => number, capMs = CAP_MS): number {
+  return Math.floor(random() * Math.min(capMs, BASE_MS * 2 ** (attempt - 1)));
 }
 
 const IMF_FIXDATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
