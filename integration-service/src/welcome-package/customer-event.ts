@@ -19,7 +19,7 @@ const eventSchema = z.object({
   event_type: z.enum(['CREATE', 'UPDATE', 'DELETE'], {
     error: 'its event_type is none of CREATE, UPDATE and DELETE',
   }),
-  customer: z.unknown(),
+  customer: z.unknown().optional(),
 });
 
 /**
