@@ -15,13 +15,19 @@ import { createSerializer } from 'service-kit/serialization';
 import { z } from 'zod';
 import { cursorAt, positionOf } from './cursor.ts';
 import { customerCreateSchema, customerQuerySchema, customerSchema } from './customer.ts';
+import { type CustomerEvent, customerCreated } from './customer-event.ts';
 import { createCustomerStore } from './customer-store.ts';
+import { CUSTOMER_WEBHOOK, CUSTOMERS_TAG } from './documentation.ts';
+
+export interface AppOptions
+  extends Pick<HttpServiceOptions, 'log' | 'metrics' | 'serializerCompiler'> {
+  /** Told of every event, before whoever caused it gets an answer. Default: nobody. */
+  onEvent?: ((event: CustomerEvent) => void) | undefined;
+}
 
 /** The CRM API with an empty store; does not listen. */
-export async function buildApp(
-  options: Pick<HttpServiceOptions, 'log' | 'serializerCompiler'>,
-): Promise<HttpService> {
-  const { log, serializerCompiler } = options;
+export async function buildApp(options: AppOptions): Promise<HttpService> {
+  const { log, serializerCompiler, onEvent } = options;
   const { create, records } = createCustomerStore(
     createSerializer(customerSchema, serializerCompiler),
   );
@@ -29,7 +35,8 @@ export async function buildApp(
     ...options,
     title: 'Mock CRM API',
     description: 'A customer registry in memory.',
-    tags: [{ name: 'customers', description: 'Create and list customers.' }],
+    tags: [CUSTOMERS_TAG],
+    webhooks: { customerEvent: CUSTOMER_WEBHOOK },
   });
 
   app.post(
@@ -39,7 +46,7 @@ export async function buildApp(
         operationId: 'createCustomer',
         summary: 'Create a customer',
         description: 'Adds a customer. No two customers have the same e-mail address.',
-        tags: ['customers'],
+        tags: [CUSTOMERS_TAG.name],
         body: customerCreateSchema,
         response: {
           ...bodyErrors,
@@ -59,6 +66,7 @@ export async function buildApp(
         return reply.code(409).send({ detail });
       }
       const { customer, json } = created;
+      onEvent?.(customerCreated(customer, json));
       log.info(`CRM_API: Added new customer: ${customer.name} (${customer.id})`);
       return sendJson(reply.code(201), json);
     },
@@ -73,7 +81,7 @@ export async function buildApp(
         description:
           'In order of creation: all customers, or those after a cursor. The `Link` header leads on from ' +
           'the last one, also when there are no more yet: whoever asks there later gets the new ones.',
-        tags: ['customers'],
+        tags: [CUSTOMERS_TAG.name],
         querystring: customerQuerySchema,
         response: {
           ...commonErrors,

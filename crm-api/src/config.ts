@@ -1,11 +1,28 @@
-import { hostSchema, logEnvironment, parseEnvironment, portSchema } from 'service-kit/environment';
+import {
+  EnvironmentError,
+  eventsUrlSchema,
+  hostSchema,
+  isWebhookUrl,
+  logEnvironment,
+  parseEnvironment,
+  portSchema,
+} from 'service-kit/environment';
+import { webhookSecretsSchema } from 'service-kit/webhook-signature';
 import { z } from 'zod';
 
 export const environmentSchema = z.object({
   CRM_API_HOST: hostSchema.default('127.0.0.1'),
   CRM_API_PORT: portSchema.default(8000),
+  // A secret, because it may carry a password.
+  CUSTOMER_EVENTS_URL: eventsUrlSchema.optional().meta({ secret: true }),
+  WEBHOOK_SECRET: webhookSecretsSchema.optional().meta({ secret: true }),
   ...logEnvironment,
 });
+
+/** Where events go. `secrets` sign webhooks, the current one first. */
+export type EventsConfig =
+  | { kind: 'webhook'; url: URL; secrets: Buffer[] }
+  | { kind: 'rabbitmq'; url: URL };
 
 /** @throws {EnvironmentError} with every problem of the environment */
 export function parseConfig(env: NodeJS.ProcessEnv) {
@@ -13,6 +30,19 @@ export function parseConfig(env: NodeJS.ProcessEnv) {
   return {
     host: values.CRM_API_HOST,
     port: values.CRM_API_PORT,
+    /** Without it, there are no events. */
+    events: values.CUSTOMER_EVENTS_URL && eventsConfig(values.CUSTOMER_EVENTS_URL, values),
     log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
   };
+}
+
+function eventsConfig(
+  url: URL,
+  { WEBHOOK_SECRET: secrets }: z.output<typeof environmentSchema>,
+): EventsConfig {
+  if (!isWebhookUrl(url)) return { kind: 'rabbitmq', url };
+  if (secrets) return { kind: 'webhook', url, secrets };
+  throw new EnvironmentError([
+    'WEBHOOK_SECRET must be set, because CUSTOMER_EVENTS_URL is a webhook, and webhooks are signed. To make one: echo "whsec_$(openssl rand -base64 32)"',
+  ]);
 }

@@ -9,6 +9,11 @@ import {
   DELIVERIES_TAG,
   type DeliveryRoutesOptions,
 } from './delivery/delivery-routes.ts';
+import {
+  addWebhookRoute,
+  WEBHOOKS_TAG,
+  type WebhookRouteOptions,
+} from './welcome-package/webhook-route.ts';
 
 export interface AppOptions
   extends Pick<HttpServiceOptions, 'log' | 'metrics' | 'checkReadiness' | 'serializerCompiler'>,
@@ -17,16 +22,18 @@ export interface AppOptions
   adminToken?: string | undefined;
   /** The name under which the service listens. */
   host: string;
+  /** What takes webhooks. Default: nothing does. */
+  webhookRoute?: Omit<WebhookRouteOptions, 'log' | 'now'> | undefined;
 }
 
 /** The HTTP door of the integration service: deliveries, health, metrics, documentation. Does not listen. */
 export async function buildApp(options: AppOptions): Promise<HttpService> {
-  const { adminToken: token, host } = options;
+  const { adminToken: token, host, webhookRoute } = options;
   const app = await createHttpService({
     ...options,
     title: 'Integration Service',
     description: 'Requests a welcome package from the inventory for every new customer of the CRM.',
-    tags: [DELIVERIES_TAG],
+    tags: [DELIVERIES_TAG, ...(webhookRoute ? [WEBHOOKS_TAG] : [])],
     handlerTimeoutMs: 15_000,
     ...(token && { securitySchemes: { adminToken: { type: 'http', scheme: 'bearer' } } }),
   });
@@ -35,5 +42,6 @@ export async function buildApp(options: AppOptions): Promise<HttpService> {
     guard: createAdminGuard({ token, host }),
     security: token ? [{ adminToken: [] }] : [],
   });
+  if (webhookRoute) addWebhookRoute(app, { ...options, ...webhookRoute });
   return app;
 }

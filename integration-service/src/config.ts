@@ -1,6 +1,8 @@
 import {
+  eventsUrlSchema,
   hostSchema,
   httpUrlSchema,
+  isWebhookUrl,
   logEnvironment,
   megabytesAsBytes,
   parseEnvironment,
@@ -8,6 +10,7 @@ import {
   secondsAsMs,
   wholeNumber,
 } from 'service-kit/environment';
+import { webhookSecretsSchema } from 'service-kit/webhook-signature';
 import { z } from 'zod';
 import { ledgerUrlSchema } from './delivery/ledger/ledger-url.ts';
 
@@ -22,6 +25,8 @@ export const environmentSchema = z.object({
   // Secrets, because a URL may carry a password.
   CRM_API_URL: httpUrlSchema.optional().meta({ secret: true }),
   INVENTORY_API_URL: httpUrlSchema.optional().meta({ secret: true }),
+  CUSTOMER_EVENTS_URL: eventsUrlSchema.optional().meta({ secret: true }),
+  WEBHOOK_SECRET: webhookSecretsSchema.optional().meta({ secret: true }),
   POLLING_INTERVAL_SECONDS: secondsAsMs().default(10_000),
   SWEEP_INTERVAL_SECONDS: secondsAsMs().default(3_600_000),
   MAX_RETRIES: wholeNumber(1, 1_000).default(3),
@@ -53,6 +58,7 @@ export type Config = ReturnType<typeof parseConfig>;
 /** @throws {EnvironmentError} with every problem of the environment */
 export function parseConfig(env: NodeJS.ProcessEnv) {
   const values = parseEnvironment(environmentSchema, env);
+  const { CUSTOMER_EVENTS_URL: eventsUrl } = values;
   return {
     host: values.INTEGRATION_SERVICE_HOST,
     port: values.INTEGRATION_SERVICE_PORT,
@@ -60,6 +66,10 @@ export function parseConfig(env: NodeJS.ProcessEnv) {
     inventoryUrl:
       values.INVENTORY_API_URL ??
       urlOf(values.INVENTORY_API_HOST, values.INVENTORY_API_PORT, '/package-requests'),
+    /** Where events of customers are consumed. A webhook is not: it comes by itself. */
+    rabbitmqUrl: eventsUrl && !isWebhookUrl(eventsUrl) ? eventsUrl : undefined,
+    /** Who may send webhooks has one of them; without any, nobody may. */
+    webhookSecrets: values.WEBHOOK_SECRET,
     pollingIntervalMs: values.POLLING_INTERVAL_SECONDS,
     /** How often the whole list is read although the CRM leads to what is new. */
     sweepIntervalMs: values.SWEEP_INTERVAL_SECONDS,

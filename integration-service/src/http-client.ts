@@ -1,5 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { Readable } from 'node:stream';
+import { basicAuthorization } from 'service-kit/basic-authorization';
+import { messageOf } from 'service-kit/error-message';
 import { Agent, type Dispatcher } from 'undici';
 
 /** A call that brought no usable answer; the message says why, in words for the log. */
@@ -102,7 +104,7 @@ export function createHttpClient({ connections, timeoutMs }: HttpClientOptions):
     function fail(cause: unknown): void {
       if (isOver) return;
       end();
-      const message = explain(cause);
+      const message = messageOf(cause);
       controller?.abort(cause instanceof Error ? cause : new Error(message));
       receiver.onFailure(new CallError(message, { status, isSent, cause }));
     }
@@ -211,13 +213,13 @@ interface Call {
 }
 
 function headersFor(url: URL, hasBody: boolean): Record<string, string> {
-  const user = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  const authorization = basicAuthorization(url);
   return {
     accept: 'application/json',
     // A few compressed kilobytes can unpack to more than memory holds.
     'accept-encoding': 'identity',
     ...(hasBody && { 'content-type': 'application/json' }),
-    ...(user !== ':' && { authorization: `Basic ${Buffer.from(user).toString('base64')}` }),
+    ...(authorization && { authorization }),
   };
 }
 
@@ -225,12 +227,4 @@ function refuseCompression(headers: IncomingHttpHeaders): void {
   const encoding = headers['content-encoding'] ?? 'identity';
   if (encoding === 'identity') return;
   throw new Error(`the body came compressed (${encoding}), which was not asked for`);
-}
-
-/** The cause in one line. A refused connection to a name with two addresses has no message itself. */
-function explain(error: unknown): string {
-  if (error instanceof AggregateError && !error.message) {
-    return error.errors.map((each: Error) => each.message).join(', ');
-  }
-  return error instanceof Error ? error.message || error.name : String(error);
 }

@@ -35,4 +35,24 @@ export function createPollerMetrics(registry: Registry) {
   };
 }
 
+/** The metrics of events, in the registry that `/metrics` shows. */
+export function createEventMetrics(registry: Registry) {
+  const received = new Counter({
+    name: 'events_received_total',
+    help: 'Events of customers, each counted once: new, known, held, repeated, ignored or invalid',
+    labelNames: ['source', 'result'],
+    registers: [registry],
+  });
+  return {
+    received,
+    /** From now on, counts what comes from a source. */
+    add(source: string): void {
+      for (const result of ['new', 'known', 'held', 'repeated', 'ignored', 'invalid']) {
+        received.inc({ source, result }, 0);
+      }
+    },
+  };
+}
+
+export type EventMetrics = ReturnType<typeof createEventMetrics>;
 export type PollerMetrics = ReturnType<typeof createPollerMetrics>;

@@ -9,13 +9,15 @@ import { type Ledger, openLedger } from './delivery/ledger/ledger.ts';
 import { LedgerError } from './delivery/ledger/ledger-error.ts';
 import { createDeliveryMetrics } from './delivery/metrics.ts';
 import { createHttpClient } from './http-client.ts';
-import { createPollerMetrics } from './metrics.ts';
+import { createEventMetrics, createPollerMetrics } from './metrics.ts';
 import { createCrmClient } from './welcome-package/crm-client.ts';
 import { canonicalId } from './welcome-package/customer-id.ts';
+import { openEventSources } from './welcome-package/event-sources.ts';
 import { createInventoryClient, WELCOME_PACKAGE } from './welcome-package/inventory-client.ts';
-import { createPoller, type PollStep } from './welcome-package/poller.ts';
+import { createPoller } from './welcome-package/poller.ts';
+import { createSight, type SightStep } from './welcome-package/sight.ts';
 
-export type Step = DispatchStep | PollStep;
+export type Step = DispatchStep | SightStep;
 
 /**
  * Wires the parts of the service, listens, and works until the first signal to stop. Exits with 1
@@ -55,15 +57,18 @@ export async function runService(config: Config, onStep?: (step: Step) => void):
     random: Math.random,
     onStep,
   });
+  const sight = createSight({ ledger, log, onSighted: dispatcher.wake, now, onStep });
   const poller = createPoller({
     ...config,
     crm: createCrmClient({ ...config, http, url: config.crmUrl, log }),
     ledger,
+    sight,
     metrics: createPollerMetrics(metrics),
     log,
-    onSighted: dispatcher.wake,
     now,
-    onStep,
+  });
+  const events = openEventSources(config, {
+    ...{ sight, ledger, metrics: createEventMetrics(metrics), log, random: Math.random },
   });
   const app = await buildApp({
     ...config,
@@ -74,6 +79,7 @@ export async function runService(config: Config, onStep?: (step: Step) => void):
     targets: { [WELCOME_PACKAGE]: target },
     canonicalId,
     onDue: dispatcher.wake,
+    webhookRoute: events.webhookRoute,
     now,
   });
 
@@ -100,6 +106,7 @@ export async function runService(config: Config, onStep?: (step: Step) => void):
     port: config.port,
     portVariable: 'INTEGRATION_SERVICE_PORT',
     async stop() {
+      await events.close();
       await Promise.all([poller.stop(), dispatcher.stop()]);
       await http.close();
       await ledger.close();

@@ -18,6 +18,8 @@ it('needs nothing from the environment', () => {
     port: 8002,
     crmUrl: new URL('http://localhost:8000/customers'),
     inventoryUrl: new URL('http://localhost:8001/package-requests'),
+    rabbitmqUrl: undefined,
+    webhookSecrets: undefined,
     pollingIntervalMs: 10_000,
     sweepIntervalMs: 3_600_000,
     maxRetries: 3,

@@ -23,6 +23,7 @@ import type { Step } from '../src/service.ts';
 import { createCrmClient } from '../src/welcome-package/crm-client.ts';
 import { createInventoryClient, WELCOME_PACKAGE } from '../src/welcome-package/inventory-client.ts';
 import { createPoller } from '../src/welcome-package/poller.ts';
+import { createSight } from '../src/welcome-package/sight.ts';
 
 export const CRM_URL = 'http://crm.test/customers';
 export const INVENTORY_URL = 'http://inventory.test/package-requests';
@@ -179,6 +180,7 @@ export async function setUpService(options: ServiceTestOptions = {}) {
     random: options.random ?? (() => 0),
     onStep,
   });
+  const sight = createSight({ ledger, log, onSighted: dispatcher.wake, now, onStep });
   const poller = createPoller({
     crm: createCrmClient({
       http: client,
@@ -189,14 +191,13 @@ export async function setUpService(options: ServiceTestOptions = {}) {
       log,
     }),
     ledger,
+    sight,
     metrics: createPollerMetrics(registry),
     log,
     pollingIntervalMs,
     sweepIntervalMs: options.sweepIntervalMs ?? 3_600_000,
     surgeLimit,
-    onSighted: dispatcher.wake,
     now,
-    onStep,
   });
   const stop = () => Promise.all([poller.stop(), dispatcher.stop()]);
   onTestFinished(async () => {
@@ -222,6 +223,7 @@ export async function setUpService(options: ServiceTestOptions = {}) {
     breaker,
     inventory,
     registry,
+    sight,
     stop,
     keysOf,
     ...logged,

@@ -114,19 +114,32 @@ function positiveDecimal(options: { max: number; zeroAllowed: boolean; error: st
 }
 
 /** An absolute `http:` or `https:` URL; user name and password may stand in it. */
-export const httpUrlSchema = z.string().transform((text, context) => {
-  const url = URL.parse(text);
-  if (!url || !['http:', 'https:'].includes(url.protocol)) {
-    context.addIssue('must be an http:// or https:// URL');
-    return z.NEVER;
-  }
-  try {
-    decodeURIComponent(url.username + url.password);
-  } catch {
-    context.addIssue('must have each % of its user name and password written as %25');
-  }
-  return url;
-});
+export const httpUrlSchema = urlSchema('http', 'https');
+
+/** Where events go: to a webhook (`http:`, `https:`), or to RabbitMQ (`amqp:`, `amqps:`). */
+export const eventsUrlSchema = urlSchema('http', 'https', 'amqp', 'amqps');
+
+/** True for the URL of a webhook, false for that of a broker. */
+export function isWebhookUrl({ protocol }: URL): boolean {
+  return protocol === 'http:' || protocol === 'https:';
+}
+
+function urlSchema(...protocols: string[]) {
+  const expected = protocols.map((protocol) => `${protocol}://`).join(', ');
+  return z.string().transform((text, context) => {
+    const url = URL.parse(text);
+    if (!url?.host || !protocols.includes(url.protocol.slice(0, -1))) {
+      context.addIssue(`must be an ${expected.replace(/, (?!.*,)/, ' or ')} URL`);
+      return z.NEVER;
+    }
+    try {
+      decodeURIComponent(url.username + url.password);
+    } catch {
+      context.addIssue('must have each % of its user name and password written as %25');
+    }
+    return url;
+  });
+}
 
 /** What every service's environment says about its log. */
 export const logEnvironment = {

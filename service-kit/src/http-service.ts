@@ -44,6 +44,8 @@ export interface HttpServiceOptions {
   tags?: DocumentationOptions['tags'] | undefined;
   /** What its routes may ask for, by the names that they give in `security`. Default: nothing. */
   securitySchemes?: DocumentationOptions['securitySchemes'];
+  /** What it sends by itself, for the documentation. Default: nothing. */
+  webhooks?: DocumentationOptions['webhooks'];
   log: Logger;
   /** Default: a registry of its own. */
   metrics?: Registry | undefined;
@@ -99,6 +101,7 @@ export async function createHttpService(options: HttpServiceOptions): Promise<Ht
     info: { title, description, version: '1.0.0' },
     tags: [...tags, { name: 'operations', description: 'Health, metrics and a greeting.' }],
     securitySchemes: options.securitySchemes,
+    webhooks: options.webhooks,
   });
   addMetricsRoute(app, metrics);
   addHealthRoutes(app, options.checkReadiness ?? (() => ({ ready: true })));

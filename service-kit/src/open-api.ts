@@ -10,6 +10,21 @@ export interface DocumentationOptions {
   tags: { name: string; description: string }[];
   /** By the names that routes give in `security`. */
   securitySchemes?: Record<string, { type: 'http'; scheme: 'bearer' }> | undefined;
+  /** What the service sends by itself, by name. */
+  webhooks?: Record<string, DocumentedWebhook> | undefined;
+}
+
+/** A request that the service sends, and what is expected as an answer. */
+export interface DocumentedWebhook {
+  operationId: string;
+  summary: string;
+  description: string;
+  tags: string[];
+  /** By name, in the order in which they are shown. */
+  headers: Record<string, z.ZodType>;
+  body: z.ZodType;
+  /** In words, by status. */
+  responses: Record<string, string>;
 }
 
 const PAGE_HEADERS: FastifyHelmetOptions = {
@@ -25,7 +40,7 @@ type JsonSchema = Record<string, unknown>;
 /** Serves the OpenAPI 3.1 document at `/openapi.json` and Swagger UI, assets and all, at `/docs`. */
 export async function documentRoutes(
   app: FastifyInstance,
-  { info, tags, securitySchemes }: DocumentationOptions,
+  { info, tags, securitySchemes, webhooks = {} }: DocumentationOptions,
 ): Promise<void> {
   const schemas = new Map<string, JsonSchema>();
   const components = securitySchemes ? { securitySchemes } : {};
@@ -34,6 +49,7 @@ export async function documentRoutes(
     transform: ({ schema, url }) => ({ schema: schema && describeRoute(schema, schemas), url }),
     transformObject: (document) => ({
       ...('openapiObject' in document ? document.openapiObject : {}),
+      ...describeWebhooks(webhooks, schemas),
       components: { ...components, schemas: Object.fromEntries(schemas) },
     }),
   });
@@ -86,6 +102,36 @@ function describeAnswer(
     toJsonSchema(schema, 'output', components),
   ]);
   return { ...described, headers: Object.fromEntries(fields) };
+}
+
+function describeWebhooks(
+  webhooks: Record<string, DocumentedWebhook>,
+  components: Map<string, JsonSchema>,
+): JsonSchema {
+  const described = Object.entries(webhooks).map(([name, webhook]) => {
+    const { headers, body, responses, ...operation } = webhook;
+    const parameters = Object.entries(headers).map(([header, schema]) => {
+      const { description, ...rest } = toJsonSchema(schema, 'output', components);
+      return { in: 'header', name: header, required: true, description, schema: rest };
+    });
+    const content = { 'application/json': { schema: toJsonSchema(body, 'output', components) } };
+    const answers = Object.entries(responses).map(([status, description]) => [
+      status,
+      { description },
+    ]);
+    return [
+      name,
+      {
+        post: {
+          ...operation,
+          parameters,
+          requestBody: { required: true, content },
+          responses: Object.fromEntries(answers),
+        },
+      },
+    ];
+  });
+  return described.length > 0 ? { webhooks: Object.fromEntries(described) } : {};
 }
 
 type ToJsonSchemaContext = { zodSchema: z.core.$ZodType; jsonSchema: z.core.JSONSchema.BaseSchema };

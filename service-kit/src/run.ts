@@ -37,7 +37,7 @@ export interface ServeOptions {
   /** The environment variable that chooses the port, for the message when it is in use. */
   portVariable: string;
   /** Stops what the service does beside answering requests; runs while the requests drain. */
-  stop?: () => Promise<void>;
+  stop?: (() => Promise<void>) | undefined;
 }
 
 /**

@@ -426,7 +426,9 @@ export function describeHttpContract(contract: HttpContract): void {
       expect(new Set(texts).size).toBe(texts.length);
       expect(Object.keys(schemas).filter((name) => name.endsWith('Input'))).toEqual([]);
       for (const name of Object.keys(schemas)) {
-        expect(JSON.stringify(document.paths)).toContain(`"#/components/schemas/${name}"`);
+        expect(JSON.stringify([document.paths, document.webhooks])).toContain(
+          `"#/components/schemas/${name}"`,
+        );
       }
     });
 

@@ -15,12 +15,23 @@ export class EventError extends Error {
 }
 
 /** As much as this service needs; a CRM may say more. */
-const eventSchema = z.object({
-  event_type: z.enum(['CREATE', 'UPDATE', 'DELETE'], {
-    error: 'its event_type is none of CREATE, UPDATE and DELETE',
-  }),
-  customer: z.unknown().optional(),
-});
+export const eventSchema = z
+  .object({
+    event_type: z
+      .enum(['CREATE', 'UPDATE', 'DELETE'], {
+        error: 'its event_type is none of CREATE, UPDATE and DELETE',
+      })
+      .meta({ description: 'What has become of the customer.', examples: ['CREATE'] }),
+    customer: z
+      .unknown()
+      .optional()
+      .meta({
+        type: 'object',
+        description: 'As the list of customers shows it: with an `id`, and mostly with a `name`.',
+        examples: [{ id: '123e4567-e89b-42d3-a456-426614174000', name: 'Jane Doe' }],
+      }),
+  })
+  .meta({ id: 'CustomerEvent', description: 'Something that happened to a customer.' });
 
 /**
  * Parses an event of the CRM.

@@ -1,8 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'service-kit/logger';
 import type { Readiness } from 'service-kit/operations';
-import { createBriefLog } from '../brief-log.ts';
-import type { Sighting } from '../delivery/delivery.ts';
 import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
 import type { ReadProgress } from '../delivery/ledger/legs.ts';
@@ -10,15 +8,14 @@ import { LEASE_MS } from '../delivery/ledger/work.ts';
 import { createTurns } from '../delivery/turns.ts';
 import type { PollerMetrics } from '../metrics.ts';
 import { type CrmClient, type Poll, type Position, positionSchema } from './crm-client.ts';
-import type { Customer, CustomerList } from './customer-list.ts';
-import { WELCOME_PACKAGE, welcomePackageFor } from './inventory-client.ts';
-
-/** Where a crash can be made to happen: before and after the sightings of a poll are committed. */
-export type PollStep = 'sighting' | 'sighted';
+import type { CustomerList } from './customer-list.ts';
+import { WELCOME_PACKAGE } from './inventory-client.ts';
+import type { SightCustomers } from './sight.ts';
 
 export interface PollerOptions {
   crm: CrmClient;
   ledger: Ledger;
+  sight: SightCustomers;
   metrics: PollerMetrics;
   log: Logger;
   pollingIntervalMs: number;
@@ -26,12 +23,8 @@ export interface PollerOptions {
   sweepIntervalMs: number;
   /** More new customers than this in one poll are held. Default: any number is fine. */
   surgeLimit?: number | undefined;
-  /** Called when there are new deliveries. */
-  onSighted: () => void;
   /** Unix time in milliseconds. */
   now: () => number;
-  /** Told of every step. Default: nobody. */
-  onStep?: ((step: PollStep) => void) | undefined;
 }
 
 export interface Poller {
@@ -53,9 +46,8 @@ const MAX_REFUSED_WAIT_MS = 300_000;
 
 /** Sees to it that every customer of the CRM gets into the ledger. Cycles never overlap. */
 export function createPoller(options: PollerOptions): Poller {
-  const { crm, ledger, metrics, log, pollingIntervalMs, surgeLimit, onSighted, now } = options;
-  const { sweepIntervalMs, onStep = () => {} } = options;
-  const brief = createBriefLog(log);
+  const { crm, ledger, metrics, log, pollingIntervalMs, sweepIntervalMs, surgeLimit, now } =
+    options;
   const stopping = new AbortController();
   let running: Promise<void> | undefined;
   let polledAtMs = Number.NEGATIVE_INFINITY;
@@ -121,7 +113,7 @@ export function createPoller(options: PollerOptions): Poller {
     if (stopping.signal.aborted) return;
     if (poll === undefined) log.warn('Skipping processing cycle due to CRM API fetch failure.');
     else if (poll === 'unchanged') log.info('No new customers found.');
-    else await sight(poll, from);
+    else await record(poll, from);
     if (stopping.signal.aborted) return;
     if (poll && surgeLimit !== undefined) await remindOfHeld(surgeLimit);
     log.info(`--- Polling cycle finished. Waiting for ${waitMs() / 1000} seconds. ---`);
@@ -149,25 +141,16 @@ export function createPoller(options: PollerOptions): Poller {
     return result;
   }
 
-  async function sight({ customers, position, isWhole }: Poll, from: Position | undefined) {
+  async function record({ customers, position, isWhole }: Poll, from: Position | undefined) {
     const { unusable, unusableCount } = customers;
     // First, because with the position of these behind them, nobody looks at them again.
     await reject(unusable);
-    onStep('sighting');
     const isFurther = JSON.stringify(position) !== JSON.stringify(from);
-    const { fresh, held, known } = await ledger.sight(WELCOME_PACKAGE, sightingsOf(customers), {
-      now: now(),
+    const { fresh, held, known } = await options.sight(customers, {
       surgeLimit,
       progress: isFurther ? { position, isWhole } : undefined,
       signal: stopping.signal,
-      onFresh(sightings) {
-        for (const { customer } of sightings) {
-          brief('new customers', `Found new customer: ${customer.name} (ID: ${customer.id})`);
-        }
-        onSighted();
-      },
     });
-    onStep('sighted');
     const seen = metrics.customersSeen;
     seen.inc({ result: 'new' }, fresh);
     seen.inc({ result: 'held' }, held);
@@ -181,7 +164,7 @@ export function createPoller(options: PollerOptions): Poller {
     if (!isAnyHeld) return;
     const { held } = await ledger.countByStatus(WELCOME_PACKAGE);
     log.warn(
-      `Holding ${held} customers back: a poll brought more than SURGE_LIMIT (${limit}) new ones. Release them with POST /deliveries/release.`,
+      `Holding ${held} customers back: more than SURGE_LIMIT (${limit}) new ones came at once. Release them with POST /deliveries/release.`,
     );
   }
 
@@ -212,15 +195,6 @@ export function createPoller(options: PollerOptions): Poller {
         ready: false,
         reason: `No poll of the CRM succeeded in the last ${seconds} seconds.`,
       };
-    },
-  };
-}
-
-/** One at a time: a million of them need not be there at once. */
-function sightingsOf(customers: CustomerList): Iterable<Sighting & { customer: Customer }> {
-  return {
-    *[Symbol.iterator]() {
-      for (const customer of customers) yield { ...welcomePackageFor(customer.id), customer };
     },
   };
 }

@@ -10,6 +10,7 @@ import { createReading } from './reading.ts';
 import { createSightings } from './sightings.ts';
 import { openSqlite } from './sqlite.ts';
 import type { Tables } from './tables.ts';
+import { createWebhooks } from './webhooks.ts';
 import { createWork } from './work.ts';
 
 /** Where the ledger is: a SQLite file (or `:memory:`), or a PostgreSQL database. */
@@ -17,6 +18,7 @@ export type LedgerLocation = { kind: 'sqlite'; path: string } | { kind: 'postgre
 
 type Parts = ReturnType<typeof createLegs> &
   ReturnType<typeof createSightings> &
+  ReturnType<typeof createWebhooks> &
   ReturnType<typeof createWork> &
   ReturnType<typeof createReading> &
   ReturnType<typeof createCorrections>;
@@ -63,6 +65,7 @@ export async function openLedger(
   const parts: Parts = {
     ...createLegs(db),
     ...createSightings(db),
+    ...createWebhooks(db),
     ...createWork(db, { skipLocked: location.kind === 'postgres' }),
     ...createReading(db),
     ...createCorrections(db),

@@ -8,6 +8,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '2026-11-20-deliveries': { up: createTables },
   '2026-11-21-positions': { up: addPositions },
   '2026-11-22-lanes': { up: shrinkLanes },
+  '2026-11-23-webhooks': { up: createWebhooks },
 };
 
 async function createTables(db: Kysely<unknown>): Promise<void> {
@@ -82,6 +83,13 @@ async function shrinkLanes(db: Kysely<unknown>): Promise<void> {
   await sql`drop index deliveries_lane`.execute(db);
   await sql`create index deliveries_lane on deliveries (customer_id, leg, sequence)
     where customer_id != key`.execute(db);
+}
+
+async function createWebhooks(db: Kysely<unknown>): Promise<void> {
+  await sql`create table webhooks (id text primary key, received_at ${numberType(db)} not null)`.execute(
+    db,
+  );
+  await sql`create index webhooks_by_age on webhooks (received_at)`.execute(db);
 }
 
 function numberType(db: Kysely<unknown>) {

@@ -6,6 +6,7 @@ import { chunksOf, insertEvents, storable } from './events.ts';
 import { type Progress, writeProgress } from './legs.ts';
 import { rowsOf } from './rows.ts';
 import type { Tables } from './tables.ts';
+import { insertWebhooks } from './webhooks.ts';
 
 /** A record of a source that can never become a delivery. */
 export interface RejectedRecord {
@@ -28,6 +29,8 @@ export interface SightOptions<Seen extends Sighting> {
   surgeLimit?: number | undefined;
   /** Written down with the last of them. Default: what is there stays. */
   progress?: Progress | undefined;
+  /** The ids of the webhooks that brought them, written down with the last of them. Default: none did. */
+  webhookIds?: string[] | undefined;
   /** Ends it after a chunk, without `progress`; what is to be held is then not written at all. */
   signal?: AbortSignal | undefined;
   /** Called with new ones that are not held and committed, a chunk at a time. */
@@ -99,7 +102,7 @@ export function createSightings(db: Kysely<Tables>) {
     async sight<Seen extends Sighting>(
       leg: string,
       sightings: Iterable<Seen>,
-      { now, surgeLimit, progress, signal, onFresh }: SightOptions<Seen>,
+      { now, surgeLimit, progress, webhookIds = [], signal, onFresh }: SightOptions<Seen>,
     ): Promise<SightingCounts> {
       const counts = { fresh: 0, held: 0, known: 0 };
       const isHeld =
@@ -112,8 +115,10 @@ export function createSightings(db: Kysely<Tables>) {
         counts.known += chunk.length - inserted.length;
         return inserted;
       }
-      const advance = async (on: Transaction<Tables>) =>
-        progress && (await writeProgress(on, leg, progress, now));
+      const advance = async (on: Transaction<Tables>) => {
+        if (progress) await writeProgress(on, leg, progress, now);
+        if (webhookIds.length > 0) await insertWebhooks(on, webhookIds, now);
+      };
 
       if (isHeld) {
         // In one transaction: after a crash half way, the rest would be few enough to slip through.

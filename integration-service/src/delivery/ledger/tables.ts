@@ -8,6 +8,7 @@ export interface Tables {
   legs: LegTable;
   rejected_records: RejectedRecordTable;
   audits: AuditTable;
+  webhooks: WebhookTable;
 }
 
 interface DeliveryTable {
@@ -72,6 +73,13 @@ interface AuditTable {
   finished_at: number;
   /** JSON: how many of each kind. */
   counts: string;
+}
+
+/** Webhooks that were taken, each once. */
+interface WebhookTable {
+  /** As a hash, because the sender may choose any. */
+  id: string;
+  received_at: number;
 }
 
 export type DeliveryRow = Selectable<DeliveryTable>;

@@ -1,0 +1,35 @@
+import { Counter, Gauge, type Registry } from 'prom-client';
+
+/** The metrics of customer events, in the registry that `/metrics` shows. */
+export function createEventMetrics(registry: Registry) {
+  const registers = [registry];
+  const events = new Counter({
+    name: 'customer_events_total',
+    help: 'Customer events by what became of them: sent, or lost because too many waited',
+    labelNames: ['result'],
+    registers,
+  });
+  // A rate needs the zero before the first event.
+  for (const result of ['sent', 'lost']) events.inc({ result }, 0);
+  return {
+    events,
+    failures: new Counter({
+      name: 'customer_event_failures_total',
+      help: 'Attempts to send a customer event that failed',
+      registers,
+    }),
+    /** From now on, asks how many wait. */
+    waiting(count: () => number): void {
+      new Gauge({
+        name: 'customer_events_waiting',
+        help: 'Customer events that are not sent yet',
+        registers,
+        collect() {
+          this.set(count());
+        },
+      });
+    },
+  };
+}
+
+export type EventMetrics = ReturnType<typeof createEventMetrics>;

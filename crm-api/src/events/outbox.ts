@@ -1,0 +1,194 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'service-kit/logger';
+import { backoffMs } from 'service-kit/retry';
+import type { CustomerEvent } from '../customer-event.ts';
+import type { EventMetrics } from './metrics.ts';
+import type { Publisher, PublishResult } from './publisher.ts';
+import { createQueue } from './queue.ts';
+
+export interface OutboxOptions {
+  publisher: Publisher;
+  metrics: EventMetrics;
+  log: Logger;
+  /** From 0 to below 1. */
+  random: () => number;
+  /** Events that may wait. Default: 100,000. */
+  maxEvents?: number;
+  /** All of their text, in characters. Default: 64 million. */
+  maxCharacters?: number;
+}
+
+/** Sends events to a subscriber, whom nobody waits for. */
+export interface Outbox {
+  /** Takes an event over, unless too many wait; returns at once. */
+  add(event: CustomerEvent): void;
+  /** Events that are not sent yet. */
+  readonly waiting: number;
+  /** Sends what can be sent within two seconds, and gives up the rest. */
+  close(): Promise<void>;
+}
+
+/** The events of one customer, of which the first is to be sent next. */
+interface Lane {
+  events: CustomerEvent[];
+  /** Times that the first was refused. */
+  refusals: number;
+}
+
+/** A subscriber that comes back is noticed soon; one that is away for long is asked seldom. */
+const MAX_WAIT_MS = 30_000;
+const FLUSH_MS = 2_000;
+/** How often it is said that events are lost. */
+const WARN_EVERY_MS = 10_000;
+
+/**
+ * Keeps events in memory until they are sent, which they are in their order for each customer. An event
+ * that is refused is tried again later, with exponential backoff, and holds up nobody but its customer.
+ * When the subscriber cannot be reached, all wait, and one at a time tries.
+ */
+export function createOutbox(options: OutboxOptions): Outbox {
+  const { publisher, metrics, log, random } = options;
+  const { maxEvents = 100_000, maxCharacters = 64_000_000 } = options;
+  const { target } = publisher;
+  const lanes = new Map<string, Lane>();
+  const ready = createQueue<Lane>();
+  const timers = new Set<NodeJS.Timeout>();
+  let waiting = 0;
+  let characters = 0;
+  let underWay = 0;
+  let lost = 0;
+  /** Times in a row that the subscriber could not be reached. */
+  let outages = 0;
+  let isPaused = false;
+  let isOver = false;
+  let drained = Promise.withResolvers<void>();
+
+  metrics.waiting(() => waiting);
+
+  function pump(): void {
+    const concurrency = outages > 0 ? 1 : publisher.concurrency;
+    while (!isPaused && !isOver && underWay < concurrency) {
+      const lane = ready.take();
+      if (!lane) return;
+      void send(lane);
+    }
+  }
+
+  async function send(lane: Lane): Promise<void> {
+    const event = lane.events[0] as CustomerEvent;
+    underWay += 1;
+    const result = await publisher.publish(event);
+    underWay -= 1;
+    if (isOver) return;
+    if (result.kind !== 'sent') metrics.failures.inc();
+    if (result.kind === 'sent') settle(lane, event);
+    else if (result.kind === 'gone') giveUp(result.reason);
+    else if (result.kind === 'unavailable') pause(lane, result);
+    else delay(lane, event, result);
+    pump();
+  }
+
+  function settle(lane: Lane, event: CustomerEvent): void {
+    if (outages > 0) log.info(`Customer events reach ${target} again.`);
+    outages = 0;
+    metrics.events.inc({ result: 'sent' });
+    lane.events.shift();
+    lane.refusals = 0;
+    waiting -= 1;
+    characters -= event.json.length;
+    if (lane.events.length > 0) ready.add(lane);
+    else lanes.delete(event.customerId);
+    if (waiting === 0) drained.resolve();
+  }
+
+  /** The subscriber does not take this event, and may take others. */
+  function delay(lane: Lane, event: CustomerEvent, { reason, retryAfterMs = 0 }: Refusal): void {
+    lane.refusals += 1;
+    if (lane.refusals === 1) {
+      log.warn(`${target} refused customer event ${event.id}: ${reason}. Trying again.`);
+    }
+    const waitMs = Math.max(retryAfterMs, backoffMs(lane.refusals, random, MAX_WAIT_MS));
+    later(waitMs, () => ready.add(lane));
+  }
+
+  /** The subscriber takes nothing: whoever else is under way will find the same. */
+  function pause(lane: Lane, { reason, retryAfterMs = 0 }: Refusal): void {
+    ready.add(lane);
+    if (isPaused) return;
+    isPaused = true;
+    outages += 1;
+    if (outages === 1) {
+      log.warn(`Customer events do not reach ${target}: ${reason}. ${waiting} wait; trying again.`);
+    }
+    later(Math.max(retryAfterMs, backoffMs(outages, random, MAX_WAIT_MS)), () => {
+      isPaused = false;
+    });
+  }
+
+  function giveUp(reason: string): void {
+    log.error(`${target} wants no more customer events: ${reason}. None is sent until a restart.`);
+    for (let i = 0; i < waiting; i++) metrics.events.inc({ result: 'lost' });
+    end();
+  }
+
+  function later(waitMs: number, run: () => void): void {
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      run();
+      pump();
+    }, waitMs);
+    timers.add(timer);
+  }
+
+  function lose(): void {
+    metrics.events.inc({ result: 'lost' });
+    lost += 1;
+    if (lost > 1) return;
+    log.warn(
+      `${waiting} customer events wait for ${target}, and no more are kept: events are lost from now on. Only a poll finds their customers.`,
+    );
+    setTimeout(() => {
+      if (lost > 1) log.warn(`${lost - 1} more customer event(s) were lost.`);
+      lost = 0;
+    }, WARN_EVERY_MS).unref();
+  }
+
+  function end(): void {
+    isOver = true;
+    for (const timer of timers) clearTimeout(timer);
+    waiting = 0;
+    characters = 0;
+    lanes.clear();
+    drained.resolve();
+  }
+
+  return {
+    get waiting() {
+      return waiting;
+    },
+    add(event) {
+      const { customerId, json } = event;
+      if (isOver) return metrics.events.inc({ result: 'lost' });
+      if (waiting >= maxEvents || characters + json.length > maxCharacters) return lose();
+      if (waiting === 0) drained = Promise.withResolvers();
+      waiting += 1;
+      characters += json.length;
+      const lane = lanes.get(customerId);
+      if (lane) return void lane.events.push(event);
+      const fresh = { events: [event], refusals: 0 };
+      lanes.set(customerId, fresh);
+      ready.add(fresh);
+      // Not now: the answer to whoever created the customer goes first.
+      setImmediate(pump);
+    },
+    async close() {
+      const isHopeful = waiting > 0 && outages === 0;
+      if (isHopeful) await Promise.race([drained.promise, sleep(FLUSH_MS)]);
+      if (waiting > 0) log.warn(`${waiting} customer event(s) were not sent to ${target}.`);
+      end();
+      await publisher.close();
+    },
+  };
+}
+
+type Refusal = Extract<PublishResult, { retryAfterMs?: number | undefined }>;

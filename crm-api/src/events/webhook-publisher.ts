@@ -1,0 +1,80 @@
+import { STATUS_CODES } from 'node:http';
+import { basicAuthorization } from 'service-kit/basic-authorization';
+import { messageOf } from 'service-kit/error-message';
+import { parseRetryAfter } from 'service-kit/retry';
+import { signWebhook } from 'service-kit/webhook-signature';
+import { Agent, request } from 'undici';
+import type { Publisher, PublishResult } from './publisher.ts';
+
+export interface WebhookOptions {
+  /** User name and password in it are sent as Basic authentication. */
+  url: URL;
+  /** What each webhook is signed with: the current secret, and one that is being replaced. */
+  secrets: Buffer[];
+  /** Unix time in milliseconds. */
+  now: () => number;
+  /** How long one attempt may take. Default: 15 s, as the standard recommends. */
+  timeoutMs?: number;
+}
+
+const CONCURRENCY = 16;
+
+/** Statuses that are about this one event: bad request, conflict, too large, wrong type, invalid. */
+const ABOUT_THE_EVENT = [400, 409, 413, 415, 422];
+
+/** Posts events to a URL, by Standard Webhooks 1.0.0. Redirects are not followed. */
+export function createWebhookPublisher(options: WebhookOptions): Publisher {
+  const { url, secrets, now, timeoutMs = 15_000 } = options;
+  const agent = new Agent({ connections: CONCURRENCY, connectTimeout: timeoutMs });
+  const closing = new AbortController();
+  const authorization = basicAuthorization(url);
+  const target = new URL(url);
+  target.username = '';
+  target.password = '';
+
+  return {
+    target: target.href,
+    concurrency: CONCURRENCY,
+
+    async publish({ id, json }) {
+      const timestamp = Math.floor(now() / 1_000);
+      const timeout = AbortSignal.timeout(timeoutMs);
+      try {
+        const { statusCode, headers, body } = await request(target, {
+          method: 'POST',
+          headers: {
+            'content-type': 'application/json',
+            ...(authorization && { authorization }),
+            ...signWebhook(secrets, { id, timestamp }, json),
+          },
+          body: json,
+          dispatcher: agent,
+          signal: AbortSignal.any([timeout, closing.signal]),
+        });
+        // Whatever it says: read, so that the connection can be used again.
+        await body.dump();
+        const retryAfter = headers['retry-after'];
+        return resultOf(statusCode, parseRetryAfter(String(retryAfter), now()));
+      } catch (error) {
+        const reason = timeout.aborted
+          ? `no answer within ${timeoutMs / 1_000} s`
+          : messageOf(error);
+        return { kind: 'unavailable', reason };
+      }
+    },
+
+    async close() {
+      closing.abort();
+      await agent.destroy();
+    },
+  };
+}
+
+/** What an answer means, by the section "Delivery success and failure" of the standard. */
+function resultOf(status: number, retryAfterMs: number | undefined): PublishResult {
+  if (status >= 200 && status < 300) return { kind: 'sent' };
+  const reason = [status, STATUS_CODES[status]].filter(Boolean).join(' ');
+  if (status === 410) return { kind: 'gone', reason };
+  const kind = ABOUT_THE_EVENT.includes(status) ? 'refused' : 'unavailable';
+  return { kind, reason, retryAfterMs };
+}

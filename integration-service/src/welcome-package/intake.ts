@@ -1,0 +1,97 @@
+import { LedgerError } from '../delivery/ledger/ledger-error.ts';
+import type { EventMetrics } from '../metrics.ts';
+import type { Customer } from './customer-list.ts';
+import type { SightCustomers } from './sight.ts';
+
+export interface IntakeOptions {
+  /** Which source of events it is for. */
+  source: string;
+  sight: SightCustomers;
+  metrics: EventMetrics;
+  /** More new customers than this within `surgeWindowMs` are held. Default: any number is fine. */
+  surgeLimit?: number | undefined;
+  surgeWindowMs: number;
+}
+
+/** A customer whom an event has shown. */
+export interface Arrival {
+  customer: Customer;
+  /** The id of the webhook that it was, if it was one. */
+  webhookId?: string | undefined;
+}
+
+/** Takes what events show into the ledger. */
+export interface Intake {
+  /**
+   * Resolves when it is committed.
+   *
+   * @throws {LedgerError} when it is not
+   */
+  take(arrival: Arrival): Promise<void>;
+  /** Takes no more, and resolves when all that it took is committed, or is not. */
+  close(): Promise<void>;
+}
+
+interface Waiting extends Arrival, PromiseWithResolvers<void> {}
+
+const MAX_AT_ONCE = 500;
+
+/** What comes while a transaction is under way goes into the next, all together: a commit waits for the disk. */
+export function createIntake(options: IntakeOptions): Intake {
+  const { source, sight, metrics, surgeLimit, surgeWindowMs } = options;
+  let waiting: Waiting[] = [];
+  let writing: Promise<void> | undefined;
+  let isClosed = false;
+  let windowEndsAt = 0;
+  let allowed = 0;
+
+  async function writeAll(): Promise<void> {
+    while (waiting.length > 0) {
+      const batch = waiting.slice(0, MAX_AT_ONCE);
+      waiting = waiting.slice(MAX_AT_ONCE);
+      try {
+        await write(batch);
+        for (const { resolve } of batch) resolve();
+      } catch (error) {
+        for (const { reject } of batch) reject(error);
+      }
+    }
+    writing = undefined;
+  }
+
+  async function write(batch: Waiting[]): Promise<void> {
+    const limit = surgeLimit === undefined ? undefined : remaining(surgeLimit);
+    const counts = await sight(
+      batch.map(({ customer }) => customer),
+      { surgeLimit: limit, webhookIds: batch.flatMap(({ webhookId }) => webhookId ?? []) },
+    );
+    // Who is over the limit keeps it: what comes after is a part of the same surge.
+    allowed = counts.held > 0 ? 0 : allowed - counts.fresh;
+    metrics.received.inc({ source, result: 'new' }, counts.fresh);
+    metrics.received.inc({ source, result: 'held' }, counts.held);
+    metrics.received.inc({ source, result: 'known' }, counts.known);
+  }
+
+  /** How many new customers may still come before it is a surge. */
+  function remaining(perWindow: number): number {
+    if (performance.now() >= windowEndsAt) {
+      windowEndsAt = performance.now() + surgeWindowMs;
+      allowed = perWindow;
+    }
+    return allowed;
+  }
+
+  return {
+    async take(arrival) {
+      if (isClosed) throw new LedgerError('unreachable', 'The service is stopping.');
+      const entry = { ...arrival, ...Promise.withResolvers<void>() };
+      waiting.push(entry);
+      writing ??= writeAll();
+      await entry.promise;
+    },
+    async close() {
+      isClosed = true;
+      await writing;
+    },
+  };
+}

@@ -1,0 +1,122 @@
+import { commonErrors, errorAnswer } from 'service-kit/answers';
+import { HttpError } from 'service-kit/errors';
+import type { HttpService } from 'service-kit/http-service';
+import type { Logger } from 'service-kit/logger';
+import { verifyWebhook } from 'service-kit/webhook-signature';
+import { createBriefLog } from '../brief-log.ts';
+import type { Ledger } from '../delivery/ledger/ledger.ts';
+import { LedgerError } from '../delivery/ledger/ledger-error.ts';
+import type { EventMetrics } from '../metrics.ts';
+import { EventError, eventSchema, readEvent } from './customer-event.ts';
+import type { Customer } from './customer-list.ts';
+import type { Intake } from './intake.ts';
+
+export const WEBHOOKS_TAG = {
+  name: 'webhooks',
+  description: 'What the CRM tells by itself.',
+};
+
+export interface WebhookRouteOptions {
+  /** Any of them may have signed a webhook. */
+  secrets: Buffer[];
+  intake: Intake;
+  ledger: Pick<Ledger, 'isKnownWebhook'>;
+  metrics: EventMetrics;
+  log: Logger;
+  /** Unix time in milliseconds. */
+  now: () => number;
+}
+
+/** When a webhook that could not be committed may come again. */
+const RETRY_AFTER_SECONDS = '5';
+
+/** `POST /webhooks/customers`: takes an event that was sent by Standard Webhooks 1.0.0. */
+export function addWebhookRoute(app: HttpService, options: WebhookRouteOptions): void {
+  const { secrets, intake, ledger, metrics, log, now } = options;
+  const source = 'webhook';
+  const brief = createBriefLog(log);
+
+  function refuse(statusCode: number, reason: string): HttpError {
+    metrics.received.inc({ source, result: 'invalid' });
+    brief('refused webhooks', `Refused a webhook: ${reason}.`);
+    return new HttpError(statusCode, reason);
+  }
+
+  function parse(body: Buffer) {
+    try {
+      return readEvent(body);
+    } catch (error) {
+      if (error instanceof EventError)
+        throw refuse(400, `The event cannot be used: ${error.message}`);
+      throw error;
+    }
+  }
+
+  app.register(async (scope: HttpService) => {
+    // What was signed are the bytes, whatever they say and are said to be.
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
+      done(null, body);
+    });
+
+    scope.post(
+      '/webhooks/customers',
+      {
+        validatorCompiler: () => (value) => ({ value }),
+        onSend: (_request, reply, payload, done) => {
+          if (reply.statusCode === 503) reply.header('retry-after', RETRY_AFTER_SECONDS);
+          done(null, payload);
+        },
+        schema: {
+          operationId: 'receiveCustomerEvent',
+          summary: 'Take an event of a customer',
+          description:
+            'By Standard Webhooks 1.0.0, signed with `WEBHOOK_SECRET`; here only when that is set. The customer of a ' +
+            '`CREATE` is in the ledger when the answer is 202; other events are taken and change nothing. To ' +
+            'send one again has no effect.',
+          tags: [WEBHOOKS_TAG.name],
+          body: eventSchema,
+          response: {
+            ...commonErrors,
+            202: { description: 'The event was taken.', content: {} },
+            400: errorAnswer(
+              'It is signed, but no event.',
+              'The event cannot be used: its customer cannot be used: it has no id',
+            ),
+            401: errorAnswer(
+              'It is not signed with our secret, or longer ago than 5 minutes.',
+              'webhook-signature has no signature made with our secret',
+            ),
+            413: errorAnswer('The body is larger than 1 MiB.', 'Request body is too large'),
+            503: {
+              ...errorAnswer(
+                'It could not be committed. To be sent again after `Retry-After`.',
+                'The disk of the ledger /data/ledger.sqlite is full. Nothing is sent until there is room.',
+              ),
+            },
+          },
+        },
+      },
+      async ({ headers, body }, reply) => {
+        const bytes = Buffer.isBuffer(body) ? body : Buffer.alloc(0);
+        const verified = verifyWebhook(secrets, headers, bytes, now());
+        if (!verified.isValid) throw refuse(401, verified.reason);
+        const event = parse(bytes);
+        if (event.kind === 'created') await commit(event.customer, verified.id);
+        else metrics.received.inc({ source, result: 'ignored' });
+        return reply.code(202).send();
+      },
+    );
+  });
+
+  async function commit(customer: Customer, webhookId: string): Promise<void> {
+    try {
+      if (await ledger.isKnownWebhook(webhookId))
+        metrics.received.inc({ source, result: 'repeated' });
+      else await intake.take({ customer, webhookId });
+    } catch (error) {
+      if (error instanceof LedgerError) throw new HttpError(503, error.message);
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,73 @@
+import { setImmediate as otherEvents } from 'node:timers/promises';
+import { Connection, type Envelope, type PublisherProps } from 'rabbitmq-client';
+import { messageOf } from './error-message.ts';
+import type { Logger } from './logger.ts';
+
+export interface RabbitmqOptions {
+  /** `amqp://user:password@host:port/vhost`, or `amqps:`. */
+  url: URL;
+  /** How the management UI shows the connection. */
+  name: string;
+  log: Logger;
+}
+
+/**
+ * Connects to RabbitMQ, and again whenever the connection is lost, for as long as it takes. A peer
+ * that is silent for 20 s, four heartbeats, is taken for lost.
+ */
+export function connectRabbitmq({ url, name, log }: RabbitmqOptions): Connection {
+  const connection = new Connection({
+    url: url.href,
+    connectionName: name,
+    heartbeat: 10,
+    connectionTimeout: 5_000,
+    acquireTimeout: 10_000,
+    retryLow: 250,
+    retryHigh: 5_000,
+  });
+  connection.on('connection', () => log.info(`Connected to RabbitMQ at ${url.host}.`));
+  // Said once, until there is a connection again.
+  connection.on('error', (error) =>
+    log.warn(`No connection to RabbitMQ at ${url.host}: ${reasonOf(error)}. Trying again.`),
+  );
+  connection.on('connection.blocked', (reason) =>
+    log.warn(`RabbitMQ at ${url.host} takes no messages now: ${reason}.`),
+  );
+  connection.on('connection.unblocked', () =>
+    log.info(`RabbitMQ at ${url.host} takes messages again.`),
+  );
+  return connection;
+}
+
+/** Of a refused log-in, the client says `undefined: ` first. */
+function reasonOf(error: unknown): string {
+  return messageOf(error)
+    .replace(/^undefined: /, '')
+    .replace(/\.$/, '');
+}
+
+/**
+ * A publisher of durable messages that counts a message as sent when the broker has confirmed it.
+ *
+ * @returns sends a message; resolves with false when it came back because no queue is bound for it,
+ * and rejects when it was not confirmed
+ */
+export function createConfirmedPublisher(
+  connection: Connection,
+  props: Pick<PublisherProps, 'exchanges'>,
+): (envelope: Envelope & { messageId: string }, body: Buffer) => Promise<boolean> {
+  const publisher = connection.createPublisher({ ...props, confirm: true });
+  const returned = new Set<string>();
+  publisher.on('basic.return', ({ messageId }) => {
+    if (messageId) returned.add(messageId);
+  });
+  return async (envelope, body) => {
+    await publisher.send({ ...envelope, durable: true, mandatory: true }, body);
+    // A return comes before its confirmation, and the client tells of it one turn later.
+    await otherEvents();
+    return !returned.delete(envelope.messageId);
+  };
+}
+
+/** Where customer events are published; what reads them binds a queue of its own to it. */
+export const CUSTOMER_EXCHANGE = { exchange: 'crm.customers', type: 'topic', durable: true };
