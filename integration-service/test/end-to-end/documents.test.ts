@@ -13,9 +13,16 @@ import { ROOT } from './processes.ts';
 
 const read = (path: string) => readFileSync(`${ROOT}${path}`, 'utf8');
 
+/** For Docker Compose alone. */
+const composeVariables = [...read('docker-compose.yml').matchAll(/\$\{(RABBITMQ_[A-Z_]+):-/g)].map(
+  ([, name]) => name as string,
+);
+
 const variables = [
   ...new Set(
-    [crmSchema, inventorySchema, environmentSchema].flatMap(({ shape }) => Object.keys(shape)),
+    [crmSchema, inventorySchema, environmentSchema]
+      .flatMap(({ shape }) => Object.keys(shape))
+      .concat(composeVariables),
   ),
 ].sort();
 
@@ -31,11 +38,13 @@ describe.each(Object.entries(listed))('%s', (_, entries) => {
   });
 
   it('shows the defaults', () => {
-    // These three have none: what is shown is an example.
+    // These have none: what is shown is an example.
     const {
       LOG_FORMAT: _,
       SURGE_LIMIT: __,
       ADMIN_TOKEN: ___,
+      CUSTOMER_EVENTS_URL: ____,
+      WEBHOOK_SECRET: _____,
       ...env
     } = Object.fromEntries(entries.map(([, name, value]) => [name as string, value]));
     for (const parse of [parseCrm, parseInventory, parseConfig])
