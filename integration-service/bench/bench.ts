@@ -7,7 +7,13 @@ import { benchLatency } from './parts/latency.ts';
 import { benchLists } from './parts/lists.ts';
 import { benchStartUp } from './parts/start-up.ts';
 
-const PARTS: Record<string, (options: { runs: number; max: number }) => AsyncIterable<Figure>> = {
+interface PartOptions {
+  runs: number;
+  max: number;
+  rabbitmqUrl: string | undefined;
+}
+
+const PARTS: Record<string, (options: PartOptions) => AsyncIterable<Figure>> = {
   'start-up': benchStartUp,
   latency: benchLatency,
   creates: ({ runs, max }) =>
@@ -23,10 +29,11 @@ Measures the three services on this machine, several times each, and prints a ta
 spread, and where there is one the bare limit, measured in turn with it. Ratios can be compared between
 machines, absolute figures cannot. Needs Linux and two cores, and nothing else running on them.
 
-  --only <part>   ${Object.keys(PARTS).join(', ')}
-  --runs <n>      how often each is measured (default: 5)
-  --max <n>       no more customers than this (default: 1000000)
-  --help          this text
+  --only <part>     ${Object.keys(PARTS).join(', ')}
+  --runs <n>        how often each is measured (default: 5)
+  --max <n>         no more customers than this (default: 1000000)
+  --rabbitmq <url>  amqp://…: a RabbitMQ that nothing else uses, for the latency of that source
+  --help            this text
 `;
 
 const upTo = (max: number, sizes: number[]) => sizes.filter((size) => size <= max);
@@ -36,6 +43,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     runs: { type: 'string', default: '5' },
     max: { type: 'string', default: '1000000' },
+    rabbitmq: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },
   },
 });
@@ -48,7 +56,7 @@ if (values.help || !isUsable) {
 process.stdout.write(`${TABLE_HEAD}\n`);
 for (const [name, part] of Object.entries(PARTS)) {
   if (values.only && values.only !== name) continue;
-  for await (const figure of part({ runs, max })) {
+  for await (const figure of part({ runs, max, rabbitmqUrl: values.rabbitmq })) {
     process.stdout.write(`${formatFigure(figure)}\n`);
   }
 }

@@ -12,7 +12,13 @@ export const execute = promisify(execFile);
  * @param profiles what `--profile` names
  */
 export async function createProject(env: NodeJS.ProcessEnv = {}, ...profiles: string[]) {
-  const ports = { crm: await freePort(), inventory: await freePort(), service: await freePort() };
+  const ports = {
+    crm: await freePort(),
+    inventory: await freePort(),
+    service: await freePort(),
+    rabbitmq: await freePort(),
+    management: await freePort(),
+  };
   const environment = {
     ...process.env,
     ...UNSET,
@@ -20,6 +26,8 @@ export async function createProject(env: NodeJS.ProcessEnv = {}, ...profiles: st
     CRM_API_PORT: ports.crm,
     INVENTORY_API_PORT: ports.inventory,
     INTEGRATION_SERVICE_PORT: ports.service,
+    RABBITMQ_PORT: ports.rabbitmq,
+    RABBITMQ_MANAGEMENT_PORT: ports.management,
     POLLING_INTERVAL_SECONDS: '1',
     ...env,
   };
@@ -38,6 +46,10 @@ export async function createProject(env: NodeJS.ProcessEnv = {}, ...profiles: st
   return {
     ports,
     compose,
+    /** From now on, commands see these variables, too. */
+    set(variables: NodeJS.ProcessEnv): void {
+      Object.assign(environment, variables);
+    },
     /** Creates customers in the CRM, 10 at a time. */
     async createCustomers(count: number): Promise<void> {
       let created = 0;

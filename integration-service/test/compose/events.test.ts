@@ -1,0 +1,69 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { createProject } from './project.ts';
+
+/** A poll finds nobody in the time of a test. */
+const SELDOM = { POLLING_INTERVAL_SECONDS: '3600' };
+
+const { compose, set, ports, createCustomers, packages } = await createProject(
+  {
+    ...SELDOM,
+    CUSTOMER_EVENTS_URL: 'amqp://somebody:a-password@rabbitmq',
+    RABBITMQ_USER: 'somebody',
+    RABBITMQ_PASSWORD: 'a-password',
+  },
+  'rabbitmq',
+);
+
+const untilPackages = (count: number) =>
+  expect.poll(async () => (await packages()).length, { timeout: 60_000 }).toBe(count);
+
+describe('with events by RabbitMQ', () => {
+  beforeAll(async () => {
+    await compose('up', '--build', '--wait');
+  });
+
+  it('a customer has her package without a poll', async () => {
+    await createCustomers(1);
+    await untilPackages(1);
+  });
+
+  it('guest may not use the broker, and its web page tells the queues to who may', async () => {
+    const queues = (user: string) =>
+      fetch(`http://127.0.0.1:${ports.management}/api/queues`, {
+        headers: { authorization: `Basic ${btoa(user)}` },
+      });
+    expect((await queues('guest:guest')).status).toBe(401);
+    const listed = (await (await queues('somebody:a-password')).json()) as { name: string }[];
+    expect(listed.map(({ name }) => name).sort()).toEqual([
+      'integration.welcome-package',
+      'integration.welcome-package.dead-letter',
+    ]);
+  });
+
+  it('nobody is lost or doubled when broker and consumer are killed while customers are created', async () => {
+    const before = (await packages()).length;
+    let isBack = false;
+    let created = 0;
+    const creating = (async () => {
+      for (; !isBack && created < 5_000; created += 10) await createCustomers(10);
+    })();
+    await compose('kill', '--signal', 'KILL', 'rabbitmq', 'integration-service');
+    await compose('up', '--wait');
+    isBack = true;
+    await creating;
+    await untilPackages(before + created);
+    expect(new Set(await packages()).size).toBe(before + created);
+  });
+
+  it('a webhook takes over when it is set in place of the broker', async () => {
+    const before = (await packages()).length;
+    set({
+      CUSTOMER_EVENTS_URL: 'http://integration-service:8002/webhooks/customers',
+      WEBHOOK_SECRET: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+    });
+    await compose('up', '--wait');
+    await createCustomers(100);
+    await untilPackages(before + 100);
+    expect(new Set(await packages()).size).toBe(before + 100);
+  });
+});

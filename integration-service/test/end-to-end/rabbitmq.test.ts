@@ -1,0 +1,253 @@
+import { Registry } from 'prom-client';
+import { Connection, type SyncMessage } from 'rabbitmq-client';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { LedgerError } from '../../src/delivery/ledger/ledger-error.ts';
+import { createEventMetrics } from '../../src/metrics.ts';
+import type { Arrival } from '../../src/welcome-package/intake.ts';
+import { createRabbitmqConsumer } from '../../src/welcome-package/rabbitmq-consumer.ts';
+import { captureLog, packageRequest, startHttpServer } from '../support.ts';
+import { startBroker } from './broker.ts';
+import { startService } from './processes.ts';
+
+const EXCHANGE = 'crm.customers';
+const QUEUE = 'integration.welcome-package';
+
+let broker: Awaited<ReturnType<typeof startBroker>>;
+beforeAll(async () => {
+  broker = await startBroker();
+}, 60_000);
+afterAll(() => broker.stop());
+
+/** A connection of the test's own, with the queue as whoever came before left it. */
+function connect(): Connection {
+  const connection = new Connection(broker.url);
+  connection.on('error', () => {});
+  onTestFinished(() => connection.unsafeDestroy());
+  return connection;
+}
+
+/** An inventory on loopback that remembers whom it was asked for. */
+async function startInventory() {
+  const asked: string[] = [];
+  const url = await startHttpServer(async (request, response) => {
+    if (request.method === 'GET') {
+      return response.end(JSON.stringify(asked.map((id) => packageRequest(id))));
+    }
+    let body = '';
+    for await (const chunk of request) body += chunk;
+    const { customer_id } = JSON.parse(body);
+    asked.push(customer_id);
+    response.writeHead(201).end(JSON.stringify(packageRequest(customer_id)));
+  });
+  return { asked, url };
+}
+
+/** A CRM that lists nothing: what comes, comes by the broker. */
+const startCrm = () => startHttpServer((_request, response) => response.end('[]'));
+
+async function startConsumer(env: NodeJS.ProcessEnv = {}) {
+  const inventory = await startInventory();
+  const service = await startService('integration-service', {
+    CRM_API_URL: await startCrm(),
+    INVENTORY_API_URL: inventory.url,
+    CUSTOMER_EVENTS_URL: broker.url,
+    LOG_LEVEL: 'debug',
+    ...env,
+  });
+  return { ...service, asked: inventory.asked };
+}
+
+const eventOf = (id: unknown) => ({ event_type: 'CREATE', customer: { id, name: 'Jane' } });
+
+/** Publishes to the exchange, once a queue is bound to it. */
+async function createSender(connection: Connection) {
+  const publisher = connection.createPublisher({ confirm: true });
+  return (body: unknown, contentType = 'application/json') =>
+    publisher.send(
+      { exchange: EXCHANGE, routingKey: 'customer.create', contentType, durable: true },
+      Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body)),
+    );
+}
+
+async function get(connection: Connection, queue: string): Promise<SyncMessage> {
+  let message: SyncMessage | undefined;
+  await expect
+    .poll(async () => (message = await connection.basicGet({ queue, noAck: true })))
+    .toBeDefined();
+  return message as SyncMessage;
+}
+
+async function count(connection: Connection, queue: string): Promise<number> {
+  return (await connection.queueDeclare({ queue, passive: true })).messageCount;
+}
+
+/** As the client shows a body that is JSON. */
+const asText = (body: unknown) => (Buffer.isBuffer(body) ? String(body) : JSON.stringify(body));
+
+describe('a consumer of RabbitMQ', () => {
+  it('takes each message once its customer is in the ledger, and has one package requested for each', async () => {
+    const service = await startConsumer();
+    await service.until(/Connected to RabbitMQ/);
+    const connection = connect();
+    await expect.poll(() => count(connection, QUEUE).catch(() => -1)).toBe(0);
+    const send = await createSender(connection);
+    const ids = Array.from({ length: 500 }, (_, i) => `customer-${i}`);
+    await Promise.all([...ids, ...ids].map((id) => send(eventOf(id))));
+    await service.until(/Successfully created package request/, ids.length);
+    expect(service.asked.toSorted()).toEqual(ids.toSorted());
+    expect(await count(connection, QUEUE)).toBe(0);
+    expect(await service.stop()).toBe(0);
+  });
+
+  it.each([
+    ['no JSON', Buffer.from('{"event'), 'application/json', 'it is not JSON'],
+    ['no UTF-8', Buffer.from([0xff]), 'application/octet-stream', 'it is not valid UTF-8'],
+    [
+      'an id that is no UTF-8',
+      Buffer.from('{"event_type":"CREATE","customer":{"id":"\xff"}}', 'latin1'),
+      'application/json',
+      'its customer cannot be used: its id is not valid UTF-8',
+    ],
+    ['no event', { a: 1 }, undefined, 'its event_type is none of CREATE, UPDATE and DELETE'],
+    ['no customer', eventOf(7), undefined, 'its customer cannot be used: its id is not a string'],
+  ])(
+    'sets a message aside that is %s, as it came, with the reason, and goes on',
+    async (_, body, type, reason) => {
+      const service = await startConsumer();
+      await service.until(/Connected to RabbitMQ/);
+      const connection = connect();
+      const send = await createSender(connection);
+      await expect.poll(() => count(connection, QUEUE).catch(() => -1)).toBe(0);
+      await send(body, type);
+      await send(eventOf(`after ${reason}`));
+      await service.until(/Successfully created package request/);
+      const message = await get(connection, `${QUEUE}.dead-letter`);
+      expect(message.headers).toMatchObject({ reason });
+      expect(Buffer.isBuffer(message.body) ? message.body : JSON.stringify(message.body)).toEqual(
+        Buffer.isBuffer(message.body) ? body : asText(body),
+      );
+      expect(service.lines.join('\n')).toContain(
+        `Moved a message to the queue ${QUEUE}.dead-letter`,
+      );
+      expect(await count(connection, QUEUE)).toBe(0);
+    },
+  );
+
+  it('takes UPDATE and DELETE without doing anything', async () => {
+    const service = await startConsumer();
+    await service.until(/Connected to RabbitMQ/);
+    const connection = connect();
+    await expect.poll(() => count(connection, QUEUE).catch(() => -1)).toBe(0);
+    const send = await createSender(connection);
+    for (const event_type of ['UPDATE', 'DELETE']) await send({ ...eventOf('a'), event_type });
+    await send(eventOf('b'));
+    await service.until(/Successfully created package request/);
+    expect(service.asked).toEqual(['b']);
+  });
+
+  it('gives back what it has not dealt with when it stops, for the next to take', async () => {
+    const connection = connect();
+    const first = await startConsumer();
+    await first.until(/Connected to RabbitMQ/);
+    await expect.poll(() => count(connection, QUEUE).catch(() => -1)).toBe(0);
+    expect(await first.stop()).toBe(0);
+    const send = await createSender(connection);
+    await send(eventOf('waits'));
+    expect(await count(connection, QUEUE)).toBe(1);
+    const second = await startConsumer();
+    await second.until(/Successfully created package request for customer ID: waits/);
+  });
+
+  it('keeps a message while the ledger cannot be used, and gives it back when it stops meanwhile', async () => {
+    const connection = connect();
+    const { log, until } = captureLog();
+    const taken: string[] = [];
+    const tried = Promise.withResolvers<void>();
+    const failures = [1, 2, 3];
+    const take = async ({ customer }: Arrival) => {
+      if (customer.id === 'never') tried.resolve();
+      if (customer.id === 'never' || failures.pop()) throw new LedgerError('full', 'no room');
+      taken.push(customer.id);
+    };
+    const consumer = createRabbitmqConsumer({
+      url: new URL(broker.url),
+      intake: { take, close: async () => {} },
+      metrics: createEventMetrics(new Registry()),
+      log,
+      random: () => 0,
+    });
+    onTestFinished(() => consumer.close());
+    await until('Connected to RabbitMQ');
+    await expect.poll(() => count(connection, QUEUE).catch(() => -1)).toBe(0);
+    const send = await createSender(connection);
+    await send(eventOf('soon'));
+    await expect.poll(() => taken).toEqual(['soon']);
+    await send(eventOf('never'));
+    await tried.promise;
+    await consumer.close();
+    const message = await get(connection, QUEUE);
+    expect(message.body).toEqual(eventOf('never'));
+    expect(await count(connection, QUEUE)).toBe(0);
+  });
+
+  it('stops at once also while nobody answers at its URL', async () => {
+    const service = await startConsumer({ CUSTOMER_EVENTS_URL: 'amqp://a:b@127.0.0.1:1' });
+    await service.until(
+      /No connection to RabbitMQ at 127\.0\.0\.1:1: .*ECONNREFUSED.*Trying again/,
+    );
+    await service.until(/Polling cycle finished/);
+    expect(await service.stop()).toBe(0);
+  });
+});
+
+describe('crm-api as a publisher to RabbitMQ', () => {
+  const create = async (url: string, name: string) => {
+    const response = await fetch(`${url}/customers`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ name, email: `${crypto.randomUUID()}@example.com` }),
+    });
+    expect(response.status).toBe(201);
+    return response.json() as Promise<{ id: string }>;
+  };
+
+  it('publishes each new customer to the topic exchange, durable, with the routing key of the event', async () => {
+    const connection = connect();
+    const queue = `test-${crypto.randomUUID()}`;
+    await connection.exchangeDeclare({ exchange: EXCHANGE, type: 'topic', durable: true });
+    await connection.queueDeclare({ queue, exclusive: true });
+    await connection.queueBind({ exchange: EXCHANGE, queue, routingKey: 'customer.create' });
+    const crm = await startService('crm-api', { CUSTOMER_EVENTS_URL: broker.url });
+    const customer = await create(crm.url, 'Jane');
+    const message = await get(connection, queue);
+    expect(message).toMatchObject({
+      durable: true,
+      type: 'CREATE',
+      contentType: 'application/json',
+      messageId: message.body.event_id,
+    });
+    expect(message.body).toMatchObject({ event_type: 'CREATE', customer });
+  });
+
+  it('keeps what no queue takes, says so, and sends it when there is one', async () => {
+    const connection = connect();
+    await connection.queueDelete(QUEUE);
+    const crm = await startService('crm-api', { CUSTOMER_EVENTS_URL: broker.url });
+    const customer = await create(crm.url, 'Jane');
+    await crm.until(/do not reach RabbitMQ .*: no queue is bound to the exchange crm\.customers/);
+    expect(await (await fetch(`${crm.url}/metrics`)).text()).toMatch(
+      /^customer_events_waiting 1$/m,
+    );
+    const service = await startConsumer();
+    await service.until(/Successfully created package request/);
+    expect(service.asked).toEqual([customer.id]);
+    await crm.until(/Customer events reach RabbitMQ .* again/);
+  });
+
+  it('creates customers while there is no broker', async () => {
+    const crm = await startService('crm-api', { CUSTOMER_EVENTS_URL: 'amqp://a:b@127.0.0.1:1' });
+    await create(crm.url, 'Jane');
+    await crm.until(/No connection to RabbitMQ/);
+    expect(await crm.stop()).toBe(0);
+  });
+});
