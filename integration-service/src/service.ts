@@ -106,8 +106,7 @@ export async function runService(config: Config, onStep?: (step: Step) => void):
     port: config.port,
     portVariable: 'INTEGRATION_SERVICE_PORT',
     async stop() {
-      await events.close();
-      await Promise.all([poller.stop(), dispatcher.stop()]);
+      await Promise.all([events.close(), poller.stop(), dispatcher.stop()]);
       await http.close();
       await ledger.close();
     },
