@@ -228,6 +228,20 @@ it('holds what webhooks bring beyond SURGE_LIMIT in the time of a poll', async (
   expect([await received('new'), await received('held')]).toEqual([2, 2]);
 });
 
+it('holds what comes after a surge, too', async () => {
+  const { sources, keysOf } = await setUp({ surgeLimit: 3 });
+  const take = (...ids: string[]) =>
+    Promise.all(
+      ids.map((id) => sources.webhookRoute?.intake.take({ customer: { id, name: 'Jane' } })),
+    );
+  await take('a');
+  await take('first of many', 'b', 'c', 'd');
+  await take('e');
+  // The first is committed alone, the others together when that is done.
+  expect(await keysOf('pending')).toEqual(['a', 'first of many']);
+  expect(await keysOf('held')).toEqual(['b', 'c', 'd', 'e']);
+});
+
 it('commits what comes at once together, and tells each of its own fate', async () => {
   const { ledger, post, sign, keysOf } = await setUp();
   const ids = Array.from({ length: 1_200 }, (_, i) => `customer-${i}`);

@@ -80,7 +80,7 @@ describe('the outbox', () => {
   });
 
   it('sends the events of one customer one after the other, in their order, also when the first is refused', async () => {
-    const { outbox, sent, end } = setUp();
+    const { outbox, sent, end, messages } = setUp();
     const [first, second] = [event('jane'), event('jane')];
     outbox.add(first);
     outbox.add(second);
@@ -93,6 +93,11 @@ describe('the outbox', () => {
     expect(sent()).toEqual([first.id, first.id]);
     await end(1, SENT);
     expect(sent()).toEqual([first.id, first.id, second.id]);
+    // What the first met with does not count against the second.
+    await end(2, REFUSED);
+    expect(messages.at(-1)).toContain(`refused customer event ${second.id}`);
+    await passes(1_000);
+    expect(sent()).toHaveLength(4);
   });
 
   it('tries a refused event again, less and less often, and goes on with the others', async () => {
