@@ -74,6 +74,14 @@ describe('the dispatcher, when it is stopped', () => {
     expect((await service.ledger.list({}, 1))[0]?.last_error).toBe('the service is stopping');
   });
 
+  it('waits no longer than it is told', async () => {
+    const { asked } = slowInventory();
+    const service = await start({ concurrency: 1 });
+    await asked;
+    await service.dispatcher.stop({ graceMs: 0 });
+    expect(await service.keysOf('unknown')).toEqual([ALICE.id]);
+  });
+
   it('gives up a ledger that cannot be written, which settles after the next start', async () => {
     const { asked, answer } = slowInventory();
     const service = await start({ concurrency: 1 });

@@ -33,8 +33,9 @@ export async function newLocation(kind: LedgerLocation['kind']): Promise<LedgerL
   return { kind, url: url.href };
 }
 
-async function queryPostgres(sql: string): Promise<void> {
-  const client = new pg.Client({ connectionString: POSTGRES_URL });
+/** Runs statements in a database; by default in the one from which others are made. */
+export async function queryPostgres(sql: string, url = POSTGRES_URL): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
   await client.connect();
   await client.query(sql);
   await client.end();

@@ -57,12 +57,20 @@ export async function runCommand(
   }
 }
 
-function explain(error: unknown, usage: string): string {
+/** What went wrong, for whoever ran the command. */
+export function explain(error: unknown, usage: string): string {
   if (!(error instanceof Error)) return String(error);
   if (error instanceof ReadError) return `Could not read the ${error.system}: ${error.message}`;
-  if (error instanceof LedgerError || error instanceof CallError) return error.message;
+  if (error instanceof LedgerError || error instanceof CallError || error instanceof UnableError)
+    return error.message;
   const isUsage = 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
   return isUsage || error instanceof UsageError ? `${error.message}\n\n${usage}` : `${error.stack}`;
+}
+
+/** A command cannot do what it is for; the message says why, and what to do. */
+export class UnableError extends Error {
+  override readonly name = 'UnableError';
+  readonly code = 'UNABLE';
 }
 
 /** A command was called in a way that it cannot understand. */

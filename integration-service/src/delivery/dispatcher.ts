@@ -32,7 +32,8 @@ export interface DispatcherOptions {
   concurrency: number;
   /** Attempts of one delivery before it is dead. */
   maxAttempts: number;
-  metrics: DeliveryMetrics;
+  /** Default: nobody counts. */
+  metrics?: DeliveryMetrics | undefined;
   log: Logger;
   /** Unix time in milliseconds. */
   now: () => number;
@@ -51,17 +52,18 @@ export interface Dispatcher {
   wake(): void;
   /**
    * Begins nothing new and resolves when the calls under way have ended and their results are
-   * committed. Calls that take longer than 5.5 s are cut off; a ledger that cannot be written then
-   * settles them after the next start.
+   * committed. Calls that take longer than `graceMs` (default: 5.5 s) are cut off; what a ledger that
+   * cannot be written within half a second then does not know is settled by whoever comes next.
    */
-  stop(): Promise<void>;
+  stop(options?: { graceMs?: number }): Promise<void>;
 }
 
 /** Other processes may write to the ledger, too: look at it this often without being woken. */
 const TICK_MS = 1_000;
 /** How long `stop` lets calls under way finish: within the 8 s that a whole stop may take. */
 const STOP_GRACE_MS = 5_500;
-const GIVE_UP_MS = 6_000;
+/** How long it then tries to write down what became of them. */
+const LAST_WORDS_MS = 500;
 
 /** Results wait this long for others to be committed with, unless there is nothing else to do. */
 const COMMIT_DELAY_MS = 20;
@@ -246,15 +248,15 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       return running;
     },
     wake,
-    async stop() {
+    async stop({ graceMs = STOP_GRACE_MS } = {}) {
       stopping.abort();
       wake();
       const timers = [
-        setTimeout(() => cutOff.abort(new Error('the service is stopping')), STOP_GRACE_MS),
+        setTimeout(() => cutOff.abort(new Error('the service is stopping')), graceMs),
         setTimeout(() => {
           hasGivenUp = true;
           wake();
-        }, GIVE_UP_MS),
+        }, graceMs + LAST_WORDS_MS),
       ];
       await running?.catch(() => {});
       for (const timer of timers) clearTimeout(timer);

@@ -16,7 +16,7 @@ export interface ResultsOptions {
   leg: string;
   ledger: Pick<Ledger, 'commit'>;
   leases: Leases;
-  metrics: DeliveryMetrics;
+  metrics?: DeliveryMetrics | undefined;
   log: Logger;
   /** Unix time in milliseconds. */
   now: () => number;
@@ -29,10 +29,10 @@ export function createResults(options: ResultsOptions) {
   const waiting: Result[] = [];
 
   function tell({ claim, transition, outcome, verdict }: Result): void {
-    if (outcome) metrics.attempts.inc({ leg, outcome: outcome.kind });
-    if (verdict) metrics.settled.inc({ verdict });
+    if (outcome) metrics?.attempts.inc({ leg, outcome: outcome.kind });
+    if (verdict) metrics?.settled.inc({ verdict });
     if (transition.status === 'delivered') {
-      metrics.latency.observe(Math.max(0, now() - claim.createdAt) / 1000);
+      metrics?.latency.observe(Math.max(0, now() - claim.createdAt) / 1000);
     }
     if (transition.status === 'dead') {
       log.error(

@@ -40,6 +40,8 @@ export interface LedgerOptions {
   isService?: boolean;
   /** SQLite runs in a thread of its own, which takes 40 ms to start. Default: for a service. */
   hasThread?: boolean;
+  /** Its tables are known to be up to date. Nothing is asked of the database then. Default: no. */
+  isUpToDate?: boolean;
 }
 
 /**
@@ -56,7 +58,7 @@ export async function openLedger(
   const db = new Kysely<Tables>({ dialect });
   const health = createHealth(log);
   try {
-    await migrate(db, nameOf(location));
+    if (!options.isUpToDate) await migrate(db, nameOf(location));
   } catch (error) {
     await db.destroy();
     throw explain(error);

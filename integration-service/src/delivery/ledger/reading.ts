@@ -1,6 +1,7 @@
 import { type Kysely, type SelectQueryBuilder, sql } from 'kysely';
 import type { Status } from '../delivery.ts';
 import { STATUSES } from '../delivery.ts';
+import { rowsOf } from './rows.ts';
 import type { DeliveryRow, HistoryEvent, Tables } from './tables.ts';
 
 /** Which deliveries; without a field, it does not matter. */
@@ -13,6 +14,12 @@ export interface DeliveryFilter {
   reason?: string | undefined;
 }
 
+/** Where a delivery has come to rest, and why. */
+export type RestingDelivery = Pick<
+  DeliveryRow,
+  'key' | 'status' | 'next_attempt_at' | 'last_error'
+>;
+
 /** The part of the ledger that people and dashboards look at. Changes nothing. */
 export function createReading(db: Kysely<Tables>) {
   return {
@@ -23,6 +30,19 @@ export function createReading(db: Kysely<Tables>) {
         .orderBy('sequence')
         .limit(limit)
         .execute();
+    },
+
+    /**
+     * Of these deliveries of a leg, those to which nothing more happens by itself before `until` (Unix
+     * time in milliseconds): they are delivered, dead or held, or wait for longer than that.
+     */
+    async findResting(leg: string, keys: string[], until: number): Promise<RestingDelivery[]> {
+      const values = keys.map((key) => [key]);
+      const { rows } = await sql<RestingDelivery>`
+        select key, status, next_attempt_at, last_error from deliveries
+        where leg = ${leg} and key in (select value->>0 from ${rowsOf(db, values)})
+          and (status in ('delivered', 'dead', 'held') or next_attempt_at > ${until})`.execute(db);
+      return rows;
     },
 
     /** One delivery with everything that happened to it; `undefined` when there is none. */

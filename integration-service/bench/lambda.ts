@@ -1,0 +1,70 @@
+/**
+ * What a batch costs the Lambda function: time, statements and commits at PostgreSQL, connections to it.
+ * Takes the function's environment; the inventory must run, and the ledger should be new:
+ *
+ * INVENTORY_API_URL=http://localhost:8001/package-requests LEDGER_URL=postgres://… node integration-service/bench/lambda.ts
+ */
+import { randomUUID } from 'node:crypto';
+import type { SQSEvent, SQSRecord } from 'aws-lambda';
+import pg from 'pg';
+import { createLogger } from 'service-kit/logger';
+import { parseLambdaConfig } from '../src/welcome-package/lambda-config.ts';
+import { createSqsHandler } from '../src/welcome-package/sqs-handler.ts';
+
+const RUNS = 5;
+const SIZES = [1, 10, 100, 1_000];
+
+const counts = { statements: 0, commits: 0, connections: 0 };
+const { query, connect } = pg.Client.prototype;
+pg.Client.prototype.query = function (this: pg.Client, ...args: unknown[]) {
+  const [statement] = args as [string | { text: string }];
+  counts.statements += 1;
+  if (/^commit/i.test(typeof statement === 'string' ? statement : statement.text)) {
+    counts.commits += 1;
+  }
+  return Reflect.apply(query, this, args);
+} as typeof query;
+pg.Client.prototype.connect = function (this: pg.Client, ...args: unknown[]) {
+  counts.connections += 1;
+  return Reflect.apply(connect, this, args);
+} as typeof connect;
+
+const log = createLogger({ name: 'bench', level: 'silent' });
+const handle = createSqsHandler(parseLambdaConfig(process.env), log);
+
+await measure('the first batch, of 1', [batchOf(1)]);
+for (const size of SIZES) {
+  const batches = Array.from({ length: RUNS }, () => batchOf(size));
+  await measure(`new customers: ${size}`, batches);
+  await measure(`the same again: ${size}`, batches);
+}
+
+function batchOf(size: number): SQSEvent {
+  const records = Array.from({ length: size }, () => {
+    const customer = { id: randomUUID(), name: 'Jane Doe' };
+    const body = JSON.stringify({ event_type: 'CREATE', customer });
+    return { messageId: randomUUID(), body, attributes: {} } as SQSRecord;
+  });
+  return { Records: records };
+}
+
+/** Prints the least, the median and the most of each figure. */
+async function measure(name: string, batches: SQSEvent[]): Promise<void> {
+  const figures: Record<string, number[]> = {};
+  for (const batch of batches) {
+    Object.assign(counts, { statements: 0, commits: 0, connections: 0 });
+    const beganAt = performance.now();
+    const { batchItemFailures } = await handle(batch);
+    const ms = Math.round(performance.now() - beganAt);
+    const failed = batchItemFailures.length;
+    for (const [figure, value] of Object.entries({ ms, ...counts, failed })) {
+      figures[figure] = [...(figures[figure] ?? []), value];
+    }
+  }
+  const cells = Object.entries(figures).map(([figure, values]) => {
+    values.sort((a, b) => a - b);
+    const [least, median, most] = [0, values.length >> 1, values.length - 1].map((i) => values[i]);
+    return `${figure} ${median} (${least} … ${most})`;
+  });
+  process.stdout.write(`${name.padEnd(24)} ${cells.join('  ')}\n`);
+}

@@ -1,0 +1,40 @@
+/** `npm run build:lambda`: makes one file of the Lambda function and all that it needs. */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { build, type Plugin } from 'esbuild';
+
+const outfile = fileURLToPath(new URL('dist/lambda.mjs', import.meta.url));
+
+/** A function's ledger is in PostgreSQL; without the other, nothing warns of `node:sqlite` there. */
+const withoutSqlite: Plugin = {
+  name: 'without-sqlite',
+  setup: ({ onLoad }) =>
+    onLoad({ filter: /ledger\/sqlite\.ts$/ }, () => ({ contents: 'export const openSqlite = 0;' })),
+};
+
+await build({
+  entryPoints: [fileURLToPath(new URL('src/welcome-package/lambda.ts', import.meta.url))],
+  outfile,
+  bundle: true,
+  minify: true,
+  // Names in stack traces stay what they are.
+  keepNames: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node24',
+  // pg asks for it only where it is installed.
+  external: ['pg-native'],
+  // CommonJS packages call `require`, which a module has not.
+  banner: {
+    js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+  },
+  plugins: [withoutSqlite],
+  logLevel: 'warning',
+});
+
+const file = readFileSync(outfile);
+const kilobytes = (bytes: Buffer) => Math.round(bytes.length / 1_000);
+process.stdout.write(
+  `${outfile}: ${kilobytes(file)} kB, gzipped ${kilobytes(gzipSync(file))} kB\n`,
+);

@@ -1,0 +1,73 @@
+/** `npm run lambda`: runs the built Lambda function on an event, without AWS. */
+import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
+import type { EnvironmentError } from 'service-kit/environment';
+import { EXIT_FAILED, explain, print, UnableError, UsageError } from './command.ts';
+
+const USAGE = `Usage: npm run lambda -- <event file>
+
+Runs the function that npm run build:lambda has built, with the messages of an SQS event as Lambda hands
+them over, against the inventory of INVENTORY_API_URL (default: the one of npm start). Prints its
+answer as one JSON object; its log goes to standard error.
+
+  --help   this text
+
+An event to begin with: integration-service/events/customer-created.json
+
+Exit code: 0, or 1 when messages failed, 2 when it could not run.`;
+
+const BUILT = new URL('../../dist/lambda.mjs', import.meta.url);
+
+try {
+  process.exitCode = await run();
+} catch (error) {
+  process.stderr.write(`${explain(error, USAGE)}\n`);
+  process.exitCode = EXIT_FAILED;
+}
+
+async function run(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    options: { help: { type: 'boolean', short: 'h' } },
+    allowPositionals: true,
+  });
+  if (values.help) {
+    print(USAGE);
+    return 0;
+  }
+  const [path, ...more] = positionals;
+  if (path === undefined || more.length > 0) throw new UsageError('One event file is needed.');
+  if (!existsSync(BUILT)) {
+    throw new UnableError('There is no function yet: npm run build:lambda builds it.');
+  }
+  const event = readEventFile(path);
+  const { INVENTORY_API_URL, INVENTORY_API_URL_FILE, INVENTORY_API_PORT } = process.env;
+  if (!INVENTORY_API_URL && !INVENTORY_API_URL_FILE) {
+    const port = INVENTORY_API_PORT || 8001;
+    process.env.INVENTORY_API_URL = `http://localhost:${port}/package-requests`;
+  }
+  const { handler } = await import(BUILT.href);
+  const answer: SQSBatchResponse = await handler(event).catch((error: unknown) => {
+    // It parses its environment at the first event. Its classes are not those of this file.
+    const { problems } = error as Partial<EnvironmentError>;
+    throw problems ? new UnableError(problems.join('\n')) : error;
+  });
+  print(JSON.stringify(answer));
+  return answer.batchItemFailures.length > 0 ? 1 : 0;
+}
+
+function readEventFile(path: string): SQSEvent {
+  // npm runs this in the folder of its package, and says where it was called.
+  const file = resolve(process.env.INIT_CWD ?? '', path);
+  let event: SQSEvent | null;
+  try {
+    event = JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new UnableError(`${file} cannot be read: ${(error as Error).message}`);
+  }
+  if (!Array.isArray(event?.Records)) {
+    throw new UnableError(`${file} is no SQS event: it has no list of Records.`);
+  }
+  return event;
+}

@@ -1,0 +1,143 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'service-kit/logger';
+import { createCircuitBreaker } from '../delivery/circuit-breaker.ts';
+import type { Sighting } from '../delivery/delivery.ts';
+import { createDispatcher } from '../delivery/dispatcher.ts';
+import { type LedgerLocation, openLedger } from '../delivery/ledger/ledger.ts';
+import type { RestingDelivery } from '../delivery/ledger/reading.ts';
+import type { Target } from '../delivery/target.ts';
+import { WELCOME_PACKAGE, welcomePackageFor } from './inventory-client.ts';
+import type { Courier } from './sqs-handler.ts';
+
+export interface LedgerCourierOptions {
+  ledger: LedgerLocation;
+  /** What a function remembers of its ledger: that its tables need not be looked at each time. */
+  tables: { areUpToDate: boolean };
+  inventory: Target;
+  deliveryConcurrency: number;
+  maxAttempts: number;
+  /** Until when it is worth waiting for a delivery, Unix time in milliseconds. */
+  until: number;
+  log: Logger;
+  /** Unix time in milliseconds. */
+  now: () => number;
+}
+
+/** Other functions work on the same ledger: look this often at what became of ours. */
+const LOOK_MS = 500;
+/** How long calls under way may go on at the end of a batch; the least when it ends too soon. */
+const GRACE_MS = { longest: 5_500, shortest: 500 };
+/** How long results may take to be written down, and the connections to end, after that. */
+const CLOSE_MS = 1_000;
+
+/**
+ * Delivers by way of a ledger, with the same dispatcher as the service, for as long as a batch takes. It
+ * works on all that is due there: what a function that was killed has left behind, whoever comes next
+ * takes over.
+ */
+export function createLedgerCourier(options: LedgerCourierOptions): Courier {
+  const { tables, until, log, now } = options;
+  const sightings: Sighting[] = [];
+  const waiting = new Map<string, (reason: string | undefined) => void>();
+  let opened: ReturnType<typeof open> | undefined;
+  let problem: string | undefined;
+  let isOver = false;
+  let alarm = Promise.withResolvers<void>();
+
+  async function open() {
+    const ledger = await openLedger(options.ledger, log, { isUpToDate: tables.areUpToDate });
+    tables.areUpToDate = true;
+    if (isOver) {
+      await ledger.close();
+      throw new Error('the batch is over');
+    }
+    const monotonicNow = () => performance.now();
+    const { inventory: target, deliveryConcurrency: concurrency, maxAttempts } = options;
+    const dispatcher = createDispatcher({
+      ...{ leg: WELCOME_PACKAGE, target, ledger, concurrency, maxAttempts, log, now, monotonicNow },
+      breaker: createCircuitBreaker({ target: target.name, log, monotonicNow }),
+      random: Math.random,
+      onStep: (step) => step === 'committed' && alarm.resolve(),
+    });
+    dispatcher.run().catch(fail);
+    return { ledger, dispatcher };
+  }
+
+  /** Writes down whom the batch shows, and looks what became of whom it waits for. */
+  async function work(): Promise<void> {
+    opened = open();
+    const { ledger, dispatcher } = await opened;
+    while (!isOver) {
+      const seen = sightings.splice(0);
+      if (seen.length > 0) {
+        await ledger.sight(WELCOME_PACKAGE, seen, { now: now() });
+        dispatcher.wake();
+      }
+      if (waiting.size > 0) {
+        const resting = await ledger.findResting(WELCOME_PACKAGE, [...waiting.keys()], until);
+        for (const delivery of resting) end(delivery.key, reasonOf(delivery));
+      }
+      await rest();
+    }
+  }
+
+  async function rest(): Promise<void> {
+    const timer = setTimeout(alarm.resolve, LOOK_MS);
+    await alarm.promise;
+    clearTimeout(timer);
+    alarm = Promise.withResolvers();
+  }
+
+  function end(key: string, reason: string | undefined): void {
+    waiting.get(key)?.(reason);
+    waiting.delete(key);
+  }
+
+  /** The ledger cannot be used, or there is an error of our own: SQS brings all of it again. */
+  function fail(error: Error): void {
+    problem = error.message;
+    tables.areUpToDate = false;
+    for (const key of waiting.keys()) end(key, problem);
+  }
+
+  async function stop(graceMs: number): Promise<void> {
+    const { ledger, dispatcher } = (await opened?.catch(() => undefined)) ?? {};
+    await dispatcher?.stop({ graceMs });
+    await ledger?.close();
+  }
+
+  return {
+    async deliver({ id }) {
+      if (problem !== undefined) return problem;
+      const sighting = welcomePackageFor(id);
+      const { promise, resolve } = Promise.withResolvers<string | undefined>();
+      waiting.set(sighting.key, resolve);
+      sightings.push(sighting);
+      if (opened) alarm.resolve();
+      else work().catch(fail);
+      return promise;
+    },
+    async close() {
+      isOver = true;
+      alarm.resolve();
+      const leftMs = problem === undefined ? until - now() : 0;
+      const graceMs = Math.min(Math.max(leftMs, GRACE_MS.shortest), GRACE_MS.longest);
+      // A connection that hangs must not keep the function from answering. What then goes on without
+      // it changes nothing: its leases run out, and its results carry fencing tokens.
+      const isLate = new AbortController();
+      await Promise.race([
+        stop(graceMs).catch((error: Error) => log.warn(`Could not end well: ${error.message}`)),
+        sleep(graceMs + CLOSE_MS, undefined, { signal: isLate.signal }).catch(() => {}),
+      ]);
+      isLate.abort();
+    },
+  };
+}
+
+/** Why a delivery is not what it should be; nothing when it is. */
+function reasonOf({ status, next_attempt_at, last_error }: RestingDelivery): string | undefined {
+  if (status === 'delivered') return undefined;
+  if (status === 'held') return 'it is held, until it is released';
+  if (status === 'dead') return `it is dead, until it is replayed: ${last_error}`;
+  return `it is ${status} until ${new Date(Number(next_attempt_at)).toISOString()}: ${last_error}`;
+}

@@ -1,0 +1,84 @@
+import type { SQSBatchResponse, SQSRecord } from 'aws-lambda';
+import type { Logger } from 'service-kit/logger';
+import { EventError, readEvent } from './customer-event.ts';
+import { canonicalId } from './customer-id.ts';
+import type { Customer } from './customer-list.ts';
+
+export interface BatchOptions {
+  /** Groups under way at the same time. */
+  concurrency: number;
+  /** Has the package of a customer requested; resolves with why it is not, or nothing when it is. */
+  deliver: (customer: Customer) => Promise<string | undefined>;
+  /** Aborted when the time is over: what has not ended by then has failed, and nothing more begins. */
+  signal: AbortSignal;
+  log: Logger;
+}
+
+/**
+ * Works through a batch of SQS messages, each an event of the CRM, and names those that failed, for
+ * SQS to bring them again. Groups of a FIFO queue go side by side, their messages one after another;
+ * after one that failed, the rest of its group has failed, too, and is not begun. A customer who comes
+ * twice is delivered once, and both messages share what becomes of it. Never throws.
+ */
+export async function workBatch(
+  records: SQSRecord[],
+  options: BatchOptions,
+): Promise<SQSBatchResponse> {
+  const { concurrency, log } = options;
+  const failed = new Set<SQSRecord>();
+  const deliver = deliverOnce(options);
+  // Of a standard queue, each message is a group of its own.
+  const groups = Map.groupBy(records, (record) => record.attributes?.MessageGroupId ?? record);
+  const queue = groups.values();
+
+  async function workGroups(): Promise<void> {
+    for (const group of queue) await workGroup(group);
+  }
+
+  async function workGroup(group: SQSRecord[]): Promise<void> {
+    let first: SQSRecord | undefined;
+    for (const record of group) {
+      const reason = first
+        ? `message ${first.messageId} of its group failed before it`
+        : await workRecord(record);
+      if (reason === undefined) continue;
+      first ??= record;
+      failed.add(record);
+      log.error(`Message ${record.messageId} failed: ${reason}`);
+    }
+  }
+
+  async function workRecord({ body }: SQSRecord): Promise<string | undefined> {
+    try {
+      const event = readEvent(body);
+      return event.kind === 'created' ? await deliver(event.customer) : undefined;
+    } catch (error) {
+      if (error instanceof EventError) return `it is no event of a customer: ${error.message}`;
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  await Promise.all(Array.from({ length: Math.min(concurrency, groups.size) }, workGroups));
+  return {
+    batchItemFailures: records
+      .filter((record) => failed.has(record))
+      .map(({ messageId }) => ({ itemIdentifier: messageId })),
+  };
+}
+
+/** Delivers each customer once, until the time is over. */
+function deliverOnce({ deliver, signal }: BatchOptions): BatchOptions['deliver'] {
+  const deliveries = new Map<string, Promise<string | undefined>>();
+  const { promise: timeIsOver, resolve } = Promise.withResolvers<string>();
+  const end = () => resolve('the time of this invocation is over');
+  if (signal.aborted) end();
+  signal.addEventListener('abort', end);
+
+  return async (customer) => {
+    if (signal.aborted) return timeIsOver;
+    const key = canonicalId(customer.id);
+    const delivery = deliveries.get(key) ?? Promise.race([deliver(customer), timeIsOver]);
+    deliveries.set(key, delivery);
+    return delivery;
+  };
+}
