@@ -1,5 +1,5 @@
 import type { DocumentedWebhook } from 'service-kit/open-api';
-import { z } from 'zod';
+import { webhookHeaders } from 'service-kit/webhook-signature';
 import { customerEventSchema } from './customer-event.ts';
 
 export const CUSTOMERS_TAG = { name: 'customers', description: 'Create and list customers.' };
@@ -13,22 +13,7 @@ export const CUSTOMER_WEBHOOK: DocumentedWebhook = {
     '`customer.create` as its routing key. What is not taken is sent again, with the same id, until it is; ' +
     'the events of one customer come in their order.',
   tags: [CUSTOMERS_TAG.name],
-  headers: {
-    'webhook-id': z.string().meta({
-      description: 'The `event_id`: the same whenever the event is sent again.',
-      examples: ['9b2d7c1e-5f4a-4c3b-8d6e-7f8091a2b3c4'],
-    }),
-    'webhook-timestamp': z.string().meta({
-      description: 'When it was sent this time, in seconds of Unix time.',
-      examples: ['1767268800'],
-    }),
-    'webhook-signature': z.string().meta({
-      description:
-        'HMAC-SHA256 over `<webhook-id>.<webhook-timestamp>.<body>`, in base64, after `v1,`. While one ' +
-        'secret takes the place of another, there are two, with a blank between them.',
-      examples: ['v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE='],
-    }),
-  },
+  headers: webhookHeaders,
   body: customerEventSchema,
   responses: {
     '2XX': 'The subscriber has the event. It is not sent again.',

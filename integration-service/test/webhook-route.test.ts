@@ -1,3 +1,4 @@
+import { Validator } from '@seriousme/openapi-schema-validator';
 import fc from 'fast-check';
 import { createMetrics } from 'service-kit/operations';
 import { strictSerializerCompiler } from 'service-kit/serialization';
@@ -204,6 +205,21 @@ describe('a webhook', () => {
     const response = await send(eventOf(ALICE));
     expect([response.statusCode, response.headers['retry-after']]).toEqual([503, '5']);
     expect(await keysOf('pending')).toEqual([]);
+  });
+
+  it('is documented with its headers, by the rules of OpenAPI 3.1', async () => {
+    const { app } = await setUp();
+    const document = (await app.inject({ url: '/openapi.json' })).json();
+    expect(await new Validator().validate(document)).toMatchObject({ valid: true });
+    const { parameters, requestBody, responses } = document.paths['/webhooks/customers'].post;
+    expect(
+      parameters.map(({ name, in: place }: Record<string, string>) => `${place} ${name}`),
+    ).toEqual(['header webhook-id', 'header webhook-timestamp', 'header webhook-signature']);
+    expect(requestBody.content['application/json'].schema).toEqual({
+      $ref: '#/components/schemas/CustomerEvent',
+    });
+    expect(Object.keys(responses)).toEqual(['202', '400', '401', '413', '500', '503']);
+    expect(Object.keys(responses[503].headers)).toEqual(['Retry-After']);
   });
 
   it('finds no route where there is no secret', async () => {

@@ -15,6 +15,24 @@ const MAX_SECRETS = 2;
 const MIN_SECRET_BYTES = 24;
 const MAX_SECRET_BYTES = 64;
 
+/** The headers of a webhook, for the documentation of both ends. */
+export const webhookHeaders = {
+  'webhook-id': z.string().meta({
+    description: 'Identifies the event: the same whenever it is sent again.',
+    examples: ['9b2d7c1e-5f4a-4c3b-8d6e-7f8091a2b3c4'],
+  }),
+  'webhook-timestamp': z.string().meta({
+    description: 'When it was sent this time, in seconds of Unix time.',
+    examples: ['1767268800'],
+  }),
+  'webhook-signature': z.string().meta({
+    description:
+      'HMAC-SHA256 over `<webhook-id>.<webhook-timestamp>.<body>`, in base64, after `v1,`. While one ' +
+      'secret takes the place of another, there are two, with a blank between them.',
+    examples: ['v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE='],
+  }),
+};
+
 /** What is signed beside the body. */
 export interface WebhookAttempt {
   /** The same for all attempts to send one event; no `.` in it. */

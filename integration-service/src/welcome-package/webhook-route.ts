@@ -2,7 +2,8 @@ import { commonErrors, errorAnswer } from 'service-kit/answers';
 import { HttpError } from 'service-kit/errors';
 import type { HttpService } from 'service-kit/http-service';
 import type { Logger } from 'service-kit/logger';
-import { verifyWebhook } from 'service-kit/webhook-signature';
+import { verifyWebhook, webhookHeaders } from 'service-kit/webhook-signature';
+import { z } from 'zod';
 import { createBriefLog } from '../brief-log.ts';
 import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
@@ -75,6 +76,7 @@ export function addWebhookRoute(app: HttpService, options: WebhookRouteOptions):
             '`CREATE` is in the ledger when the answer is 202; other events are taken and change nothing. To ' +
             'send one again has no effect.',
           tags: [WEBHOOKS_TAG.name],
+          headers: z.looseObject(webhookHeaders),
           body: eventSchema,
           response: {
             ...commonErrors,
@@ -84,15 +86,21 @@ export function addWebhookRoute(app: HttpService, options: WebhookRouteOptions):
               'The event cannot be used: its customer cannot be used: it has no id',
             ),
             401: errorAnswer(
-              'It is not signed with our secret, or longer ago than 5 minutes.',
+              'It is not signed with our secret, or more than 5 minutes ago.',
               'webhook-signature has no signature made with our secret',
             ),
             413: errorAnswer('The body is larger than 1 MiB.', 'Request body is too large'),
             503: {
               ...errorAnswer(
-                'It could not be committed. To be sent again after `Retry-After`.',
+                'It could not be committed. It may come again.',
                 'The disk of the ledger /data/ledger.sqlite is full. Nothing is sent until there is room.',
               ),
+              headers: {
+                'Retry-After': z.string().meta({
+                  description: 'After how many seconds.',
+                  examples: [RETRY_AFTER_SECONDS],
+                }),
+              },
             },
           },
         },
