@@ -1,25 +1,27 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { createProject } from './project.ts';
+import { createProject, REPLICAS, withReplicas } from './project.ts';
 
 /** A poll finds nobody in the time of a test. */
 const SELDOM = { POLLING_INTERVAL_SECONDS: '3600' };
 
 const { compose, set, ports, createCustomers, packages } = await createProject(
   {
+    ...(await withReplicas()),
     ...SELDOM,
     CUSTOMER_EVENTS_URL: 'amqp://somebody:a-password@rabbitmq',
     RABBITMQ_USER: 'somebody',
     RABBITMQ_PASSWORD: 'a-password',
   },
   'rabbitmq',
+  'postgres',
 );
 
 const untilPackages = (count: number) =>
   expect.poll(async () => (await packages()).length, { timeout: 60_000 }).toBe(count);
 
-describe('with events by RabbitMQ', () => {
+describe('with events for three replicas', () => {
   beforeAll(async () => {
-    await compose('up', '--build', '--wait');
+    await compose('up', '--build', '--wait', ...REPLICAS.scale);
   });
 
   it('a customer has her package without a poll', async () => {
@@ -40,7 +42,7 @@ describe('with events by RabbitMQ', () => {
     ]);
   });
 
-  it('nobody is lost or doubled when broker and consumer are killed while customers are created', async () => {
+  it('nobody is lost or doubled when the broker and all consumers are killed while customers are created', async () => {
     const before = (await packages()).length;
     let isBack = false;
     let created = 0;
@@ -48,7 +50,7 @@ describe('with events by RabbitMQ', () => {
       for (; !isBack && created < 5_000; created += 10) await createCustomers(10);
     })();
     await compose('kill', '--signal', 'KILL', 'rabbitmq', 'integration-service');
-    await compose('up', '--wait');
+    await compose('up', '--wait', ...REPLICAS.scale);
     isBack = true;
     await creating;
     await untilPackages(before + created);
@@ -61,7 +63,7 @@ describe('with events by RabbitMQ', () => {
       CUSTOMER_EVENTS_URL: 'http://integration-service:8002/webhooks/customers',
       WEBHOOK_SECRET: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
     });
-    await compose('up', '--wait');
+    await compose('up', '--wait', ...REPLICAS.scale);
     await createCustomers(100);
     await untilPackages(before + 100);
     expect(new Set(await packages()).size).toBe(before + 100);

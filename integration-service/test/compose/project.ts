@@ -5,6 +5,18 @@ import { freePort, ROOT, UNSET } from '../end-to-end/processes.ts';
 
 export const execute = promisify(execFile);
 
+/** For `docker compose up`. */
+export const REPLICAS = { count: 3, scale: ['--scale', 'integration-service=3'] };
+
+/** Some ports in a row that were free a moment ago, and a ledger that replicas can share. */
+export async function withReplicas(): Promise<NodeJS.ProcessEnv> {
+  const first = Number(await freePort());
+  return {
+    LEDGER_URL: 'postgres://ledger:ledger@postgres/ledger',
+    INTEGRATION_SERVICE_PORT: `${first}-${first + REPLICAS.count - 1}`,
+  };
+}
+
 /**
  * A Compose project of its own on ports of its own, whatever the user's `.env` says: what else runs on
  * this machine is left alone. It is taken away after the last test of the file; call it outside of them.

@@ -1,23 +1,13 @@
 import { expect, it } from 'vitest';
-import { freePort } from '../end-to-end/processes.ts';
-import { createProject, execute } from './project.ts';
-
-const LEDGER_URL = 'postgres://ledger:ledger@postgres/ledger';
-const REPLICAS = 3;
-
-/** The first of some ports in a row that were free a moment ago. */
-async function freePorts(count: number): Promise<string> {
-  const first = Number(await freePort());
-  return `${first}-${first + count - 1}`;
-}
+import { createProject, execute, REPLICAS, withReplicas } from './project.ts';
 
 const { compose, createCustomers, packages } = await createProject(
-  { LEDGER_URL, INTEGRATION_SERVICE_PORT: await freePorts(REPLICAS) },
+  await withReplicas(),
   'postgres',
 );
 
 it('three replicas share the work over PostgreSQL; they take over what a killed one had, and outlive a restart of the database', async () => {
-  await compose('up', '--build', '--wait', '--scale', `integration-service=${REPLICAS}`);
+  await compose('up', '--build', '--wait', ...REPLICAS.scale);
   const logs = () => compose('logs', '--no-color', '--timestamps', 'integration-service');
   const replicasThat = (lines: string, text: string) =>
     new Set(
@@ -40,7 +30,7 @@ it('three replicas share the work over PostgreSQL; they take over what a killed 
       },
       { timeout: 60_000 },
     )
-    .toBe(REPLICAS);
+    .toBe(REPLICAS.count);
 
   // One poll per interval in all: never two within the second that is between them.
   const polls = [...working.matchAll(/(\S+Z) .*Polling cycle started/g)]
