@@ -1,17 +1,16 @@
 import { execFile } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { Connection } from 'rabbitmq-client';
 
 /** A RabbitMQ in a container of its own, which goes, with all that it holds, when it is disposed of. */
 export interface Broker extends AsyncDisposable {
   /** Of 127.0.0.1; the same after a restart. */
   port: number;
   url: URL;
-  /** Kills it, starts it again, and resolves when it lets clients in. */
+  /** Kills it, starts it again, and resolves when it talks to clients. */
   restart(): Promise<void>;
 }
 
@@ -25,7 +24,7 @@ export async function checkDocker(): Promise<void> {
   await docker('version', '--format', '{{.Server.Version}}');
 }
 
-/** Resolves when it lets clients in; may have to download the image first. */
+/** Resolves when it talks to clients; may have to download the image first. */
 export async function startBroker(signal: AbortSignal): Promise<Broker> {
   const name = `prove-${randomUUID()}`;
   const user = 'prove';
@@ -41,7 +40,7 @@ export async function startBroker(signal: AbortSignal): Promise<Broker> {
     ...['--env', `RABBITMQ_DEFAULT_USER=${user}`, '--env', `RABBITMQ_DEFAULT_PASS=${password}`],
     IMAGE,
   );
-  await untilReady(url, signal);
+  await untilReady(port, signal);
 
   const rest = parts.move();
   return {
@@ -50,28 +49,32 @@ export async function startBroker(signal: AbortSignal): Promise<Broker> {
     async restart() {
       await docker('kill', name);
       await docker('start', name);
-      await untilReady(url, signal);
+      await untilReady(port, signal);
     },
     [Symbol.asyncDispose]: () => rest.disposeAsync(),
   };
 }
 
-/** Docker accepts connections before the broker does: only a client that was let in knows. */
-async function untilReady(url: URL, signal: AbortSignal): Promise<void> {
+/** Docker accepts connections before the broker does: only one that talks is ready. */
+async function untilReady(port: number, signal: AbortSignal): Promise<void> {
   const deadline = performance.now() + READY_DEADLINE_MS;
-  for (;;) {
-    const connection = new Connection({ url: url.href });
-    // Tried again by the loop, which heeds the signal.
-    connection.on('error', () => {});
-    try {
-      return await connection.onConnect(1_000, true);
-    } catch (error) {
-      if (performance.now() > deadline) throw error;
-    } finally {
-      connection.unsafeDestroy();
-    }
+  while (!(await greets(port))) {
+    if (performance.now() > deadline) throw new Error('RabbitMQ in Docker does not get ready');
     await sleep(100, undefined, { signal });
   }
+}
+
+/** A broker answers the header of its protocol (AMQP 0-9-1, section 2.2.4), which it does last when it starts. */
+async function greets(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1').setTimeout(1_000);
+  socket.on('timeout', () => socket.destroy());
+  socket.write('AMQP\0\0\x09\x01');
+  try {
+    for await (const _ of socket) return true;
+  } catch {
+    // Nobody listens yet.
+  }
+  return false;
 }
 
 /** One that was free a moment ago. Docker would choose another after each restart. */
