@@ -60,6 +60,7 @@ export async function createInventory(options: InventoryOptions): Promise<Invent
   // Another cell's service must never be taken for ours, should it get hold of our port.
   const base = `/${randomUUID()}`;
   const requests: PackageRequest[] = [];
+  const counts = new Map<string, number>();
   const byKey = new Map<string, PackageRequest>();
   const asked = new Set<string>();
   const calls: { by: number; at: number }[] = [];
@@ -142,14 +143,19 @@ export async function createInventory(options: InventoryOptions): Promise<Invent
     if (key !== undefined) byKey.set(key, request);
     if (!firstStoredAt.has(customerId)) firstStoredAt.set(customerId, performance.now());
     const isFirst = asked.size === 1;
-    if (!(sabotage === 'loses' && isFirst)) requests.push(request);
-    if (sabotage === 'doubles' && isFirst) requests.push({ ...request, request_id: randomUUID() });
+    if (!(sabotage === 'loses' && isFirst)) keep(request);
+    if (sabotage === 'doubles' && isFirst) keep({ ...request, request_id: randomUUID() });
     return { request, isReplay: false };
+  }
+
+  function keep(request: PackageRequest): void {
+    requests.push(request);
+    counts.set(request.customer_id, (counts.get(request.customer_id) ?? 0) + 1);
   }
 
   return {
     urlFor: (processNumber) => `${server.origin}${base}/${processNumber}/package-requests`,
-    count: (customerId) => requests.filter((each) => each.customer_id === customerId).length,
+    count: (customerId) => counts.get(customerId) ?? 0,
     size: () => requests.length,
     firstCallAfter: (time, except) => calls.find(({ by, at }) => at >= time && by !== except)?.at,
     arm(kill, processNumber) {

@@ -1,6 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { assess, type CellOptions, type CellResult, type Course, type PointCell } from './cell.ts';
-import type { Child } from './child-process.ts';
+import { endsWithin } from './child-process.ts';
 import { chooseKill } from './kill-point.ts';
 import { createRandom } from './random.ts';
 import { type Stage, setStage } from './stage.ts';
@@ -43,7 +42,7 @@ export async function killInTurn(cells: PointCell[], options: CellOptions): Prom
     onPolled();
     const customerIds = crm.customerIds.slice(isKnown);
     const kills = problems.length === 0 ? 1 : 0;
-    episodes.push({ cell, customerIds, kills, problems, recovery: { from: 0, at: 0 } });
+    episodes.push({ cell, customerIds, kills, problems });
   }
   crm.add(1);
   episodes.at(-1)?.customerIds.push(...crm.customerIds.slice(-1));
@@ -73,15 +72,4 @@ async function killAt(
   child.kill();
   await child.ended;
   return [`the process did not reach the kill (${kill.step}, time ${kill.nth})`];
-}
-
-async function endsWithin(child: Child, ms: number, signal: AbortSignal): Promise<boolean> {
-  const waiting = new AbortController();
-  const timeout = sleep(ms, false, { signal: AbortSignal.any([waiting.signal, signal]) });
-  try {
-    return await Promise.race([child.ended.then(() => true), timeout]);
-  } finally {
-    waiting.abort();
-    timeout.catch(() => {});
-  }
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { assess, type Cell, type CellOptions, type CellResult } from './cell.ts';
+import { assess, type CellOptions, type CellResult, type KillCell } from './cell.ts';
 import type { Child } from './child-process.ts';
 import { createRandom, wholeNumberFrom } from './random.ts';
 import { setStage } from './stage.ts';
@@ -18,7 +18,7 @@ const DONE_DEADLINE_MS = 240_000;
 
 /** Kills processes at random times and starts them again, while new customers keep coming. */
 export async function killOften(
-  cell: Cell,
+  cell: KillCell,
   kills: number,
   options: CellOptions,
 ): Promise<CellResult> {

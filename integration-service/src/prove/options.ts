@@ -1,20 +1,27 @@
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
+import { SOURCE_NAMES, type SourceName } from './events/source-name.ts';
 
 export const HELP = `Usage: npm run prove -- [options]
 
 Starts the real integration-service, kills it with SIGKILL, and counts packages: before and after each
 step of a delivery and at random times, under each kind of fault of the inventory, with an inventory
-that honours idempotency keys and one that does not. Needs nothing that runs; leaves nothing behind.
+that honours idempotency keys and one that does not. Where a real crm-api sends events instead of being
+polled, also cuts connections on their way, sends webhooks twice and restarts the broker. Needs nothing
+that runs; leaves nothing behind.
 
-  --kills <n>        kills at random times (default: 50, with --quick 8)
+  --source <names>   how customers come, some of poll,webhook,rabbitmq (default: poll,webhook). For
+                     rabbitmq, starts a broker of its own, which needs Docker
+  --kills <n>        kills at random times of a service that polls (default: 50, with --quick 8)
+  --customers <n>    customers whose events each source sends (default: 400, with --quick 40)
+  --disturbances <n> kills, cuts and restarts meanwhile, one of three a kill (default: 48, with --quick 12)
   --quick            a part of the matrix, for CI
-  --only <text>      only cells with this in their name, such as stored/drops/plain or random/
+  --only <text>      only cells with this in their name, such as stored/drops/plain or webhook/
   --seed <n>         repeats the choices of an earlier run (default: a new one)
   --ledger <url>     postgres://…: a PostgreSQL server on which a database is made for each cell
                      (default: SQLite files in the temporary folder)
-  --replicas <n>     processes that share the ledger (default: 1). A killed one is not started again:
-                     the others take its work over. Needs --ledger
+  --replicas <n>     processes that share the ledger (default: 1). One killed at a step is not started
+                     again: the others take its work over. Needs --ledger
   --help             this text
 
 Exit code: 0 nothing was lost or doubled, 1 something was or a cell did not end well, 2 it could not run.
@@ -26,11 +33,20 @@ export class OptionsError extends Error {
   readonly code = 'OPTIONS_INVALID';
 }
 
-const MAX_KILLS = 1_000_000;
+const MAX_COUNT = 1_000_000;
+
+/** Of what is left out, in a run that is quick or not. */
+const DEFAULTS = {
+  quick: { kills: 8, customers: 40, disturbances: 12 },
+  full: { kills: 50, customers: 400, disturbances: 48 },
+};
 
 const optionsSchema = z
   .strictObject({
-    kills: wholeNumber(0, MAX_KILLS).optional(),
+    source: z.array(z.string()).default(['poll', 'webhook']).transform(parseSources),
+    kills: wholeNumber(0, MAX_COUNT).optional(),
+    customers: wholeNumber(0, MAX_COUNT).optional(),
+    disturbances: wholeNumber(0, MAX_COUNT).optional(),
     quick: z.boolean().default(false),
     only: z.string().optional(),
     seed: wholeNumber(0, 2 ** 32 - 1).optional(),
@@ -46,7 +62,16 @@ const optionsSchema = z
     path: ['replicas'],
     error: 'above 1 needs --ledger',
   })
-  .transform((options) => ({ ...options, kills: options.kills ?? (options.quick ? 8 : 50) }));
+  .transform(({ source: sources, kills, customers, disturbances, ...options }) => {
+    const defaults = options.quick ? DEFAULTS.quick : DEFAULTS.full;
+    return {
+      ...options,
+      sources,
+      kills: kills ?? defaults.kills,
+      customers: customers ?? defaults.customers,
+      disturbances: disturbances ?? defaults.disturbances,
+    };
+  });
 
 export type Options = z.output<typeof optionsSchema>;
 
@@ -64,7 +89,10 @@ function readArgs(args: string[]): Record<string, unknown> {
     return parseArgs({
       args,
       options: {
+        source: { type: 'string', multiple: true },
         kills: { type: 'string' },
+        customers: { type: 'string' },
+        disturbances: { type: 'string' },
         quick: { type: 'boolean' },
         only: { type: 'string' },
         seed: { type: 'string' },
@@ -76,6 +104,14 @@ function readArgs(args: string[]): Record<string, unknown> {
   } catch (error) {
     throw new OptionsError((error as Error).message);
   }
+}
+
+/** Lists of names, with commas between them. */
+function parseSources(lists: string[], context: z.RefinementCtx): SourceName[] {
+  const names = z.array(z.enum(SOURCE_NAMES)).safeParse(lists.flatMap((list) => list.split(',')));
+  if (names.success) return names.data;
+  context.addIssue(`must be some of ${SOURCE_NAMES.join(',')}`);
+  return z.NEVER;
 }
 
 function wholeNumber(min: number, max: number) {

@@ -3,6 +3,7 @@
  * says how to use it.
  */
 import { randomInt } from 'node:crypto';
+import { checkDocker } from './events/broker.ts';
 import { HELP, type Options, OptionsError, parseOptions } from './options.ts';
 import { planCells } from './plan.ts';
 import { formatBadCell, formatMatrix, formatSummary, formatVerdict, isGood } from './report.ts';
@@ -31,6 +32,12 @@ async function prove(options: Options): Promise<number> {
   const startedAt = performance.now();
   const cells = planCells(options);
   if (cells.length === 0) throw new OptionsError(`--only ${options.only}: no cell has that name`);
+
+  if (cells.some(({ source }) => source === 'rabbitmq')) {
+    await checkDocker().catch(({ message }: Error) => {
+      throw new OptionsError(`--source rabbitmq needs Docker, which cannot be used: ${message}`);
+    });
+  }
 
   const store = ledger ? 'PostgreSQL' : 'SQLite';
   print(`${cells.length} cells, ledger on ${store}, ${replicas} process(es), seed ${seed}`);

@@ -1,10 +1,17 @@
 import type { CellResult } from './cell.ts';
+import type { SourceName } from './events/source-name.ts';
 import { FAULTS, INVENTORY_KINDS } from './fault.ts';
 import { KILL_POINTS } from './kill-point.ts';
 
 const COLUMN = 6;
 const LABEL = Math.max(...KILL_POINTS.map(({ label }) => label.length)) + 1;
 const SUMMARY_COLUMN = 11;
+
+const SOURCE_LABELS: Record<SourceName, string> = {
+  poll: 'polled',
+  webhook: 'events by webhook',
+  rabbitmq: 'events by RabbitMQ',
+};
 
 /** Nothing lost, nothing doubled, nothing else wrong. */
 export function isGood({ lost, doubled, problems }: CellResult): boolean {
@@ -19,12 +26,16 @@ export function formatMatrix(results: CellResult[]): string {
   const rows = [
     ...KILL_POINTS.map(({ step, label }) => ({
       label,
-      isIn: ({ cell }: CellResult) => cell.kills === step,
+      isIn: ({ cell }: CellResult) => cell.source === 'poll' && cell.kills === step,
     })),
     {
       label: 'at random times',
-      isIn: ({ cell }: CellResult) => typeof cell.kills === 'number',
+      isIn: ({ cell }: CellResult) => cell.source === 'poll' && typeof cell.kills === 'number',
     },
+    ...(['webhook', 'rabbitmq'] as const).map((source) => ({
+      label: SOURCE_LABELS[source],
+      isIn: ({ cell }: CellResult) => cell.source === source,
+    })),
   ].filter(({ isIn }) => results.some(isIn));
 
   const lines = [
@@ -59,42 +70,73 @@ function center(text: string, width: number): string {
   return text.padStart(text.length + left, ' ').padEnd(width);
 }
 
-/** The figures of each inventory kind. Times are in seconds, median and longest. */
+/** The figures of each inventory kind when polled, and of each source of events. Times are in seconds. */
 export function formatSummary(results: CellResult[], { replicas }: { replicas: number }): string {
+  const polled = results.filter(({ cell }) => cell.source === 'poll');
+  const tables: string[] = [];
+  if (polled.length > 0) tables.push(formatPolled(polled, replicas));
+  if (polled.length < results.length) tables.push(formatEvents(results));
+  return tables.join('\n\n');
+}
+
+function formatPolled(results: CellResult[], replicas: number): string {
   const since = replicas > 1 ? 'from the kill' : 'from the restart';
-  const header = ['', 'cells', 'kills', 'customers', 'packages', 'lost', 'doubled'];
   const rows = INVENTORY_KINDS.map((kind) => {
     const own = results.filter(({ cell }) => cell.inventory === kind);
-    const sum = (of: (result: CellResult) => number) => own.reduce((all, r) => all + of(r), 0);
     const recoveries = own.flatMap(({ recovery }) => recovery ?? []);
     return [
       kind,
-      own.length,
-      sum(({ kills }) => kills),
-      sum(({ customers }) => customers),
-      sum(({ packages }) => packages),
-      sum(({ lost }) => lost.length),
-      sum(({ doubled }) => doubled.length),
+      ...countsOf(own),
       medianAndMax(recoveries.flatMap(({ firstCallMs }) => firstCallMs ?? [])),
       medianAndMax(recoveries.map(({ deliveredMs }) => deliveredMs)),
     ];
   });
-  const all = [[...header, 'first call', 'delivered'], ...rows];
   return [
-    ...all.map((row) =>
-      row
-        .map((value, i) =>
-          i === 0 ? String(value).padEnd(LABEL) : String(value).padStart(widthOf(i)),
-        )
-        .join('')
-        .trimEnd(),
-    ),
+    formatTable([['', ...COUNTS, 'first call', 'delivered'], ...rows]),
     `first call: seconds ${since} to the first call at the inventory; delivered: until all was (median / longest)`,
   ].join('\n');
 }
 
+function formatEvents(results: CellResult[]): string {
+  const rows = (['webhook', 'rabbitmq'] as const).flatMap((source) => {
+    const own = results.filter(({ cell }) => cell.source === source);
+    if (own.length === 0) return [];
+    const cuts = sumOf(own, (result) => result.cuts);
+    const restarts = sumOf(own, (result) => result.restarts);
+    return [[SOURCE_LABELS[source], ...countsOf(own), cuts, restarts]];
+  });
+  return [
+    formatTable([['', ...COUNTS, 'cuts', 'restarts'], ...rows]),
+    'cuts: of connections, in sending and in receiving; restarts: of the broker',
+  ].join('\n');
+}
+
+const COUNTS = ['cells', 'kills', 'customers', 'packages', 'lost', 'doubled'];
+
+function countsOf(results: CellResult[]): number[] {
+  return [
+    results.length,
+    sumOf(results, ({ kills }) => kills),
+    sumOf(results, ({ customers }) => customers),
+    sumOf(results, ({ packages }) => packages),
+    sumOf(results, ({ lost }) => lost.length),
+    sumOf(results, ({ doubled }) => doubled.length),
+  ];
+}
+
+function sumOf(results: CellResult[], of: (result: CellResult) => number): number {
+  return results.reduce((sum, result) => sum + of(result), 0);
+}
+
+function formatTable(rows: (string | number)[][]): string {
+  const line = ([label, ...values]: (string | number)[]) =>
+    String(label).padEnd(LABEL) +
+    values.map((value, i) => String(value).padStart(widthOf(i))).join('');
+  return rows.map((row) => line(row).trimEnd()).join('\n');
+}
+
 function widthOf(column: number): number {
-  return column >= 7 ? SUMMARY_COLUMN + 4 : SUMMARY_COLUMN;
+  return column < COUNTS.length ? SUMMARY_COLUMN : SUMMARY_COLUMN + 4;
 }
 
 function medianAndMax(times: number[]): string {
@@ -122,11 +164,12 @@ export function formatBadCell(result: CellResult, { repeat }: { repeat: string }
 /** One line that says it all. */
 export function formatVerdict(results: CellResult[], seconds: number): string {
   const bad = results.filter((result) => !isGood(result));
-  const sum = (of: (result: CellResult) => number) => results.reduce((all, r) => all + of(r), 0);
-  const lost = sum((result) => result.lost.length);
-  const doubled = sum((result) => result.doubled.length);
-  const kills = sum((result) => result.kills);
-  const customers = sum((result) => result.customers);
-  const facts = `${lost} lost, ${doubled} doubled: ${customers} customers, ${kills} kills, ${results.length} cells, ${seconds.toFixed(0)} s`;
+  const lost = sumOf(results, (result) => result.lost.length);
+  const doubled = sumOf(results, (result) => result.doubled.length);
+  const kills = sumOf(results, (result) => result.kills);
+  const cuts = sumOf(results, (result) => result.cuts + result.restarts);
+  const customers = sumOf(results, (result) => result.customers);
+  const disturbances = `${kills} kills${cuts > 0 ? `, ${cuts} cuts and restarts` : ''}`;
+  const facts = `${lost} lost, ${doubled} doubled: ${customers} customers, ${disturbances}, ${results.length} cells, ${seconds.toFixed(0)} s`;
   return bad.length === 0 ? `PROVED: ${facts}.` : `FAILED: ${facts}; ${bad.length} bad cell(s).`;
 }

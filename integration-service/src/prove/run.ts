@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Cell, type CellResult, runCells as runTogether } from './cell.ts';
+import { type Cell, type CellResult, runCells as runTogether, type Setting } from './cell.ts';
 import type { Sabotage } from './inventory.ts';
 import { countConnections } from './ledger-place.ts';
 import { createLimit } from './limit.ts';
@@ -75,7 +75,7 @@ async function countCellsAtOnce(replicas: number, ledger: string | undefined): P
 
 /** One start and stop by itself: shows whether any can work, and fills the cache of compiled code. */
 async function checkStart(options: StageOptions): Promise<void> {
-  const cell: Cell = { name: 'start', kills: 0, fault: 'none', inventory: 'plain' };
+  const cell: Setting = { name: 'start', fault: 'none', inventory: 'plain' };
   await using stage = await setStage(cell, options);
   const child = await stage.start();
   const url = await child.listening;

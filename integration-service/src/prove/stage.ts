@@ -2,7 +2,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Step } from '../service.ts';
-import type { Cell } from './cell.ts';
+import type { Setting } from './cell.ts';
 import { type Child, type Crash, startChild } from './child-process.ts';
 import { type Crm, createCrm } from './crm.ts';
 import { readHistory, readStatuses } from './deliveries.ts';
@@ -29,12 +29,21 @@ export interface StageOptions {
 export interface Stage extends AsyncDisposable {
   crm: Crm;
   inventory: Inventory;
+  /** Holds its logs. */
+  folder: string;
   /** In the order in which they were started. */
   children: Child[];
-  /** Resolves when the process has been spawned. Several processes with one kill: one of them dies. */
+  /** Resolves when the process has been spawned. Several processes with the same kill: one of them dies. */
   start(kill?: Kill): Promise<Child>;
-  /** Resolves when the service says that all is delivered or dead, or with what kept it from that. */
-  untilDone(deadlineMs: number): Promise<{ at: number; problem: string | undefined }>;
+  /**
+   * Resolves when the service says that all is delivered or dead, or with what kept it from that.
+   *
+   * @param customerIds default: those of the CRM
+   */
+  untilDone(
+    deadlineMs: number,
+    customerIds?: string[],
+  ): Promise<{ at: number; problem: string | undefined }>;
   /** What the ledger knows about a customer, one line an event. */
   historyOf(customerId: string): Promise<string[]>;
   /** Its logs and its ledger stay when it is disposed of; says where. */
@@ -55,9 +64,11 @@ const environment = {
 
 /** Sets a stage. Disposing of it kills its processes and takes everything away. */
 export async function setStage(
-  cell: Cell,
+  cell: Setting,
   options: StageOptions & {
     onListed?: (crm: Crm) => void;
+    /** Comes on top of what all processes get. */
+    env?: Record<string, string>;
   },
 ): Promise<Stage> {
   const { replicas, signal, boots } = options;
@@ -73,6 +84,7 @@ export async function setStage(
   const crm = await createCrm(options);
   parts.defer(crm.close);
   const children: Child[] = [];
+  const kills: Kill[] = [];
   const inventory = await createInventory({
     ...options,
     kind: cell.inventory,
@@ -110,6 +122,7 @@ export async function setStage(
         CRM_API_URL: crm.url,
         INVENTORY_API_URL: inventory.urlFor(children.length),
         NODE_COMPILE_CACHE: join(options.folder, 'compile-cache'),
+        ...options.env,
       },
       crash: kill && isServiceKill(kill) ? crashOf(kill) : undefined,
       logFile: join(folder, `service-${children.length}.log`),
@@ -118,29 +131,29 @@ export async function setStage(
     return child;
   }
 
-  const crashOf = (kill: Kill<Step>): Crash => ({
-    ...kill,
-    ticket: join(folder, replicas === 1 ? `crashed-${children.length}` : 'crashed'),
-  });
+  function crashOf(kill: Kill<Step>): Crash {
+    if (!kills.includes(kill)) kills.push(kill);
+    return { ...kill, ticket: join(folder, `crashed-${kills.indexOf(kill)}`) };
+  }
 
   async function urlOfLiving(): Promise<string | undefined> {
     const child = children.findLast((each) => !each.end());
     return child?.listening;
   }
 
-  async function untilDone(deadlineMs: number) {
+  async function untilDone(deadlineMs: number, customerIds = crm.customerIds) {
     const deadline = performance.now() + deadlineMs;
     let seen = 'the service did not answer';
     while (performance.now() < deadline) {
       // The service cannot be done before the inventory is, if it tells the truth: then ask it less.
-      const isFull = crm.customerIds.every((id) => inventory.count(id) > 0);
+      const isFull = customerIds.every((id) => inventory.count(id) > 0);
       await sleep(isFull ? 50 : 500, undefined, { signal });
       const asked = performance.now();
       const service = await urlOfLiving();
       if (!service) return { at: asked, problem: 'no process is left that works' };
       const statuses = await readStatuses(service, signal).catch(() => undefined);
       if (!statuses) continue;
-      const open = crm.customerIds
+      const open = customerIds
         .map((id) => statuses.get(id) ?? 'not sighted')
         .filter((status) => status !== 'delivered');
       if (open.length === 0) return { at: asked, problem: undefined };
@@ -154,6 +167,7 @@ export async function setStage(
   return {
     crm,
     inventory,
+    folder,
     children,
     start,
     untilDone,

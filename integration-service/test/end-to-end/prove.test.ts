@@ -25,7 +25,8 @@ async function runCell(only: string, sabotage?: Sabotage): Promise<CellResult> {
   onTestFinished(() => {
     vi.unstubAllEnvs();
   });
-  const cells = planCells({ kills: 0, quick: false, only });
+  const amounts = { kills: 0, customers: 0, disturbances: 0 };
+  const cells = planCells({ ...amounts, sources: ['poll'], quick: false, only });
   const { signal } = new AbortController();
   const [result] = await runCells({ cells, seed: 1, replicas: 1, signal, sabotage });
   return result as CellResult;
@@ -36,7 +37,9 @@ describe('npm run prove', () => {
     const folder = temporaryFolder();
     const { ended, lines } = prove(['--quick'], { TMPDIR: folder });
     expect(await ended, lines.join('\n')).toBe(0);
-    expect(lines.at(-1)).toMatch(/^PROVED: 0 lost, 0 doubled: \d+ customers, \d+ kills, 36 cells,/);
+    expect(lines.at(-1)).toMatch(
+      /^PROVED: 0 lost, 0 doubled: \d+ customers, \d+ kills, \d+ cuts and restarts, 38 cells,/,
+    );
     expect(lines.every((line) => line.length <= 120)).toBe(true);
     expect(readdirSync(folder).filter((name) => name.startsWith('prove-'))).toEqual([]);
   }, 180_000);
@@ -46,6 +49,7 @@ describe('npm run prove', () => {
     { args: ['--kills', 'many'], message: /--kills must be a whole number from 0 to 1000000/ },
     { args: ['--replicas', '3'], message: /--replicas above 1 needs --ledger/ },
     { args: ['--ledger', 'sqlite:x'], message: /--ledger must be postgres:/ },
+    { args: ['--source', 'post'], message: /--source must be some of poll,webhook,rabbitmq/ },
     { args: ['--only', 'nowhere'], message: /--only nowhere: no cell has that name/ },
     { args: ['--ledger', 'postgres://127.0.0.1:1/x'], message: /ECONNREFUSED/ },
   ])('says what is wrong with $args and ends with 2', async ({ args, message }) => {

@@ -1,0 +1,165 @@
+import { setInterval as every } from 'node:timers/promises';
+import { Connection } from 'rabbitmq-client';
+import { createMetrics } from 'service-kit/operations';
+import { webhookSecretsSchema } from 'service-kit/webhook-signature';
+import { expect, it, onTestFinished } from 'vitest';
+import { buildApp } from '../../../crm-api/src/app.ts';
+import { createEventMetrics } from '../../../crm-api/src/events/metrics.ts';
+import { createOutbox } from '../../../crm-api/src/events/outbox.ts';
+import type { Publisher } from '../../../crm-api/src/events/publisher.ts';
+import { createRabbitmqPublisher } from '../../../crm-api/src/events/rabbitmq-publisher.ts';
+import { createWebhookPublisher } from '../../../crm-api/src/events/webhook-publisher.ts';
+import { createInventory } from '../../src/prove/inventory.ts';
+import { LEDGER_KINDS, newLocation } from '../ledgers.ts';
+import { captureLog } from '../support.ts';
+import { freePort, startService } from './processes.ts';
+
+/** A broker on which the queues of the service may be deleted, as `amqp://user:password@host/vhost`. */
+const RABBITMQ_URL = process.env.TEST_RABBITMQ_URL;
+const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
+/** Customers of each source, beside those who come while the service is stopped. */
+const COUNT = 100;
+
+/** A CRM that outlives a change of the way in which it tells of customers. */
+async function startCrm() {
+  const { log } = captureLog();
+  const metrics = createMetrics();
+  let publisher: Publisher | undefined;
+  const outbox = createOutbox({
+    publisher: {
+      target: 'whoever it is',
+      concurrency: 16,
+      publish: async (event) =>
+        publisher?.publish(event) ?? { kind: 'unavailable', reason: 'nobody wants events' },
+      async close() {},
+    },
+    metrics: createEventMetrics(metrics),
+    log,
+    random: Math.random,
+  });
+  const onEvent: typeof outbox.add = (event) => publisher && outbox.add(event);
+  const app = await buildApp({ log, metrics, onEvent });
+  const url = `${await app.listen({ host: '127.0.0.1', port: 0 })}/customers`;
+  const ids: string[] = [];
+  const over = new AbortController();
+
+  async function createAllTheTime(): Promise<void> {
+    for await (const _ of every(5)) {
+      if (over.signal.aborted) return;
+      const payload = { name: 'Jane', email: `jane-${ids.length}@example.com` };
+      const response = await app.inject({ method: 'POST', url: '/customers', payload });
+      ids.push(response.json().id);
+    }
+  }
+
+  const creating = createAllTheTime();
+  onTestFinished(async () => {
+    over.abort();
+    await Promise.all([publisher?.close(), outbox.close(), app.close()]);
+  });
+  return {
+    url,
+    ids,
+    /** From now on, tells of customers in this way, also of those of whom it could not tell so far. */
+    async tellBy(next: Publisher | undefined) {
+      const former = publisher;
+      publisher = next;
+      await former?.close();
+    },
+    async stopCreating() {
+      over.abort();
+      await creating;
+    },
+  };
+}
+
+async function deleteQueues(url: string): Promise<void> {
+  const connection = new Connection(url);
+  const queue = 'integration.welcome-package';
+  await connection.queueDelete({ queue });
+  await connection.queueDelete({ queue: `${queue}.dead-letter` });
+  await connection.close();
+}
+
+it.each(LEDGER_KINDS)(
+  'a change of the source while customers are created loses and doubles nobody: %s',
+  async (kind) => {
+    if (RABBITMQ_URL) {
+      await deleteQueues(RABBITMQ_URL);
+      onTestFinished(() => deleteQueues(RABBITMQ_URL));
+    }
+    // It does not know idempotency keys: whatever is sent twice is there twice.
+    const inventory = await createInventory({
+      ...{ kind: 'plain', fault: 'none', timeoutMs: 1_000, onKill: () => {} },
+    });
+    onTestFinished(inventory.close);
+    const crm = await startCrm();
+    const location = await newLocation(kind);
+    // The first of several gets the webhooks.
+    const ports = kind === 'sqlite' ? [await freePort()] : [await freePort(), '0', '0'];
+    const env = {
+      CRM_API_URL: crm.url,
+      INVENTORY_API_URL: inventory.urlFor(0),
+      LEDGER_URL: location.kind === 'sqlite' ? `sqlite:${location.path}` : location.url,
+    };
+    const countServed = (ids: string[]) => ids.filter((id) => inventory.count(id) > 0).length;
+
+    const start = (source: Record<string, string>) =>
+      Promise.all(
+        ports.map((port) =>
+          startService('integration-service', {
+            ...{ ...env, ...source, INTEGRATION_SERVICE_PORT: port },
+          }),
+        ),
+      );
+
+    async function stop(services: Awaited<ReturnType<typeof start>>): Promise<void> {
+      for (const code of await Promise.all(services.map((service) => service.stop()))) {
+        expect(code).toBe(0);
+      }
+    }
+
+    /** Runs the service with one source until enough of those who came meanwhile have got a package. */
+    async function serveBy(source: Record<string, string>, publisher?: Publisher): Promise<void> {
+      await crm.tellBy(publisher);
+      const services = await start(source);
+      // Its first poll may find some more, and then there is none for a while.
+      const known = crm.ids.length;
+      await expect
+        .poll(() => countServed(crm.ids.slice(known)), { timeout: 30_000 })
+        .toBeGreaterThanOrEqual(COUNT);
+      await stop(services);
+    }
+
+    const byPoll = { POLLING_INTERVAL_SECONDS: '0.1' };
+    // After the first poll, there is none: only events tell of customers.
+    const byEvents = { POLLING_INTERVAL_SECONDS: '3600' };
+    const secrets = webhookSecretsSchema.parse(SECRET);
+    const url = new URL(`http://127.0.0.1:${ports[0]}/webhooks/customers`);
+    const { log } = captureLog();
+
+    await serveBy(byPoll);
+    await serveBy(
+      { ...byEvents, WEBHOOK_SECRET: SECRET },
+      createWebhookPublisher({ url, secrets, now: Date.now }),
+    );
+    if (RABBITMQ_URL) {
+      await serveBy(
+        { ...byEvents, CUSTOMER_EVENTS_URL: RABBITMQ_URL },
+        createRabbitmqPublisher({ url: new URL(RABBITMQ_URL), log }),
+      );
+    }
+    await serveBy(byPoll);
+    await crm.tellBy(undefined);
+    await crm.stopCreating();
+    const last = await start(byPoll);
+    await expect.poll(() => countServed(crm.ids), { timeout: 30_000 }).toBe(crm.ids.length);
+    await stop(last);
+
+    const counts = crm.ids.map((id) => inventory.count(id));
+    expect(counts.filter((count) => count === 0)).toEqual([]);
+    expect(counts.filter((count) => count > 1)).toEqual([]);
+    expect(inventory.size()).toBe(crm.ids.length);
+  },
+  120_000,
+);
