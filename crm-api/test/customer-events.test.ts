@@ -69,11 +69,15 @@ it('CUSTOMER_EVENTS_URL tells where events go, and a webhook needs a WEBHOOK_SEC
   expect(eventsOf('')).toBeUndefined();
   expect(eventsOf('', secret)).toBeUndefined();
   expect(eventsOf('https://x.org/hook', secret)).toMatchObject({ kind: 'webhook' });
-  for (const url of ['amqp://a:b@x', 'amqps://a:b@x:5671/vhost']) {
+  for (const url of ['amqp://a:b@x', 'amqps://a:b@x:5671/vhost', 'amqp://x/']) {
     expect(eventsOf(url)).toEqual({ kind: 'rabbitmq', url: new URL(url) });
   }
   expect(() => eventsOf('http://x.org')).toThrow('WEBHOOK_SECRET must be set');
   expect(() => eventsOf('http://x.org', 'short')).toThrow('WEBHOOK_SECRET must be one secret');
+  for (const url of ['amqp://x/%zz', 'amqp://x/a/b', 'amqp://x/?heartbeat=0']) {
+    expect(() => eventsOf(url)).toThrow('nothing after its host but the name of a virtual host');
+  }
+  expect(() => eventsOf('amqp://u:%zz@x')).toThrow('must have each % of its user name');
   for (const url of ['ftp://x', 'x', 'amqp:', 'amqp://']) {
     expect(() => eventsOf(url)).toThrow(
       /^CUSTOMER_EVENTS_URL must be an http:\/\/, https:\/\/, amqp:\/\/ or amqps:\/\/ URL$/,

@@ -68,7 +68,11 @@ export async function runService(config: Config, onStep?: (step: Step) => void):
     now,
   });
   const events = openEventSources(config, {
-    ...{ sight, ledger, metrics: createEventMetrics(metrics), log, random: Math.random },
+    sight,
+    ledger,
+    metrics: createEventMetrics(metrics),
+    log,
+    random: Math.random,
   });
   const app = await buildApp({
     ...config,

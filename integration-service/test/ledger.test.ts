@@ -75,6 +75,20 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     expect(await sight([])).toEqual({ fresh: 0, held: 0, known: 0 });
   });
 
+  it('lets sources write the same sightings at once, each in its own order', async () => {
+    const location = await newLocation(kind);
+    const [one, other] = [await open(location), await open(location)];
+    for (let round = 0; round < 10; round++) {
+      const keys = Array.from({ length: 500 }, (_, i) => `${round}-${i}`);
+      const sightings = keys.map((key) => sightingOf(key));
+      const counts = await Promise.all([
+        one.sight(LEG, sightings, { now: T0 }),
+        other.sight(LEG, sightings.toReversed(), { now: T0 }),
+      ]);
+      expect(counts.reduce((sum, { fresh }) => sum + fresh, 0)).toBe(500);
+    }
+  });
+
   it('keeps a sighting of thousands, of keys of any form, with what is to be sent', async () => {
     const { ledger, sight, claimOne } = await setUp();
     const odd = ['__proto__', ' a ', "'; drop table deliveries; --", 'ü🎁', '%', 'x'.repeat(1_024)];

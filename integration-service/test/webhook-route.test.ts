@@ -141,6 +141,7 @@ describe('a webhook', () => {
     ['no type of content', undefined],
     ['text', 'text/plain'],
     ['a form', 'application/x-www-form-urlencoded'],
+    ['what is nonsense', ';;'],
   ])('may be said to be %s', async (_, type) => {
     const { post, sign } = await setUp();
     const body = eventOf(ALICE);

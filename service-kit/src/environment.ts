@@ -132,13 +132,25 @@ function urlSchema(...protocols: string[]) {
       context.addIssue(`must be an ${expected.replace(/, (?!.*,)/, ' or ')} URL`);
       return z.NEVER;
     }
-    try {
-      decodeURIComponent(url.username + url.password);
-    } catch {
+    const isAmqp = /^amqps?:$/.test(url.protocol);
+    // The client takes the first part of the path for the virtual host, and settings from the query.
+    if (isAmqp && (url.search || !/^\/?[^/]*$/.test(url.pathname) || !isDecodable(url.pathname))) {
+      context.addIssue('must have nothing after its host but the name of a virtual host');
+    }
+    if (!isDecodable(url.username + url.password)) {
       context.addIssue('must have each % of its user name and password written as %25');
     }
     return url;
   });
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** What every service's environment says about its log. */

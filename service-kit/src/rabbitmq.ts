@@ -28,7 +28,7 @@ export function connectRabbitmq({ url, name, log }: RabbitmqOptions): Connection
   connection.on('connection', () => log.info(`Connected to RabbitMQ at ${url.host}.`));
   // Said once, until there is a connection again.
   connection.on('error', (error) =>
-    log.warn(`No connection to RabbitMQ at ${url.host}: ${reasonOf(error)}. Trying again.`),
+    log.warn(`No connection to RabbitMQ at ${url.host}: ${rabbitmqReason(error)}. Trying again.`),
   );
   connection.on('connection.blocked', (reason) =>
     log.warn(`RabbitMQ at ${url.host} takes no messages now: ${reason}.`),
@@ -39,12 +39,15 @@ export function connectRabbitmq({ url, name, log }: RabbitmqOptions): Connection
   return connection;
 }
 
-/** Of a refused log-in, the client says `undefined: ` first. */
-function reasonOf(error: unknown): string {
-  return messageOf(error)
-    .replace(/^undefined: /, '')
-    .replace(/\.$/, '');
+/** What an error of the client says, in words for people. */
+export function rabbitmqReason(error: unknown): string {
+  const message = messageOf(error);
+  if (message.startsWith('channel aquisition timed out')) return 'there is no connection';
+  // Of a refused log-in, the client says `undefined: ` first.
+  return message.replace(/^undefined: /, '').replace(/\.$/, '');
 }
+
+const SEND_ID = 'send-id';
 
 /**
  * A publisher of durable messages that counts a message as sent when the broker has confirmed it.
@@ -55,17 +58,25 @@ function reasonOf(error: unknown): string {
 export function createConfirmedPublisher(
   connection: Connection,
   props: Pick<PublisherProps, 'exchanges'>,
-): (envelope: Envelope & { messageId: string }, body: Buffer) => Promise<boolean> {
+): (envelope: Envelope, body: Buffer) => Promise<boolean> {
   const publisher = connection.createPublisher({ ...props, confirm: true });
-  const returned = new Set<string>();
-  publisher.on('basic.return', ({ messageId }) => {
-    if (messageId) returned.add(messageId);
+  const returned = new Set<number>();
+  let lastId = 0;
+  publisher.on('basic.return', ({ headers }) => {
+    returned.add(headers?.[SEND_ID]);
   });
   return async (envelope, body) => {
-    await publisher.send({ ...envelope, durable: true, mandatory: true }, body);
-    // A return comes before its confirmation, and the client tells of it one turn later.
-    await otherEvents();
-    return !returned.delete(envelope.messageId);
+    // Not the message's own id: two may be under way with the same, or without any.
+    const id = ++lastId;
+    const headers = { ...envelope.headers, [SEND_ID]: id };
+    try {
+      await publisher.send({ ...envelope, headers, durable: true, mandatory: true }, body);
+      // A return comes before its confirmation, and the client tells of it one turn later.
+      await otherEvents();
+      return !returned.has(id);
+    } finally {
+      returned.delete(id);
+    }
   };
 }
 

@@ -16,7 +16,7 @@ const CAP_MS = 300_000;
  * after the first, 2 s, 4 s, …, from the tenth on up to 5 min; half of that on average.
  *
  * @param random from 0 to below 1
- * @param capMs where it ends; default: 5 min, and no more than that
+ * @param capMs where it ends. Default: 5 min
  */
 export function backoffMs(attempt: number, random: () => number, capMs = CAP_MS): number {
   return Math.floor(random() * Math.min(capMs, BASE_MS * 2 ** (attempt - 1)));

@@ -5,7 +5,7 @@ export function createEventMetrics(registry: Registry) {
   const registers = [registry];
   const events = new Counter({
     name: 'customer_events_total',
-    help: 'Customer events by what became of them: sent, or lost because too many waited',
+    help: 'Customer events by what became of them: sent, or lost, because too many waited or the subscriber wants no more',
     labelNames: ['result'],
     registers,
   });

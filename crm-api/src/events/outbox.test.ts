@@ -109,7 +109,7 @@ describe('the outbox', () => {
     await end(0, REFUSED);
     expect(sent()).toEqual([bad.id, good.id]);
     await end(1, SENT);
-    for (const [attempts, wait] of [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000].entries()) {
+    for (const [attempts, wait] of [1_000, 2_000, 4_000, 8_000, 16_000, 32_000].entries()) {
       await passes(wait - 2);
       expect(sent().length).toBe(2 + attempts);
       await passes(2);
@@ -119,6 +119,27 @@ describe('the outbox', () => {
     expect(messages).toEqual([
       `there refused customer event ${bad.id}: 400 Bad Request. Trying again.`,
     ]);
+  });
+
+  it('tries refused events one at a time, after those that were not, and waits up to an hour', async () => {
+    const { outbox, sent, end } = setUp({ concurrency: 3, random: () => 0 });
+    const [bad, worse] = [event(), event()];
+    outbox.add(bad);
+    outbox.add(worse);
+    await passes(0);
+    await end(0, REFUSED);
+    await end(1, REFUSED);
+    expect(sent().slice(2)).toEqual([bad.id]);
+    const [good, better, best] = [event(), event(), event()];
+    for (const each of [good, better, best]) outbox.add(each);
+    await passes(0);
+    expect(sent().slice(3)).toEqual([good.id, better.id]);
+    await end(2, REFUSED);
+    expect(sent().slice(5)).toEqual([best.id]);
+    await end(3, SENT);
+    expect(sent().slice(6)).toEqual([worse.id]);
+    await end(4, SENT);
+    expect(sent()).toHaveLength(7);
   });
 
   it('waits with all when the subscriber takes nothing, then tries one at a time, and says so once', async () => {

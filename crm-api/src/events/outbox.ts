@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createBriefLog } from 'service-kit/brief-log';
 import type { Logger } from 'service-kit/logger';
 import { backoffMs } from 'service-kit/retry';
 import type { CustomerEvent } from '../customer-event.ts';
@@ -35,27 +36,34 @@ interface Lane {
   refusals: number;
 }
 
-/** A subscriber that comes back is noticed soon; one that is away for long is asked seldom. */
-const MAX_WAIT_MS = 30_000;
+/** A subscriber that comes back is noticed soon. */
+const MAX_OUTAGE_WAIT_MS = 30_000;
+/** What was refused is mostly refused again, and there may be many of it. */
+const MAX_REFUSAL_WAIT_MS = 3_600_000;
 const FLUSH_MS = 2_000;
 /** How often it is said that events are lost. */
 const WARN_EVERY_MS = 10_000;
 
 /**
  * Keeps events in memory until they are sent, which they are in their order for each customer. An event
- * that is refused is tried again later, with exponential backoff, and holds up nobody but its customer.
- * When the subscriber cannot be reached, all wait, and one at a time tries.
+ * that is refused is tried again with exponential backoff, up to an hour, and holds up nobody but its
+ * customer: one such attempt is under way at a time, when nothing else waits. When the subscriber takes
+ * nothing, all wait, and one at a time tries.
  */
 export function createOutbox(options: OutboxOptions): Outbox {
   const { publisher, metrics, log, random } = options;
   const { maxEvents = 100_000, maxCharacters = 64_000_000 } = options;
   const { target } = publisher;
+  const brief = createBriefLog(log, 'warn');
   const lanes = new Map<string, Lane>();
   const ready = createQueue<Lane>();
+  /** Lanes whose first event was refused, and may be sent again now. */
+  const refused = createQueue<Lane>();
   const timers = new Set<NodeJS.Timeout>();
   let waiting = 0;
   let characters = 0;
   let underWay = 0;
+  let isRetrying = false;
   let lost = 0;
   /** Times in a row that the subscriber could not be reached. */
   let outages = 0;
@@ -68,7 +76,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
   function pump(): void {
     const concurrency = outages > 0 ? 1 : publisher.concurrency;
     while (!isPaused && !isOver && underWay < concurrency) {
-      const lane = ready.take();
+      const lane = ready.take() ?? (isRetrying ? undefined : refused.take());
       if (!lane) return;
       void send(lane);
     }
@@ -76,9 +84,12 @@ export function createOutbox(options: OutboxOptions): Outbox {
 
   async function send(lane: Lane): Promise<void> {
     const event = lane.events[0] as CustomerEvent;
+    const isRetry = lane.refusals > 0;
+    isRetrying ||= isRetry;
     underWay += 1;
     const result = await publisher.publish(event);
     underWay -= 1;
+    if (isRetry) isRetrying = false;
     if (isOver) return;
     if (result.kind !== 'sent') metrics.failures.inc();
     if (result.kind === 'sent') settle(lane, event);
@@ -105,29 +116,30 @@ export function createOutbox(options: OutboxOptions): Outbox {
   function delay(lane: Lane, event: CustomerEvent, { reason, retryAfterMs = 0 }: Refusal): void {
     lane.refusals += 1;
     if (lane.refusals === 1) {
-      log.warn(`${target} refused customer event ${event.id}: ${reason}. Trying again.`);
+      const what = `customer event ${event.id}`;
+      brief('events refused', `${target} refused ${what}: ${reason}. Trying again.`);
     }
-    const waitMs = Math.max(retryAfterMs, backoffMs(lane.refusals, random, MAX_WAIT_MS));
-    later(waitMs, () => ready.add(lane));
+    const waitMs = Math.max(retryAfterMs, backoffMs(lane.refusals, random, MAX_REFUSAL_WAIT_MS));
+    later(waitMs, () => refused.add(lane));
   }
 
   /** The subscriber takes nothing: whoever else is under way will find the same. */
   function pause(lane: Lane, { reason, retryAfterMs = 0 }: Refusal): void {
-    ready.add(lane);
+    (lane.refusals > 0 ? refused : ready).add(lane);
     if (isPaused) return;
     isPaused = true;
     outages += 1;
     if (outages === 1) {
       log.warn(`Customer events do not reach ${target}: ${reason}. ${waiting} wait; trying again.`);
     }
-    later(Math.max(retryAfterMs, backoffMs(outages, random, MAX_WAIT_MS)), () => {
+    later(Math.max(retryAfterMs, backoffMs(outages, random, MAX_OUTAGE_WAIT_MS)), () => {
       isPaused = false;
     });
   }
 
   function giveUp(reason: string): void {
     log.error(`${target} wants no more customer events: ${reason}. None is sent until a restart.`);
-    for (let i = 0; i < waiting; i++) metrics.events.inc({ result: 'lost' });
+    metrics.events.inc({ result: 'lost' }, waiting);
     end();
   }
 

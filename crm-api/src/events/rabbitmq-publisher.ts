@@ -1,9 +1,9 @@
-import { messageOf } from 'service-kit/error-message';
 import {
   CUSTOMER_EXCHANGE,
   connectRabbitmq,
   createConfirmedPublisher,
   type RabbitmqOptions,
+  rabbitmqReason,
 } from 'service-kit/rabbitmq';
 import type { Publisher } from './publisher.ts';
 
@@ -33,7 +33,7 @@ export function createRabbitmqPublisher(options: Omit<RabbitmqOptions, 'name'>):
         if (await send(envelope, Buffer.from(json))) return { kind: 'sent' };
         return { kind: 'unavailable', reason: `no queue is bound to the exchange ${exchange}` };
       } catch (error) {
-        return { kind: 'unavailable', reason: messageOf(error) };
+        return { kind: 'unavailable', reason: rabbitmqReason(error) };
       }
     },
 

@@ -32,7 +32,8 @@ export function createWebhookPublisher(options: WebhookOptions): Publisher {
   target.password = '';
 
   return {
-    target: target.href,
+    // Its path and its query may be secrets, too.
+    target: target.origin,
     concurrency: CONCURRENCY,
 
     async publish({ id, json }) {
@@ -52,8 +53,8 @@ export function createWebhookPublisher(options: WebhookOptions): Publisher {
         });
         // Whatever it says: read, so that the connection can be used again.
         await body.dump();
-        const retryAfter = headers['retry-after'];
-        return resultOf(statusCode, parseRetryAfter(String(retryAfter), now()));
+        const retryAfter = headers['retry-after'] as string | undefined;
+        return resultOf(statusCode, parseRetryAfter(retryAfter, now()));
       } catch (error) {
         const reason = timeout.aborted
           ? `no answer within ${timeoutMs / 1_000} s`

@@ -1,3 +1,6 @@
+import { createBriefLog } from 'service-kit/brief-log';
+import type { Logger } from 'service-kit/logger';
+import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
 import type { EventMetrics } from '../metrics.ts';
 import type { Customer } from './customer-list.ts';
@@ -7,6 +10,8 @@ export interface IntakeOptions {
   /** Which source of events it is for. */
   source: string;
   sight: SightCustomers;
+  ledger: Pick<Ledger, 'isKnownWebhook'>;
+  log: Logger;
   metrics: EventMetrics;
   /** More new customers than this within `surgeWindowMs` are held. Default: any number is fine. */
   surgeLimit?: number | undefined;
@@ -23,7 +28,7 @@ export interface Arrival {
 /** Takes what events show into the ledger. */
 export interface Intake {
   /**
-   * Resolves when it is committed.
+   * Resolves when it is committed; of a webhook, once for each id, or when it was before.
    *
    * @throws {LedgerError} when it is not
    */
@@ -38,14 +43,17 @@ const MAX_AT_ONCE = 500;
 
 /** What comes while a transaction is under way goes into the next, all together: a commit waits for the disk. */
 export function createIntake(options: IntakeOptions): Intake {
-  const { source, sight, metrics, surgeLimit, surgeWindowMs } = options;
+  const { source, sight, ledger, metrics, surgeLimit, surgeWindowMs } = options;
+  const brief = createBriefLog(options.log, 'warn');
+  const underWay = new Set<Promise<void>>();
   let waiting: Waiting[] = [];
-  let writing: Promise<void> | undefined;
+  let isWriting = false;
   let isClosed = false;
   let windowEndsAt = 0;
   let allowed = 0;
 
   async function writeAll(): Promise<void> {
+    isWriting = true;
     while (waiting.length > 0) {
       const batch = waiting.slice(0, MAX_AT_ONCE);
       waiting = waiting.slice(MAX_AT_ONCE);
@@ -56,7 +64,7 @@ export function createIntake(options: IntakeOptions): Intake {
         for (const { reject } of batch) reject(error);
       }
     }
-    writing = undefined;
+    isWriting = false;
   }
 
   async function write(batch: Waiting[]): Promise<void> {
@@ -67,6 +75,13 @@ export function createIntake(options: IntakeOptions): Intake {
     );
     // Who is over the limit keeps it: what comes after is a part of the same surge.
     allowed = counts.held > 0 ? 0 : allowed - counts.fresh;
+    if (counts.held > 0) {
+      const what = `${counts.held} new customer(s) by ${source}`;
+      brief(
+        'such lines',
+        `Holding back ${what}: more than SURGE_LIMIT (${surgeLimit}) came at once.`,
+      );
+    }
     metrics.received.inc({ source, result: 'new' }, counts.fresh);
     metrics.received.inc({ source, result: 'held' }, counts.held);
     metrics.received.inc({ source, result: 'known' }, counts.known);
@@ -81,17 +96,28 @@ export function createIntake(options: IntakeOptions): Intake {
     return allowed;
   }
 
+  async function take(arrival: Arrival): Promise<void> {
+    const { webhookId } = arrival;
+    if (webhookId !== undefined && (await ledger.isKnownWebhook(webhookId))) {
+      metrics.received.inc({ source, result: 'repeated' });
+      return;
+    }
+    const entry = { ...arrival, ...Promise.withResolvers<void>() };
+    waiting.push(entry);
+    if (!isWriting) void writeAll();
+    await entry.promise;
+  }
+
   return {
     async take(arrival) {
       if (isClosed) throw new LedgerError('unreachable', 'The service is stopping.');
-      const entry = { ...arrival, ...Promise.withResolvers<void>() };
-      waiting.push(entry);
-      writing ??= writeAll();
-      await entry.promise;
+      const taking = take(arrival);
+      underWay.add(taking);
+      await taking.finally(() => underWay.delete(taking));
     },
     async close() {
       isClosed = true;
-      await writing;
+      await Promise.allSettled(underWay);
     },
   };
 }

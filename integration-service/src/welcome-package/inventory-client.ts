@@ -1,7 +1,7 @@
+import { createBriefLog } from 'service-kit/brief-log';
 import type { Logger } from 'service-kit/logger';
 import { parseRetryAfter } from 'service-kit/retry';
 import { z } from 'zod';
-import { createBriefLog } from '../brief-log.ts';
 import type { Claim, Evidence, Sighting } from '../delivery/delivery.ts';
 import { idempotencyKey } from '../delivery/idempotency-key.ts';
 import { type Outcome, outcomeOfFailure, outcomeOfResponse } from '../delivery/outcome.ts';

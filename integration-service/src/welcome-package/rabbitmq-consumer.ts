@@ -1,17 +1,16 @@
-import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type AsyncMessage, ConsumerStatus } from 'rabbitmq-client';
-import { messageOf } from 'service-kit/error-message';
 import {
   CUSTOMER_EXCHANGE,
   connectRabbitmq,
-  createConfirmedPublisher,
   type RabbitmqOptions,
+  rabbitmqReason,
 } from 'service-kit/rabbitmq';
 import { backoffMs } from 'service-kit/retry';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
 import type { EventMetrics } from '../metrics.ts';
 import { type CustomerEvent, EventError, parseEvent, readEvent } from './customer-event.ts';
+import { createDeadLetters, DEAD_LETTER_EXCHANGE, declareDeadLetters } from './dead-letters.ts';
 import type { Intake } from './intake.ts';
 
 export interface ConsumerOptions extends Omit<RabbitmqOptions, 'name'> {
@@ -19,6 +18,8 @@ export interface ConsumerOptions extends Omit<RabbitmqOptions, 'name'> {
   metrics: EventMetrics;
   /** From 0 to below 1. */
   random: () => number;
+  /** How often what others may have deleted is declared again. Default: every minute. */
+  declareEveryMs?: number;
 }
 
 export interface RabbitmqConsumer {
@@ -27,21 +28,15 @@ export interface RabbitmqConsumer {
 }
 
 const QUEUE = 'integration.welcome-package';
-const DEAD_LETTER_EXCHANGE = 'integration.dead-letter';
-const DEAD_LETTER_QUEUE = `${QUEUE}.dead-letter`;
+const BINDING = { exchange: CUSTOMER_EXCHANGE.exchange, queue: QUEUE, routingKey: 'customer.#' };
+const SOURCE = 'rabbitmq';
 
-/** What may go wrong with a message by itself, such as killing the process, before it is set aside. */
+/** How often a message may come again, as one does that kills its consumer, before it is a dead letter. */
 const DELIVERY_LIMIT = 20;
 /** Messages in hand, of which all that come in the same moment are committed together. */
 const PREFETCH = 250;
 const MAX_WAIT_MS = 5_000;
 const CLOSE_DEADLINE_MS = 3_000;
-
-const deadLetterQueue = {
-  queue: DEAD_LETTER_QUEUE,
-  durable: true,
-  arguments: { 'x-queue-type': 'quorum' },
-} as const;
 
 const queueOptions = {
   durable: true,
@@ -62,38 +57,41 @@ const queueOptions = {
  * committed. One that is no event goes to the dead-letter queue, with the header `reason`.
  */
 export function createRabbitmqConsumer(options: ConsumerOptions): RabbitmqConsumer {
-  const { intake, metrics, random, log } = options;
-  const source = 'rabbitmq';
+  const { intake, metrics, random, log, declareEveryMs = 60_000 } = options;
   const stopping = new AbortController();
+  const { signal } = stopping;
   const connection = connectRabbitmq({ ...options, name: 'integration-service' });
-  const deadLetterExchange = { exchange: DEAD_LETTER_EXCHANGE, type: 'direct', durable: true };
-  const publish = createConfirmedPublisher(connection, { exchanges: [deadLetterExchange] });
-
+  const deadLetters = createDeadLetters(QUEUE, { ...options, signal });
   const consumer = connection.createConsumer(
     {
       queue: QUEUE,
       queueOptions,
       exchanges: [CUSTOMER_EXCHANGE],
-      queueBindings: [
-        { exchange: CUSTOMER_EXCHANGE.exchange, queue: QUEUE, routingKey: 'customer.#' },
-      ],
+      queueBindings: [BINDING],
       qos: { prefetchCount: PREFETCH },
       concurrency: PREFETCH,
     },
     handle,
   );
-  consumer.on('error', (error) => log.warn(`The consumer of ${QUEUE}: ${messageOf(error)}.`));
-  connection.on('connection', () => {
-    declareDeadLetters().catch((error) =>
-      log.warn(`The queue ${DEAD_LETTER_QUEUE} cannot be declared: ${messageOf(error)}.`),
-    );
+  consumer.on('error', (error) => {
+    // With a connection go all messages in hand, of which each would have a line of its own.
+    const isLost = String(error?.message).startsWith('failed to ack/nack');
+    log[isLost ? 'debug' : 'warn'](`The consumer of ${QUEUE}: ${rabbitmqReason(error)}.`);
   });
+  connection.on('connection', declare);
+  const timer = setInterval(() => connection.ready && declare(), declareEveryMs);
 
-  async function declareDeadLetters(): Promise<void> {
-    await connection.exchangeDeclare(deadLetterExchange);
-    await connection.queueDeclare(deadLetterQueue);
-    const queue = DEAD_LETTER_QUEUE;
-    await connection.queueBind({ exchange: DEAD_LETTER_EXCHANGE, queue, routingKey: QUEUE });
+  /** The consumer itself does this when it begins, and is not told when a binding is gone. */
+  function declare(): void {
+    const declared = async () => {
+      await declareDeadLetters(connection, QUEUE);
+      await connection.exchangeDeclare(CUSTOMER_EXCHANGE);
+      await connection.queueDeclare({ queue: QUEUE, ...queueOptions });
+      await connection.queueBind(BINDING);
+    };
+    declared().catch((error) => {
+      if (!signal.aborted) log.warn(`Cannot declare the queue ${QUEUE}: ${rabbitmqReason(error)}.`);
+    });
   }
 
   async function handle(message: AsyncMessage): Promise<ConsumerStatus> {
@@ -102,52 +100,50 @@ export function createRabbitmqConsumer(options: ConsumerOptions): RabbitmqConsum
       event = parseMessage(message);
     } catch (error) {
       if (!(error instanceof EventError)) throw error;
-      await setAside(message, error.message);
-      return ConsumerStatus.ACK;
+      return setAside(message, error.message);
     }
     if (event.kind === 'created') return commit(event);
-    metrics.received.inc({ source, result: 'ignored' });
+    metrics.received.inc({ source: SOURCE, result: 'ignored' });
     return ConsumerStatus.ACK;
   }
 
-  /** Keeps the message while the ledger cannot be used: to give it back would count against it. */
+  /**
+   * Keeps the message until it is committed, whatever is wrong meanwhile: to give it back would count
+   * against its delivery limit, which is soon used up.
+   */
   async function commit({ customer }: Extract<CustomerEvent, { kind: 'created' }>) {
-    for (let attempt = 1; !stopping.signal.aborted; attempt++) {
+    for (let attempt = 1; !signal.aborted; attempt++) {
       try {
         await intake.take({ customer });
         return ConsumerStatus.ACK;
       } catch (error) {
-        if (!(error instanceof LedgerError)) throw error;
+        // The ledger says itself what is wrong with it.
+        if (!(error instanceof LedgerError) && attempt === 1) {
+          log.error({ err: error }, `The event of customer ${customer.id} failed. Trying again.`);
+        }
       }
       const waitMs = backoffMs(attempt, random, MAX_WAIT_MS);
-      await sleep(waitMs, undefined, { signal: stopping.signal }).catch(() => {});
+      await sleep(waitMs, undefined, { signal }).catch(() => {});
     }
     return ConsumerStatus.REQUEUE;
   }
 
-  async function setAside(message: AsyncMessage, reason: string): Promise<void> {
-    metrics.received.inc({ source, result: 'invalid' });
-    const { body, contentType = 'application/json', messageId = randomUUID() } = message;
-    const isRouted = await publish(
-      {
-        ...{ exchange: DEAD_LETTER_EXCHANGE, routingKey: QUEUE, messageId, contentType },
-        headers: { ...message.headers, reason },
-      },
-      Buffer.isBuffer(body)
-        ? body
-        : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)),
-    );
-    if (!isRouted) throw new Error(`no queue is bound to the exchange ${DEAD_LETTER_EXCHANGE}`);
-    log.warn(`Moved a message to the queue ${DEAD_LETTER_QUEUE}: ${reason}.`);
+  async function setAside(message: AsyncMessage, reason: string): Promise<ConsumerStatus> {
+    if (!(await deadLetters.add(message, reason))) return ConsumerStatus.REQUEUE;
+    metrics.received.inc({ source: SOURCE, result: 'invalid' });
+    log.warn(`Moved a message to the queue ${QUEUE}.dead-letter: ${reason}.`);
+    return ConsumerStatus.ACK;
   }
 
   return {
     async close() {
       stopping.abort();
+      clearInterval(timer);
       const deadline = sleep(CLOSE_DEADLINE_MS, undefined, { ref: false });
-      // Without a connection it would wait for one.
-      if (connection.ready) await Promise.race([consumer.close(), deadline]);
+      // Without a connection it would wait for one. When that breaks now, all has been given back.
+      if (connection.ready) await Promise.race([consumer.close().catch(() => {}), deadline]);
       connection.unsafeDestroy();
+      deadLetters.close();
     },
   };
 }

@@ -1,5 +1,5 @@
+import { createBriefLog } from 'service-kit/brief-log';
 import type { Logger } from 'service-kit/logger';
-import { createBriefLog } from '../brief-log.ts';
 import type { Sighting } from '../delivery/delivery.ts';
 import type { Ledger } from '../delivery/ledger/ledger.ts';
 import type { SightingCounts, SightOptions } from '../delivery/ledger/sightings.ts';

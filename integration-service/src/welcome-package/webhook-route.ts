@@ -1,11 +1,10 @@
 import { commonErrors, errorAnswer } from 'service-kit/answers';
+import { createBriefLog } from 'service-kit/brief-log';
 import { HttpError } from 'service-kit/errors';
 import type { HttpService } from 'service-kit/http-service';
 import type { Logger } from 'service-kit/logger';
 import { verifyWebhook, webhookHeaders } from 'service-kit/webhook-signature';
 import { z } from 'zod';
-import { createBriefLog } from '../brief-log.ts';
-import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
 import type { EventMetrics } from '../metrics.ts';
 import { EventError, eventSchema, readEvent } from './customer-event.ts';
@@ -21,7 +20,6 @@ export interface WebhookRouteOptions {
   /** Any of them may have signed a webhook. */
   secrets: Buffer[];
   intake: Intake;
-  ledger: Pick<Ledger, 'isKnownWebhook'>;
   metrics: EventMetrics;
   log: Logger;
   /** Unix time in milliseconds. */
@@ -33,7 +31,7 @@ const RETRY_AFTER_SECONDS = '5';
 
 /** `POST /webhooks/customers`: takes an event that was sent by Standard Webhooks 1.0.0. */
 export function addWebhookRoute(app: HttpService, options: WebhookRouteOptions): void {
-  const { secrets, intake, ledger, metrics, log, now } = options;
+  const { secrets, intake, metrics, log, now } = options;
   const source = 'webhook';
   const brief = createBriefLog(log);
 
@@ -55,6 +53,10 @@ export function addWebhookRoute(app: HttpService, options: WebhookRouteOptions):
 
   app.register(async (scope: HttpService) => {
     // What was signed are the bytes, whatever they say and are said to be.
+    scope.addHook('onRequest', (request, _reply, done) => {
+      delete request.headers['content-type'];
+      done();
+    });
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
       done(null, body);
@@ -119,9 +121,7 @@ export function addWebhookRoute(app: HttpService, options: WebhookRouteOptions):
 
   async function commit(customer: Customer, webhookId: string): Promise<void> {
     try {
-      if (await ledger.isKnownWebhook(webhookId))
-        metrics.received.inc({ source, result: 'repeated' });
-      else await intake.take({ customer, webhookId });
+      await intake.take({ customer, webhookId });
     } catch (error) {
       if (error instanceof LedgerError) throw new HttpError(503, error.message);
       throw error;

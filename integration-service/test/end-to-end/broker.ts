@@ -1,29 +1,25 @@
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
+import { afterAll, beforeAll } from 'vitest';
+import { type Broker, checkDocker, startBroker } from '../../src/prove/events/broker.ts';
 
-const execute = promisify(execFile);
-const docker = async (...args: string[]) => (await execute('docker', args)).stdout.trim();
-/** temporary */
-export async function startBroker() {
-  const name = `t${Math.random().toString(36).slice(2)}`;
-  await docker('exec', 'rabbittest', 'rabbitmqctl', 'add_vhost', name);
-  await docker(
-    'exec',
-    'rabbittest',
-    'rabbitmqctl',
-    'set_permissions',
-    '-p',
-    name,
-    'platform',
-    '.*',
-    '.*',
-    '.*',
-  );
-  return {
-    url: `amqp://platform:platform@127.0.0.1:55672/${name}`,
-    async restart() {},
-    async stop() {
-      await docker('exec', 'rabbittest', 'rabbitmqctl', 'delete_vhost', name);
-    },
-  };
+/** Whether there is a Docker engine, which can start a RabbitMQ. */
+export const hasDocker = await checkDocker().then(
+  () => true,
+  () => false,
+);
+
+/** The image may have to be downloaded first. */
+const START_DEADLINE_MS = 300_000;
+
+/**
+ * A RabbitMQ for the tests of the file that calls it, and nobody else.
+ *
+ * @returns what gives its URL while a test runs
+ */
+export function useBroker(): () => string {
+  let broker: Broker | undefined;
+  beforeAll(async () => {
+    broker = await startBroker(AbortSignal.timeout(START_DEADLINE_MS));
+  }, START_DEADLINE_MS);
+  afterAll(() => broker?.[Symbol.asyncDispose]());
+  return () => (broker as Broker).url.href;
 }

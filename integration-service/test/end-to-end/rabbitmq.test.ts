@@ -1,26 +1,23 @@
 import { Registry } from 'prom-client';
 import { Connection, type SyncMessage } from 'rabbitmq-client';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { LedgerError } from '../../src/delivery/ledger/ledger-error.ts';
 import { createEventMetrics } from '../../src/metrics.ts';
+import { createTcpProxy } from '../../src/prove/events/tcp-proxy.ts';
 import type { Arrival } from '../../src/welcome-package/intake.ts';
 import { createRabbitmqConsumer } from '../../src/welcome-package/rabbitmq-consumer.ts';
 import { captureLog, packageRequest, startHttpServer } from '../support.ts';
-import { startBroker } from './broker.ts';
+import { hasDocker, useBroker } from './broker.ts';
 import { startService } from './processes.ts';
 
 const EXCHANGE = 'crm.customers';
 const QUEUE = 'integration.welcome-package';
 
-let broker: Awaited<ReturnType<typeof startBroker>>;
-beforeAll(async () => {
-  broker = await startBroker();
-}, 60_000);
-afterAll(() => broker.stop());
+const brokerUrl = hasDocker ? useBroker() : () => '';
 
-/** A connection of the test's own, with the queue as whoever came before left it. */
+/** A connection of the test's own. */
 function connect(): Connection {
-  const connection = new Connection(broker.url);
+  const connection = new Connection(brokerUrl());
   connection.on('error', () => {});
   onTestFinished(() => connection.unsafeDestroy());
   return connection;
@@ -50,7 +47,7 @@ async function startConsumer(env: NodeJS.ProcessEnv = {}) {
   const service = await startService('integration-service', {
     CRM_API_URL: await startCrm(),
     INVENTORY_API_URL: inventory.url,
-    CUSTOMER_EVENTS_URL: broker.url,
+    CUSTOMER_EVENTS_URL: brokerUrl(),
     LOG_LEVEL: 'debug',
     ...env,
   });
@@ -62,9 +59,9 @@ const eventOf = (id: unknown) => ({ event_type: 'CREATE', customer: { id, name: 
 /** Publishes to the exchange, once a queue is bound to it. */
 async function createSender(connection: Connection) {
   const publisher = connection.createPublisher({ confirm: true });
-  return (body: unknown, contentType = 'application/json') =>
+  return (body: unknown, contentType = 'application/json', messageId = 'an id') =>
     publisher.send(
-      { exchange: EXCHANGE, routingKey: 'customer.create', contentType, durable: true },
+      { exchange: EXCHANGE, routingKey: 'customer.create', contentType, messageId, durable: true },
       Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body)),
     );
 }
@@ -84,7 +81,7 @@ async function count(connection: Connection, queue: string): Promise<number> {
 /** As the client shows a body that is JSON. */
 const asText = (body: unknown) => (Buffer.isBuffer(body) ? String(body) : JSON.stringify(body));
 
-describe('a consumer of RabbitMQ', () => {
+describe.skipIf(!hasDocker)('a consumer of RabbitMQ', () => {
   it('takes each message once its customer is in the ledger, and has one package requested for each', async () => {
     const service = await startConsumer();
     await service.until(/Connected to RabbitMQ/);
@@ -170,7 +167,7 @@ describe('a consumer of RabbitMQ', () => {
       taken.push(customer.id);
     };
     const consumer = createRabbitmqConsumer({
-      url: new URL(broker.url),
+      url: new URL(brokerUrl()),
       intake: { take, close: async () => {} },
       metrics: createEventMetrics(new Registry()),
       log,
@@ -190,6 +187,82 @@ describe('a consumer of RabbitMQ', () => {
     expect(await count(connection, QUEUE)).toBe(0);
   });
 
+  it('keeps a message also when its transaction fails for a reason that nobody knows', async () => {
+    const connection = connect();
+    const { log, until, messages } = captureLog();
+    const failures = Array.from({ length: 30 });
+    const done = Promise.withResolvers<void>();
+    const consumer = createRabbitmqConsumer({
+      url: new URL(brokerUrl()),
+      intake: {
+        async take() {
+          if (failures.pop() === undefined && failures.length > 0) throw new Error('no idea');
+          done.resolve();
+        },
+        close: async () => {},
+      },
+      metrics: createEventMetrics(new Registry()),
+      log,
+      random: () => 0,
+    });
+    onTestFinished(() => consumer.close());
+    await until('Connected to RabbitMQ');
+    await expect.poll(() => count(connection, QUEUE).catch(() => -1)).toBe(0);
+    await (await createSender(connection))(eventOf('a'));
+    await done.promise;
+    await consumer.close();
+    expect(await count(connection, `${QUEUE}.dead-letter`)).toBe(0);
+    expect(messages('error')).toHaveLength(1);
+  });
+
+  it('makes what others delete again: the queue of dead letters, and its binding', async () => {
+    const connection = connect();
+    const { log, until } = captureLog();
+    const taken: string[] = [];
+    const consumer = createRabbitmqConsumer({
+      url: new URL(brokerUrl()),
+      intake: { take: async ({ customer }) => void taken.push(customer.id), close: async () => {} },
+      metrics: createEventMetrics(new Registry()),
+      log,
+      random: () => 0,
+      declareEveryMs: 100,
+    });
+    onTestFinished(() => consumer.close());
+    await until('Connected to RabbitMQ');
+    await expect.poll(() => count(connection, QUEUE).catch(() => -1)).toBe(0);
+    const send = await createSender(connection);
+
+    await connection.queueDelete(`${QUEUE}.dead-letter`);
+    // The same id, and none: each of them must arrive.
+    for (const messageId of ['same', 'same', ''])
+      await send({ not: 'an event' }, undefined, messageId);
+    await until('Moved a message', 3);
+    expect(await count(connection, `${QUEUE}.dead-letter`)).toBe(3);
+    await connection.queuePurge(`${QUEUE}.dead-letter`);
+
+    await connection.queueUnbind({ exchange: EXCHANGE, queue: QUEUE, routingKey: 'customer.#' });
+    await expect
+      .poll(async () => {
+        await send(eventOf('bound again'));
+        return taken.length;
+      })
+      .toBeGreaterThan(0);
+  });
+
+  it('ends well when the broker is gone in the moment in which it stops', async () => {
+    const signal = new AbortController().signal;
+    using proxy = await createTcpProxy('consuming', Number(new URL(brokerUrl()).port), signal);
+    const url = new URL(brokerUrl());
+    url.port = String(proxy.port);
+    const service = await startConsumer({ CUSTOMER_EVENTS_URL: url.href });
+    await service.until(/Connected to RabbitMQ/);
+    const connection = connect();
+    await expect.poll(() => count(connection, QUEUE).catch(() => -1)).toBe(0);
+    const cut = proxy.cut('request');
+    expect(await service.stop()).toBe(0);
+    await cut;
+  });
+
   it('stops at once also while nobody answers at its URL', async () => {
     const service = await startConsumer({ CUSTOMER_EVENTS_URL: 'amqp://a:b@127.0.0.1:1' });
     await service.until(
@@ -200,7 +273,7 @@ describe('a consumer of RabbitMQ', () => {
   });
 });
 
-describe('crm-api as a publisher to RabbitMQ', () => {
+describe.skipIf(!hasDocker)('crm-api as a publisher to RabbitMQ', () => {
   const create = async (url: string, name: string) => {
     const response = await fetch(`${url}/customers`, {
       method: 'POST',
@@ -217,7 +290,7 @@ describe('crm-api as a publisher to RabbitMQ', () => {
     await connection.exchangeDeclare({ exchange: EXCHANGE, type: 'topic', durable: true });
     await connection.queueDeclare({ queue, exclusive: true });
     await connection.queueBind({ exchange: EXCHANGE, queue, routingKey: 'customer.create' });
-    const crm = await startService('crm-api', { CUSTOMER_EVENTS_URL: broker.url });
+    const crm = await startService('crm-api', { CUSTOMER_EVENTS_URL: brokerUrl() });
     const customer = await create(crm.url, 'Jane');
     const message = await get(connection, queue);
     expect(message).toMatchObject({
@@ -232,7 +305,7 @@ describe('crm-api as a publisher to RabbitMQ', () => {
   it('keeps what no queue takes, says so, and sends it when there is one', async () => {
     const connection = connect();
     await connection.queueDelete(QUEUE);
-    const crm = await startService('crm-api', { CUSTOMER_EVENTS_URL: broker.url });
+    const crm = await startService('crm-api', { CUSTOMER_EVENTS_URL: brokerUrl() });
     const customer = await create(crm.url, 'Jane');
     await crm.until(/do not reach RabbitMQ .*: no queue is bound to the exchange crm\.customers/);
     expect(await (await fetch(`${crm.url}/metrics`)).text()).toMatch(

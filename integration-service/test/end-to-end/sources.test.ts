@@ -1,5 +1,4 @@
 import { setInterval as every } from 'node:timers/promises';
-import { Connection } from 'rabbitmq-client';
 import { createMetrics } from 'service-kit/operations';
 import { webhookSecretsSchema } from 'service-kit/webhook-signature';
 import { expect, it, onTestFinished } from 'vitest';
@@ -12,10 +11,10 @@ import { createWebhookPublisher } from '../../../crm-api/src/events/webhook-publ
 import { createInventory } from '../../src/prove/inventory.ts';
 import { LEDGER_KINDS, newLocation } from '../ledgers.ts';
 import { captureLog } from '../support.ts';
+import { hasDocker, useBroker } from './broker.ts';
 import { freePort, startService } from './processes.ts';
 
-/** A broker on which the queues of the service may be deleted, as `amqp://user:password@host/vhost`. */
-const RABBITMQ_URL = process.env.TEST_RABBITMQ_URL;
+const rabbitmqUrl = hasDocker ? useBroker() : undefined;
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 /** Customers of each source, beside those who come while the service is stopped. */
 const COUNT = 100;
@@ -73,21 +72,9 @@ async function startCrm() {
   };
 }
 
-async function deleteQueues(url: string): Promise<void> {
-  const connection = new Connection(url);
-  const queue = 'integration.welcome-package';
-  await connection.queueDelete({ queue });
-  await connection.queueDelete({ queue: `${queue}.dead-letter` });
-  await connection.close();
-}
-
 it.each(LEDGER_KINDS)(
   'a change of the source while customers are created loses and doubles nobody: %s',
   async (kind) => {
-    if (RABBITMQ_URL) {
-      await deleteQueues(RABBITMQ_URL);
-      onTestFinished(() => deleteQueues(RABBITMQ_URL));
-    }
     // It does not know idempotency keys: whatever is sent twice is there twice.
     const inventory = await createInventory({
       ...{ kind: 'plain', fault: 'none', timeoutMs: 1_000, onKill: () => {} },
@@ -143,10 +130,10 @@ it.each(LEDGER_KINDS)(
       { ...byEvents, WEBHOOK_SECRET: SECRET },
       createWebhookPublisher({ url, secrets, now: Date.now }),
     );
-    if (RABBITMQ_URL) {
+    if (rabbitmqUrl) {
       await serveBy(
-        { ...byEvents, CUSTOMER_EVENTS_URL: RABBITMQ_URL },
-        createRabbitmqPublisher({ url: new URL(RABBITMQ_URL), log }),
+        { ...byEvents, CUSTOMER_EVENTS_URL: rabbitmqUrl() },
+        createRabbitmqPublisher({ url: new URL(rabbitmqUrl()), log }),
       );
     }
     await serveBy(byPoll);

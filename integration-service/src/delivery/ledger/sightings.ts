@@ -4,7 +4,7 @@ import { type Kysely, sql, type Transaction } from 'kysely';
 import type { Evidence, Sighting } from '../delivery.ts';
 import { chunksOf, insertEvents, storable } from './events.ts';
 import { type Progress, writeProgress } from './legs.ts';
-import { rowsOf } from './rows.ts';
+import { isSqlite, rowsOf } from './rows.ts';
 import type { Tables } from './tables.ts';
 import { insertWebhooks } from './webhooks.ts';
 
@@ -123,6 +123,7 @@ export function createSightings(db: Kysely<Tables>) {
       if (isHeld) {
         // In one transaction: after a crash half way, the rest would be few enough to slip through.
         await db.transaction().execute(async (transaction) => {
+          await takeTurn(transaction);
           for (const chunk of chunksOf(sightings)) {
             signal?.throwIfAborted();
             await write(transaction, chunk);
@@ -137,6 +138,7 @@ export function createSightings(db: Kysely<Tables>) {
         next = chunks.next();
         isLast = next.done === true;
         const fresh = await db.transaction().execute(async (transaction) => {
+          await takeTurn(transaction);
           const inserted = await write(transaction, chunk);
           if (isLast) await advance(transaction);
           return inserted;
@@ -175,6 +177,7 @@ export function createSightings(db: Kysely<Tables>) {
       const byKey = new Map(held.map((each) => [each.key, each]));
       for (const chunk of chunksOf([...byKey.values()])) {
         await db.transaction().execute(async (transaction) => {
+          await takeTurn(transaction);
           const values = chunk.map(({ key, customerId, payload }) => [
             ...[key, customerId, JSON.stringify(payload)],
           ]);
@@ -198,4 +201,16 @@ export function createSightings(db: Kysely<Tables>) {
       }
     },
   };
+}
+
+/** Any number that nothing else locks in the same database. */
+const TURN = 2_026_112_001;
+
+/**
+ * One transaction at a time inserts deliveries: two that insert the same ones in another order would wait
+ * for each other on PostgreSQL, until it ends one of them, a second later.
+ */
+async function takeTurn(transaction: Transaction<Tables>): Promise<void> {
+  if (isSqlite(transaction)) return;
+  await sql`select pg_advisory_xact_lock(${TURN})`.execute(transaction);
 }

@@ -1,0 +1,94 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { AsyncMessage, Connection } from 'rabbitmq-client';
+import {
+  connectRabbitmq,
+  createConfirmedPublisher,
+  type RabbitmqOptions,
+  rabbitmqReason,
+} from 'service-kit/rabbitmq';
+import { backoffMs } from 'service-kit/retry';
+
+/** The queue of messages that cannot be used. */
+export interface DeadLetters {
+  /** Adds a message, with the reason as a header; resolves with false when it was stopped before. */
+  add(message: AsyncMessage, reason: string): Promise<boolean>;
+  close(): void;
+}
+
+export interface DeadLettersOptions extends Omit<RabbitmqOptions, 'name'> {
+  /** From 0 to below 1. */
+  random: () => number;
+  /** Ends what is tried. */
+  signal: AbortSignal;
+}
+
+export const DEAD_LETTER_EXCHANGE = 'integration.dead-letter';
+const MAX_WAIT_MS = 30_000;
+
+/** Declares the exchange of dead letters, and the queue for those of another queue. */
+export async function declareDeadLetters(connection: Connection, of: string): Promise<void> {
+  const exchange = DEAD_LETTER_EXCHANGE;
+  const queue = `${of}.dead-letter`;
+  await connection.exchangeDeclare({ exchange, type: 'direct', durable: true });
+  await connection.queueDeclare({
+    queue,
+    durable: true,
+    arguments: { 'x-queue-type': 'quorum' },
+  });
+  await connection.queueBind({ exchange, queue, routingKey: of });
+}
+
+/**
+ * The dead letters of a queue. They have a connection of their own, from the first on: a broker that is
+ * short of memory lets those who publish wait, and acknowledgements must not wait with them.
+ */
+export function createDeadLetters(queue: string, options: DeadLettersOptions): DeadLetters {
+  const { random, signal, log } = options;
+  let opened: ReturnType<typeof open> | undefined;
+
+  function open() {
+    const name = 'integration-service, dead letters';
+    const connection = connectRabbitmq({ ...options, name });
+    return { connection, publish: createConfirmedPublisher(connection, {}) };
+  }
+
+  async function tryToAdd(message: AsyncMessage, reason: string): Promise<void> {
+    opened ??= open();
+    await declareDeadLetters(opened.connection, queue);
+    const { messageId, type, timestamp, correlationId, contentType } = message;
+    const properties = { messageId, type, timestamp, correlationId, contentType };
+    const envelope = { exchange: DEAD_LETTER_EXCHANGE, routingKey: queue, ...defined(properties) };
+    const headers = { ...message.headers, reason };
+    if (await opened.publish({ ...envelope, headers }, bytesOf(message))) return;
+    throw new Error(`no queue is bound to the exchange ${DEAD_LETTER_EXCHANGE}`);
+  }
+
+  return {
+    async add(message, reason) {
+      for (let attempt = 1; !signal.aborted; attempt++) {
+        try {
+          await tryToAdd(message, reason);
+          return true;
+        } catch (error) {
+          if (signal.aborted) return false;
+          const what = `A message that cannot be used (${reason}) cannot be moved`;
+          log.warn(`${what} to ${queue}.dead-letter: ${rabbitmqReason(error)}. Trying again.`);
+        }
+        const waitMs = backoffMs(attempt, random, MAX_WAIT_MS);
+        await sleep(waitMs, undefined, { signal }).catch(() => {});
+      }
+      return false;
+    },
+    close: () => opened?.connection.unsafeDestroy(),
+  };
+}
+
+function defined<Of extends object>(values: Of) {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+}
+
+/** The client has parsed what is said to be JSON: that is written anew. */
+function bytesOf({ body }: AsyncMessage): Buffer {
+  if (Buffer.isBuffer(body)) return body;
+  return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+}
