@@ -54,10 +54,18 @@ async function prove(options: Options): Promise<number> {
   print(`\n${formatMatrix(results)}`);
   print('lost/doubled of each cell; !: something else was wrong; .: not run\n');
   print(`${formatSummary(results, options)}\n`);
-  const repeat = `npm run prove -- --seed ${seed}${ledger ? ` --ledger … --replicas ${replicas}` : ''}`;
+  const repeat = formatRepeat(options, seed);
   for (const result of bad) print(`${formatBadCell(result, { repeat })}\n`);
   print(formatVerdict(results, (performance.now() - startedAt) / 1000));
   return bad.length === 0 ? EXIT.good : EXIT.bad;
+}
+
+/** What does it all again: what is left to chance also follows from the amounts. */
+function formatRepeat(options: Options, seed: number): string {
+  const { sources, kills, customers, disturbances, ledger, replicas } = options;
+  const amounts = `--kills ${kills} --customers ${customers} --disturbances ${disturbances}`;
+  const where = ledger ? ` --ledger … --replicas ${replicas}` : '';
+  return `npm run prove -- --seed ${seed} --source ${sources.join(',')} ${amounts}${where}`;
 }
 
 /** A line on the terminal that is written over and over; nothing elsewhere. */

@@ -58,6 +58,12 @@ describe('npm run prove', () => {
     expect(lines.join('\n')).toMatch(message);
   });
 
+  it('says that RabbitMQ needs Docker when none can be had, and ends with 2', async () => {
+    const { ended, lines } = prove(['--source', 'rabbitmq'], { DOCKER_HOST: 'tcp://127.0.0.1:1' });
+    expect(await ended).toBe(2);
+    expect(lines.join('\n')).toMatch(/--source rabbitmq needs Docker, which cannot be used: /);
+  });
+
   it('explains itself', async () => {
     const { ended, lines } = prove(['--help']);
     expect(await ended).toBe(0);
