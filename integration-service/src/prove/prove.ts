@@ -16,15 +16,18 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => stopping.abort(new Error(`stopped by ${signal}`)));
 }
 
+let exitCode: number;
 try {
   const options = parseOptions(process.argv.slice(2));
-  process.exitCode = options.help ? print(HELP) : await prove(options);
+  exitCode = options.help ? print(HELP) : await prove(options);
 } catch (error) {
   const isExpected = error instanceof OptionsError || stopping.signal.aborted;
   process.stderr.write(`prove: ${describe(stopping.signal.reason ?? error, isExpected)}\n`);
   if (error instanceof OptionsError) process.stderr.write('See npm run prove -- --help\n');
-  process.exitCode = EXIT.notRun;
+  exitCode = EXIT.notRun;
 }
+// Left to itself, Node waits at its end, at full speed and for ever, for a socket that it closed long ago.
+process.exit(exitCode);
 
 async function prove(options: Options): Promise<number> {
   const { replicas, ledger } = options;
