@@ -13,8 +13,8 @@ that runs; leaves nothing behind.
   --source <names>   how customers come, some of poll,webhook,rabbitmq (default: poll,webhook). For
                      rabbitmq, starts a broker of its own, which needs Docker
   --kills <n>        kills at random times of a service that polls (default: 50, with --quick 8)
-  --customers <n>    customers whose events each source sends (default: 400, with --quick 40)
-  --disturbances <n> kills, cuts and restarts meanwhile, one of three a kill (default: 48, with --quick 12)
+  --customers <n>    customers whose events each source sends (default: 200, with --quick 40)
+  --disturbances <n> kills, cuts and restarts meanwhile, one of three a kill (default: 24, with --quick 12)
   --quick            a part of the matrix, for CI
   --only <text>      only cells with this in their name, such as stored/drops/plain or webhook/
   --seed <n>         repeats the choices of an earlier run (default: a new one)
@@ -38,7 +38,7 @@ const MAX_COUNT = 1_000_000;
 /** Of what is left out, in a run that is quick or not. */
 const DEFAULTS = {
   quick: { kills: 8, customers: 40, disturbances: 12 },
-  full: { kills: 50, customers: 400, disturbances: 48 },
+  full: { kills: 50, customers: 200, disturbances: 24 },
 };
 
 const optionsSchema = z
