@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -38,16 +37,6 @@ export function startService(name: Service, env: NodeJS.ProcessEnv = {}): Promis
 /** Starts a script of this folder that prints where it listens. */
 export function startScript(name: string, ...args: string[]): Promise<RunningServer> {
   return start([name, ...args], fileURLToPath(new URL('.', import.meta.url)), {});
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 async function start(args: string[], cwd: string, env: NodeJS.ProcessEnv): Promise<RunningServer> {

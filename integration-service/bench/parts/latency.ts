@@ -5,8 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
+import { freePort } from '../../src/prove/free-port.ts';
 import { type Figure, percentile } from '../figures.ts';
-import { freePort, startService } from '../processes.ts';
+import { startService } from '../processes.ts';
 
 const CUSTOMERS = 1_000;
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';

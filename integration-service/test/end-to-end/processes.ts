@@ -1,9 +1,9 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { EventEmitter, on, once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
+import { freePort as findFreePort } from '../../src/prove/free-port.ts';
 
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 
@@ -109,12 +109,5 @@ export async function startService(name: ServiceName, env: NodeJS.ProcessEnv = {
   return { ...service, url: url as string, port: new URL(url as string).port };
 }
 
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return String(typeof address === 'object' && address?.port);
-}
+/** A port that was free a moment ago, for an environment. */
+export const freePort = async () => String(await findFreePort());

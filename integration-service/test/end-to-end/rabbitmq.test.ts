@@ -4,8 +4,11 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { LedgerError } from '../../src/delivery/ledger/ledger-error.ts';
 import { createEventMetrics } from '../../src/metrics.ts';
 import { createTcpProxy } from '../../src/prove/events/tcp-proxy.ts';
-import type { Arrival } from '../../src/welcome-package/intake.ts';
-import { createRabbitmqConsumer } from '../../src/welcome-package/rabbitmq-consumer.ts';
+import type { Intake } from '../../src/welcome-package/intake.ts';
+import {
+  type ConsumerOptions,
+  createRabbitmqConsumer,
+} from '../../src/welcome-package/rabbitmq-consumer.ts';
 import { captureLog, packageRequest, startHttpServer } from '../support.ts';
 import { hasDocker, useBroker } from './broker.ts';
 import { startService } from './processes.ts';
@@ -80,6 +83,24 @@ async function count(connection: Connection, queue: string): Promise<number> {
 
 /** As the client shows a body that is JSON. */
 const asText = (body: unknown) => (Buffer.isBuffer(body) ? String(body) : JSON.stringify(body));
+
+/** A consumer in this process, of whose messages the test decides what becomes; with its log. */
+async function consume(take: Intake['take'], options: Partial<ConsumerOptions> = {}) {
+  const { log, ...logged } = captureLog();
+  const consumer = createRabbitmqConsumer({
+    url: new URL(brokerUrl()),
+    intake: { take, close: async () => {} },
+    metrics: createEventMetrics(new Registry()),
+    log,
+    random: () => 0,
+    ...options,
+  });
+  onTestFinished(() => consumer.close());
+  await logged.until('Connected to RabbitMQ');
+  const connection = connect();
+  await expect.poll(() => count(connection, QUEUE).catch(() => -1)).toBe(0);
+  return { consumer, connection, send: await createSender(connection), ...logged };
+}
 
 describe.skipIf(!hasDocker)('a consumer of RabbitMQ', () => {
   it('takes each message once its customer is in the ledger, and has one package requested for each', async () => {
@@ -156,27 +177,14 @@ describe.skipIf(!hasDocker)('a consumer of RabbitMQ', () => {
   });
 
   it('keeps a message while the ledger cannot be used, and gives it back when it stops meanwhile', async () => {
-    const connection = connect();
-    const { log, until } = captureLog();
     const taken: string[] = [];
     const tried = Promise.withResolvers<void>();
-    const failures = [1, 2, 3];
-    const take = async ({ customer }: Arrival) => {
+    let failures = 3;
+    const { consumer, connection, send } = await consume(async ({ customer }) => {
       if (customer.id === 'never') tried.resolve();
-      if (customer.id === 'never' || failures.pop()) throw new LedgerError('full', 'no room');
+      if (customer.id === 'never' || failures-- > 0) throw new LedgerError('full', 'no room');
       taken.push(customer.id);
-    };
-    const consumer = createRabbitmqConsumer({
-      url: new URL(brokerUrl()),
-      intake: { take, close: async () => {} },
-      metrics: createEventMetrics(new Registry()),
-      log,
-      random: () => 0,
     });
-    onTestFinished(() => consumer.close());
-    await until('Connected to RabbitMQ');
-    await expect.poll(() => count(connection, QUEUE).catch(() => -1)).toBe(0);
-    const send = await createSender(connection);
     await send(eventOf('soon'));
     await expect.poll(() => taken).toEqual(['soon']);
     await send(eventOf('never'));
@@ -188,27 +196,14 @@ describe.skipIf(!hasDocker)('a consumer of RabbitMQ', () => {
   });
 
   it('keeps a message also when its transaction fails for a reason that nobody knows', async () => {
-    const connection = connect();
-    const { log, until, messages } = captureLog();
-    const failures = Array.from({ length: 30 });
     const done = Promise.withResolvers<void>();
-    const consumer = createRabbitmqConsumer({
-      url: new URL(brokerUrl()),
-      intake: {
-        async take() {
-          if (failures.pop() === undefined && failures.length > 0) throw new Error('no idea');
-          done.resolve();
-        },
-        close: async () => {},
-      },
-      metrics: createEventMetrics(new Registry()),
-      log,
-      random: () => 0,
+    // More often than a message may be given back.
+    let failures = 30;
+    const { consumer, connection, send, messages } = await consume(async () => {
+      if (failures-- > 0) throw new Error('no idea');
+      done.resolve();
     });
-    onTestFinished(() => consumer.close());
-    await until('Connected to RabbitMQ');
-    await expect.poll(() => count(connection, QUEUE).catch(() => -1)).toBe(0);
-    await (await createSender(connection))(eventOf('a'));
+    await send(eventOf('a'));
     await done.promise;
     await consumer.close();
     expect(await count(connection, `${QUEUE}.dead-letter`)).toBe(0);
@@ -216,22 +211,11 @@ describe.skipIf(!hasDocker)('a consumer of RabbitMQ', () => {
   });
 
   it('makes what others delete again: the queue of dead letters, and its binding', async () => {
-    const connection = connect();
-    const { log, until } = captureLog();
     const taken: string[] = [];
-    const consumer = createRabbitmqConsumer({
-      url: new URL(brokerUrl()),
-      intake: { take: async ({ customer }) => void taken.push(customer.id), close: async () => {} },
-      metrics: createEventMetrics(new Registry()),
-      log,
-      random: () => 0,
-      declareEveryMs: 100,
-    });
-    onTestFinished(() => consumer.close());
-    await until('Connected to RabbitMQ');
-    await expect.poll(() => count(connection, QUEUE).catch(() => -1)).toBe(0);
-    const send = await createSender(connection);
-
+    const { connection, send, until } = await consume(
+      async ({ customer }) => void taken.push(customer.id),
+      { declareEveryMs: 100 },
+    );
     await connection.queueDelete(`${QUEUE}.dead-letter`);
     // The same id, and none: each of them must arrive.
     for (const messageId of ['same', 'same', ''])

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { freePort } from '../free-port.ts';
 
 /** A RabbitMQ in a container of its own, which goes, with all that it holds, when it is disposed of. */
 export interface Broker extends AsyncDisposable {
@@ -29,6 +29,7 @@ export async function startBroker(signal: AbortSignal): Promise<Broker> {
   const name = `prove-${randomUUID()}`;
   const user = 'prove';
   const password = randomBytes(12).toString('hex');
+  // Docker would choose another after each restart.
   const port = await freePort();
   const url = new URL(`amqp://${user}:${password}@127.0.0.1:${port}`);
 
@@ -75,14 +76,4 @@ async function greets(port: number): Promise<boolean> {
     // Nobody listens yet.
   }
   return false;
-}
-
-/** One that was free a moment ago. Docker would choose another after each restart. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
