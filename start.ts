@@ -88,5 +88,10 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 process.stdout.on('error', () => stop('SIGTERM'));
 
 // The poller last: its first poll finds the CRM listening.
-await Promise.all(APIS.map((service) => once(start(service), 'message')));
+await Promise.all(
+  APIS.map((service) => {
+    const child = start(service);
+    return Promise.race([once(child, 'message'), once(child, 'exit')]);
+  }),
+);
 if (!stopping) start(INTEGRATION_SERVICE);

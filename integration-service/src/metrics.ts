@@ -43,8 +43,20 @@ export function createEventMetrics(registry: Registry) {
     labelNames: ['source', 'result'],
     registers: [registry],
   });
+  const connections = new Map<string, () => boolean>();
+  new Gauge({
+    name: 'event_source_connected',
+    help: 'Whether there is a connection to a source of events: 1 or 0',
+    labelNames: ['source'],
+    registers: [registry],
+    collect() {
+      for (const [source, isConnected] of connections) this.set({ source }, Number(isConnected()));
+    },
+  });
   return {
     received,
+    /** From now on, asks a source whether it is connected. */
+    watch: (source: string, isConnected: () => boolean) => connections.set(source, isConnected),
     /** From now on, counts what comes from a source. */
     add(source: string): void {
       for (const result of ['new', 'known', 'held', 'repeated', 'ignored', 'invalid']) {

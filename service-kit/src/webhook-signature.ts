@@ -110,7 +110,7 @@ export function verifyWebhook(
   const ageSeconds = Math.floor(now / 1_000) - Number(timestamp);
   if (Math.abs(ageSeconds) > TOLERANCE_SECONDS) {
     const distance = `${Math.abs(ageSeconds)} s in the ${ageSeconds > 0 ? 'past' : 'future'}`;
-    return invalid(`webhook-timestamp is ${distance}: do the clocks agree?`);
+    return invalid(`webhook-timestamp is ${distance}, by our clock`);
   }
   const expected = secrets.map((secret) => signatureOf(secret, { id, timestamp }, body));
   const isSigned = signatures

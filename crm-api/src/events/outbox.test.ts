@@ -243,6 +243,8 @@ describe('the outbox', () => {
     await passes(2_000);
     await closed;
     expect(isClosed()).toBe(true);
-    expect(messages).toEqual(['1 customer event(s) were not sent to there.']);
+    expect(messages).toEqual([
+      '1 customer event(s) were not sent to there. They are lost with their customers.',
+    ]);
   });
 });

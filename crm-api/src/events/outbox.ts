@@ -196,7 +196,10 @@ export function createOutbox(options: OutboxOptions): Outbox {
     async close() {
       const isHopeful = waiting > 0 && outages === 0;
       if (isHopeful) await Promise.race([drained.promise, sleep(FLUSH_MS)]);
-      if (waiting > 0) log.warn(`${waiting} customer event(s) were not sent to ${target}.`);
+      if (waiting > 0)
+        log.warn(
+          `${waiting} customer event(s) were not sent to ${target}. They are lost with their customers.`,
+        );
       end();
       await publisher.close();
     },

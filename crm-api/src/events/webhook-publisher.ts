@@ -22,6 +22,15 @@ const CONCURRENCY = 16;
 /** Statuses that are about this one event: bad request, conflict, too large, wrong type, invalid. */
 const ABOUT_THE_EVENT = [400, 409, 413, 415, 422];
 
+const NO_ROUTE = 'is the path of CUSTOMER_EVENTS_URL right, and does its server take webhooks?';
+
+/** What mostly is the cause. */
+const HINTS: Record<number, string> = {
+  401: 'does it have the same WEBHOOK_SECRET?',
+  404: NO_ROUTE,
+  405: NO_ROUTE,
+};
+
 /** Posts events to a URL, by Standard Webhooks 1.0.0. Redirects are not followed. */
 export function createWebhookPublisher(options: WebhookOptions): Publisher {
   const { url, secrets, now, timeoutMs = 15_000 } = options;
@@ -70,7 +79,8 @@ export function createWebhookPublisher(options: WebhookOptions): Publisher {
 /** What an answer means, by the section "Delivery success and failure" of the standard. */
 function resultOf(status: number, retryAfterMs: number | undefined): PublishResult {
   if (status >= 200 && status < 300) return { kind: 'sent' };
-  const reason = [status, STATUS_CODES[status]].filter(Boolean).join(' ');
+  const hint = HINTS[status] && `(${HINTS[status]})`;
+  const reason = [status, STATUS_CODES[status], hint].filter(Boolean).join(' ');
   if (status === 410) return { kind: 'gone', reason };
   const kind = ABOUT_THE_EVENT.includes(status) ? 'refused' : 'unavailable';
   return { kind, reason, retryAfterMs };

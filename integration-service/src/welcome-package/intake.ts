@@ -3,14 +3,16 @@ import type { Logger } from 'service-kit/logger';
 import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
 import type { EventMetrics } from '../metrics.ts';
+import { canonicalId } from './customer-id.ts';
 import type { Customer } from './customer-list.ts';
+import { WELCOME_PACKAGE } from './inventory-client.ts';
 import type { SightCustomers } from './sight.ts';
 
 export interface IntakeOptions {
   /** Which source of events it is for. */
   source: string;
   sight: SightCustomers;
-  ledger: Pick<Ledger, 'isKnownWebhook'>;
+  ledger: Pick<Ledger, 'isKnownWebhook' | 'get'>;
   log: Logger;
   metrics: EventMetrics;
   /** More new customers than this within `surgeWindowMs` are held. Default: any number is fine. */
@@ -100,6 +102,11 @@ export function createIntake(options: IntakeOptions): Intake {
     const { webhookId } = arrival;
     if (webhookId !== undefined && (await ledger.isKnownWebhook(webhookId))) {
       metrics.received.inc({ source, result: 'repeated' });
+      const isKnown = await ledger.get(WELCOME_PACKAGE, canonicalId(arrival.customer.id));
+      if (!isKnown) {
+        const what = `the webhook ${webhookId} was taken before and now brings another customer`;
+        brief('webhooks', `Ignoring ${arrival.customer.id}: ${what}. Each event needs its own id.`);
+      }
       return;
     }
     const entry = { ...arrival, ...Promise.withResolvers<void>() };

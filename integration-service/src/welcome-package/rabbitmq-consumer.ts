@@ -78,6 +78,7 @@ export function createRabbitmqConsumer(options: ConsumerOptions): RabbitmqConsum
     const isLost = String(error?.message).startsWith('failed to ack/nack');
     log[isLost ? 'debug' : 'warn'](`The consumer of ${QUEUE}: ${rabbitmqReason(error)}.`);
   });
+  metrics.watch(SOURCE, () => connection.ready);
   connection.on('connection', declare);
   const timer = setInterval(() => connection.ready && declare(), declareEveryMs);
 

@@ -33,7 +33,7 @@ const RETRY_AFTER_SECONDS = '5';
 export function addWebhookRoute(app: HttpService, options: WebhookRouteOptions): void {
   const { secrets, intake, metrics, log, now } = options;
   const source = 'webhook';
-  const brief = createBriefLog(log);
+  const brief = createBriefLog(log, 'warn');
 
   function refuse(statusCode: number, reason: string): HttpError {
     metrics.received.inc({ source, result: 'invalid' });

@@ -81,6 +81,12 @@ async function count(connection: Connection, queue: string): Promise<number> {
   return (await connection.queueDeclare({ queue, passive: true })).messageCount;
 }
 
+/** What the service's metrics say of its connection. */
+async function connected(serviceUrl: string): Promise<string | undefined> {
+  const metrics = await (await fetch(`${serviceUrl}/metrics`)).text();
+  return /^event_source_connected\{source="rabbitmq"\} (.)$/m.exec(metrics)?.[1];
+}
+
 /** As the client shows a body that is JSON. */
 const asText = (body: unknown) => (Buffer.isBuffer(body) ? String(body) : JSON.stringify(body));
 
@@ -114,6 +120,7 @@ describe.skipIf(!hasDocker)('a consumer of RabbitMQ', () => {
     await service.until(/Successfully created package request/, ids.length);
     expect(service.asked.toSorted()).toEqual(ids.toSorted());
     expect(await count(connection, QUEUE)).toBe(0);
+    expect(await connected(service.url)).toBe('1');
     expect(await service.stop()).toBe(0);
   });
 
@@ -253,6 +260,7 @@ describe.skipIf(!hasDocker)('a consumer of RabbitMQ', () => {
       /No connection to RabbitMQ at 127\.0\.0\.1:1: .*ECONNREFUSED.*Trying again/,
     );
     await service.until(/Polling cycle finished/);
+    expect(await connected(service.url)).toBe('0');
     expect(await service.stop()).toBe(0);
   });
 });
