@@ -88,6 +88,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 process.stdout.on('error', () => stop('SIGTERM'));
 
 // The poller last: its first poll finds the CRM listening.
+// Or ends before that, stopped early: to wait for more would keep Node from ending well.
 await Promise.all(
   APIS.map((service) => {
     const child = start(service);

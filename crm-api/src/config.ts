@@ -7,7 +7,7 @@ import {
   parseEnvironment,
   portSchema,
 } from 'service-kit/environment';
-import { webhookSecretsSchema } from 'service-kit/webhook-signature';
+import { MAKE_SECRET, webhookSecretsSchema } from 'service-kit/webhook-signature';
 import { z } from 'zod';
 
 export const environmentSchema = z.object({
@@ -43,6 +43,6 @@ function eventsConfig(
   if (!isWebhookUrl(url)) return { kind: 'rabbitmq', url };
   if (secrets) return { kind: 'webhook', url, secrets };
   throw new EnvironmentError([
-    'WEBHOOK_SECRET must be set, because CUSTOMER_EVENTS_URL is a webhook, and webhooks are signed. To make one: echo "whsec_$(openssl rand -base64 32)"',
+    `WEBHOOK_SECRET must be set, because CUSTOMER_EVENTS_URL is a webhook, and webhooks are signed. To make one: ${MAKE_SECRET}`,
   ]);
 }

@@ -13,7 +13,7 @@ export interface RabbitmqOptions {
 
 /**
  * Connects to RabbitMQ, and again whenever the connection is lost, for as long as it takes. A peer
- * that is silent for 20 s, four heartbeats, is taken for lost.
+ * that is silent for 20 s, two heartbeats, is taken for lost.
  */
 export function connectRabbitmq({ url, name, log }: RabbitmqOptions): Connection {
   const connection = new Connection({

@@ -10,6 +10,9 @@ import { z } from 'zod';
 /** How far the time of an attempt may be from ours, before or after. */
 const TOLERANCE_SECONDS = 300;
 
+/** The command that makes a secret, for messages. */
+export const MAKE_SECRET = 'echo "whsec_$(openssl rand -base64 32)"';
+
 const MAX_SECRETS = 2;
 /** What the standard asks of a secret. */
 const MIN_SECRET_BYTES = 24;
@@ -58,7 +61,7 @@ export const webhookSecretsSchema = z.string().transform((text, context): Buffer
     return secrets;
   }
   context.addIssue(
-    `must be one secret, or two with a blank between them, each whsec_ and ${MIN_SECRET_BYTES} to ${MAX_SECRET_BYTES} bytes in base64, as this makes it: echo "whsec_$(openssl rand -base64 32)"`,
+    `must be one secret, or two with a blank between them, each whsec_ and ${MIN_SECRET_BYTES} to ${MAX_SECRET_BYTES} bytes in base64, as this makes it: ${MAKE_SECRET}`,
   );
   return z.NEVER;
 });

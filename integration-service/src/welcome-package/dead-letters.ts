@@ -54,7 +54,6 @@ export function createDeadLetters(queue: string, options: DeadLettersOptions): D
 
   async function tryToAdd(message: AsyncMessage, reason: string): Promise<void> {
     opened ??= open();
-    await declareDeadLetters(opened.connection, queue);
     const { messageId, type, timestamp, correlationId, contentType } = message;
     const properties = { messageId, type, timestamp, correlationId, contentType };
     const envelope = { exchange: DEAD_LETTER_EXCHANGE, routingKey: queue, ...defined(properties) };
@@ -67,6 +66,8 @@ export function createDeadLetters(queue: string, options: DeadLettersOptions): D
     async add(message, reason) {
       for (let attempt = 1; !signal.aborted; attempt++) {
         try {
+          // It was declared when the consumer connected, and somebody may have deleted it since.
+          if (attempt > 1 && opened) await declareDeadLetters(opened.connection, queue);
           await tryToAdd(message, reason);
           return true;
         } catch (error) {

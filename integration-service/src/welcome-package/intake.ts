@@ -30,7 +30,7 @@ export interface Arrival {
 /** Takes what events show into the ledger. */
 export interface Intake {
   /**
-   * Resolves when it is committed; of a webhook, once for each id, or when it was before.
+   * Resolves when it is committed. A webhook whose id was committed before has no effect.
    *
    * @throws {LedgerError} when it is not
    */
@@ -51,8 +51,7 @@ export function createIntake(options: IntakeOptions): Intake {
   let waiting: Waiting[] = [];
   let isWriting = false;
   let isClosed = false;
-  let windowEndsAt = 0;
-  let allowed = 0;
+  const surge = createSurgeGuard(surgeLimit, surgeWindowMs);
 
   async function writeAll(): Promise<void> {
     isWriting = true;
@@ -70,32 +69,21 @@ export function createIntake(options: IntakeOptions): Intake {
   }
 
   async function write(batch: Waiting[]): Promise<void> {
-    const limit = surgeLimit === undefined ? undefined : remaining(surgeLimit);
-    const counts = await sight(
+    const { fresh, held, known } = await sight(
       batch.map(({ customer }) => customer),
-      { surgeLimit: limit, webhookIds: batch.flatMap(({ webhookId }) => webhookId ?? []) },
+      { surgeLimit: surge.left(), webhookIds: batch.flatMap(({ webhookId }) => webhookId ?? []) },
     );
-    // Who is over the limit keeps it: what comes after is a part of the same surge.
-    allowed = counts.held > 0 ? 0 : allowed - counts.fresh;
-    if (counts.held > 0) {
-      const what = `${counts.held} new customer(s) by ${source}`;
+    surge.count(fresh, held);
+    if (held > 0) {
+      const what = `${held} new customer(s) by ${source}`;
       brief(
         'such lines',
         `Holding back ${what}: more than SURGE_LIMIT (${surgeLimit}) came at once.`,
       );
     }
-    metrics.received.inc({ source, result: 'new' }, counts.fresh);
-    metrics.received.inc({ source, result: 'held' }, counts.held);
-    metrics.received.inc({ source, result: 'known' }, counts.known);
-  }
-
-  /** How many new customers may still come before it is a surge. */
-  function remaining(perWindow: number): number {
-    if (performance.now() >= windowEndsAt) {
-      windowEndsAt = performance.now() + surgeWindowMs;
-      allowed = perWindow;
-    }
-    return allowed;
+    metrics.received.inc({ source, result: 'new' }, fresh);
+    metrics.received.inc({ source, result: 'held' }, held);
+    metrics.received.inc({ source, result: 'known' }, known);
   }
 
   async function take(arrival: Arrival): Promise<void> {
@@ -125,6 +113,27 @@ export function createIntake(options: IntakeOptions): Intake {
     async close() {
       isClosed = true;
       await Promise.allSettled(underWay);
+    },
+  };
+}
+
+/** Counts new customers, from the first of a time on that begins anew whenever it is over. */
+function createSurgeGuard(limit: number | undefined, windowMs: number) {
+  let endsAt = 0;
+  let allowed = 0;
+  return {
+    /** How many may still come before it is a surge; `undefined` without a limit. */
+    left(): number | undefined {
+      if (limit === undefined) return undefined;
+      if (performance.now() >= endsAt) {
+        endsAt = performance.now() + windowMs;
+        allowed = limit;
+      }
+      return allowed;
+    },
+    count(fresh: number, held: number): void {
+      // What comes after those who were too many is a part of the same surge.
+      allowed = held > 0 ? 0 : allowed - fresh;
     },
   };
 }

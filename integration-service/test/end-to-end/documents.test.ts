@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
   environmentSchema as crmSchema,
@@ -50,6 +51,20 @@ describe.each(Object.entries(listed))('%s', (_, entries) => {
     for (const parse of [parseCrm, parseInventory, parseConfig])
       expect(parse(env)).toEqual(parse({}));
   });
+});
+
+it('the code map of TECHNICAL_DESIGN.md names files that are there', () => {
+  const [, map] = read('TECHNICAL_DESIGN.md').split(/^### 2\.2 Code map$|^## 3/m);
+  const rows = [...(map ?? '').matchAll(/^\| (`[a-z].*?) \|/gm)].map(([, cell]) =>
+    [...(cell as string).matchAll(/`([^`]+)`/g)].map(([, path]) => path as string),
+  );
+  expect(rows.length).toBeGreaterThan(20);
+  for (const [first = '', ...others] of rows) {
+    const folder = first.endsWith('/') ? first : dirname(first);
+    for (const path of [first, ...others.map((other) => join(folder, other))]) {
+      expect(existsSync(`${ROOT}${path}`), path).toBe(true);
+    }
+  }
 });
 
 it('docker-compose.yml hands on every variable of the poller', () => {

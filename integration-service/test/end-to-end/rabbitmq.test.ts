@@ -57,6 +57,20 @@ async function startConsumer(env: NodeJS.ProcessEnv = {}) {
   return { ...service, asked: inventory.asked };
 }
 
+/** The same, when it takes messages, with a connection and a sender of the test's own. */
+async function startConnected(env: NodeJS.ProcessEnv = {}) {
+  const service = await startConsumer(env);
+  await service.until(/Connected to RabbitMQ/);
+  return { ...service, ...(await untilQueue()) };
+}
+
+/** Resolves when the queue is there, and empty. */
+async function untilQueue() {
+  const connection = connect();
+  await expect.poll(() => count(connection, QUEUE).catch(() => -1)).toBe(0);
+  return { connection, send: await createSender(connection) };
+}
+
 const eventOf = (id: unknown) => ({ event_type: 'CREATE', customer: { id, name: 'Jane' } });
 
 /** Publishes to the exchange, once a queue is bound to it. */
@@ -103,18 +117,12 @@ async function consume(take: Intake['take'], options: Partial<ConsumerOptions> =
   });
   onTestFinished(() => consumer.close());
   await logged.until('Connected to RabbitMQ');
-  const connection = connect();
-  await expect.poll(() => count(connection, QUEUE).catch(() => -1)).toBe(0);
-  return { consumer, connection, send: await createSender(connection), ...logged };
+  return { consumer, ...(await untilQueue()), ...logged };
 }
 
 describe.skipIf(!hasDocker)('a consumer of RabbitMQ', () => {
   it('takes each message once its customer is in the ledger, and has one package requested for each', async () => {
-    const service = await startConsumer();
-    await service.until(/Connected to RabbitMQ/);
-    const connection = connect();
-    await expect.poll(() => count(connection, QUEUE).catch(() => -1)).toBe(0);
-    const send = await createSender(connection);
+    const { connection, send, ...service } = await startConnected();
     const ids = Array.from({ length: 500 }, (_, i) => `customer-${i}`);
     await Promise.all([...ids, ...ids].map((id) => send(eventOf(id))));
     await service.until(/Successfully created package request/, ids.length);
@@ -136,13 +144,9 @@ describe.skipIf(!hasDocker)('a consumer of RabbitMQ', () => {
     ['no event', { a: 1 }, undefined, 'its event_type is none of CREATE, UPDATE and DELETE'],
     ['no customer', eventOf(7), undefined, 'its customer cannot be used: its id is not a string'],
   ])(
-    'sets a message aside that is %s, as it came, with the reason, and goes on',
+    'sets a message aside that is %s, with the reason, and goes on',
     async (_, body, type, reason) => {
-      const service = await startConsumer();
-      await service.until(/Connected to RabbitMQ/);
-      const connection = connect();
-      const send = await createSender(connection);
-      await expect.poll(() => count(connection, QUEUE).catch(() => -1)).toBe(0);
+      const { connection, send, ...service } = await startConnected();
       await send(body, type);
       await send(eventOf(`after ${reason}`));
       await service.until(/Successfully created package request/);
@@ -159,11 +163,7 @@ describe.skipIf(!hasDocker)('a consumer of RabbitMQ', () => {
   );
 
   it('takes UPDATE and DELETE without doing anything', async () => {
-    const service = await startConsumer();
-    await service.until(/Connected to RabbitMQ/);
-    const connection = connect();
-    await expect.poll(() => count(connection, QUEUE).catch(() => -1)).toBe(0);
-    const send = await createSender(connection);
+    const { send, ...service } = await startConnected();
     for (const event_type of ['UPDATE', 'DELETE']) await send({ ...eventOf('a'), event_type });
     await send(eventOf('b'));
     await service.until(/Successfully created package request/);
@@ -171,12 +171,8 @@ describe.skipIf(!hasDocker)('a consumer of RabbitMQ', () => {
   });
 
   it('gives back what it has not dealt with when it stops, for the next to take', async () => {
-    const connection = connect();
-    const first = await startConsumer();
-    await first.until(/Connected to RabbitMQ/);
-    await expect.poll(() => count(connection, QUEUE).catch(() => -1)).toBe(0);
-    expect(await first.stop()).toBe(0);
-    const send = await createSender(connection);
+    const { connection, send, stop } = await startConnected();
+    expect(await stop()).toBe(0);
     await send(eventOf('waits'));
     expect(await count(connection, QUEUE)).toBe(1);
     const second = await startConsumer();
@@ -245,12 +241,9 @@ describe.skipIf(!hasDocker)('a consumer of RabbitMQ', () => {
     using proxy = await createTcpProxy('consuming', Number(new URL(brokerUrl()).port), signal);
     const url = new URL(brokerUrl());
     url.port = String(proxy.port);
-    const service = await startConsumer({ CUSTOMER_EVENTS_URL: url.href });
-    await service.until(/Connected to RabbitMQ/);
-    const connection = connect();
-    await expect.poll(() => count(connection, QUEUE).catch(() => -1)).toBe(0);
+    const { stop } = await startConnected({ CUSTOMER_EVENTS_URL: url.href });
     const cut = proxy.cut('request');
-    expect(await service.stop()).toBe(0);
+    expect(await stop()).toBe(0);
     await cut;
   });
 

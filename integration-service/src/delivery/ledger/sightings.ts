@@ -123,7 +123,7 @@ export function createSightings(db: Kysely<Tables>) {
       if (isHeld) {
         // In one transaction: after a crash half way, the rest would be few enough to slip through.
         await db.transaction().execute(async (transaction) => {
-          await takeTurn(transaction);
+          await lockInserts(transaction);
           for (const chunk of chunksOf(sightings)) {
             signal?.throwIfAborted();
             await write(transaction, chunk);
@@ -138,7 +138,7 @@ export function createSightings(db: Kysely<Tables>) {
         next = chunks.next();
         isLast = next.done === true;
         const fresh = await db.transaction().execute(async (transaction) => {
-          await takeTurn(transaction);
+          await lockInserts(transaction);
           const inserted = await write(transaction, chunk);
           if (isLast) await advance(transaction);
           return inserted;
@@ -177,7 +177,7 @@ export function createSightings(db: Kysely<Tables>) {
       const byKey = new Map(held.map((each) => [each.key, each]));
       for (const chunk of chunksOf([...byKey.values()])) {
         await db.transaction().execute(async (transaction) => {
-          await takeTurn(transaction);
+          await lockInserts(transaction);
           const values = chunk.map(({ key, customerId, payload }) => [
             ...[key, customerId, JSON.stringify(payload)],
           ]);
@@ -204,13 +204,13 @@ export function createSightings(db: Kysely<Tables>) {
 }
 
 /** Any number that nothing else locks in the same database. */
-const TURN = 2_026_112_001;
+const INSERT_LOCK = 2_026_112_001;
 
 /**
  * One transaction at a time inserts deliveries: two that insert the same ones in another order would wait
  * for each other on PostgreSQL, until it ends one of them, a second later.
  */
-async function takeTurn(transaction: Transaction<Tables>): Promise<void> {
+async function lockInserts(transaction: Transaction<Tables>): Promise<void> {
   if (isSqlite(transaction)) return;
-  await sql`select pg_advisory_xact_lock(${TURN})`.execute(transaction);
+  await sql`select pg_advisory_xact_lock(${INSERT_LOCK})`.execute(transaction);
 }
