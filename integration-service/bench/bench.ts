@@ -1,5 +1,6 @@
 /** `npm run bench`: how fast the platform is, beside what this machine can do at the same time. */
 import { parseArgs } from 'node:util';
+import { endWithoutReader } from 'service-kit/terminal';
 import { type Figure, formatFigure, TABLE_HEAD } from './figures.ts';
 import { benchCreates } from './parts/creates.ts';
 import { benchFirstRun } from './parts/first-run.ts';
@@ -38,6 +39,7 @@ machines, absolute figures cannot. Needs Linux and two cores, and nothing else r
 
 const upTo = (max: number, sizes: number[]) => sizes.filter((size) => size <= max);
 
+endWithoutReader();
 const { values } = parseArgs({
   options: {
     only: { type: 'string' },

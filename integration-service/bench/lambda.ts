@@ -8,6 +8,7 @@ import { randomUUID } from 'node:crypto';
 import type { SQSEvent, SQSRecord } from 'aws-lambda';
 import pg from 'pg';
 import { createLogger } from 'service-kit/logger';
+import { endWithoutReader } from 'service-kit/terminal';
 import { parseLambdaConfig } from '../src/welcome-package/lambda-config.ts';
 import { createSqsHandler } from '../src/welcome-package/sqs-handler.ts';
 
@@ -29,6 +30,7 @@ pg.Client.prototype.connect = function (this: pg.Client, ...args: unknown[]) {
   return Reflect.apply(connect, this, args);
 } as typeof connect;
 
+endWithoutReader();
 const log = createLogger({ name: 'bench', level: 'silent' });
 const handle = createSqsHandler(parseLambdaConfig(process.env), log);
 

@@ -1,5 +1,6 @@
 import { type Logger, pino } from 'pino';
-import { PinoPretty } from 'pino-pretty';
+import { prettyFactory } from 'pino-pretty';
+import { escapeControls } from './escape-controls.ts';
 import { isoNow } from './iso-time.ts';
 
 export type { Logger };
@@ -34,7 +35,8 @@ function createTurnStream() {
   return {
     write(line: string): void {
       if (!lines) setImmediate(flushSync);
-      lines += line;
+      // Pino itself escapes what JSON must not have in it, which is not all that a terminal obeys.
+      lines += escapeControls(line, '\n');
     },
     // For pino, after a fatal line.
     flushSync,
@@ -42,20 +44,17 @@ function createTurnStream() {
 }
 
 function createPrettyStream() {
-  return PinoPretty({
-    sync: true,
+  const destination = pino.destination({ dest: 1, sync: true });
+  const toText = prettyFactory({
     singleLine: true,
     translateTime: 'SYS:HH:MM:ss.l',
     ignore: 'name,pid,hostname',
     messageFormat: (log, key) => escapeControls(String(log[key] ?? '')),
   });
-}
-
-/** A customer's name may hold line breaks and terminal codes: shown, not obeyed. */
-function escapeControls(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, (char) =>
-    JSON.stringify(char) === `"${char}"`
-      ? `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
-      : JSON.stringify(char).slice(1, -1),
-  );
+  return {
+    write(line: string): void {
+      // What is left of these two is the formatter's own: the ends of its lines, and its colours.
+      destination.write(escapeControls(toText(line) ?? '', '\n\u001b'));
+    },
+  };
 }

@@ -1,13 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { expect, it } from 'vitest';
 
-/** What a process prints that logs a message so many times and ends at once. */
-function logInProcess(options: object, message: string, times = 1): string {
+/** What a process prints that logs a message and a field so many times and ends at once. */
+function logInProcess(options: object, message: string, times = 1, field: unknown = 1): string {
   const script = `
     import { createLogger } from ${JSON.stringify(new URL('../src/logger.ts', import.meta.url).href)};
     const log = createLogger(${JSON.stringify(options)});
     for (let i = 0; i < ${times}; i++) {
-      log.info({ a: 1 }, ${JSON.stringify(message)});
+      log.info({ a: ${JSON.stringify(field)} }, ${JSON.stringify(message)});
       if (i % 100 === 99) await new Promise(setImmediate);
     }
     process.exit(0);`;
@@ -36,6 +36,29 @@ it('shows control characters instead of obeying them when it is pretty', () => {
   expect(text).toMatch(/^\[\d\d:\d\d:\d\d\.\d{3}\] INFO: /);
   expect(text).toContain('INFO: Found \\u001b[31mJane\\nDoe\\u2028 "é"\\u202e {"a":1}\n');
   expect(text.trimEnd()).not.toContain('\n');
+});
+
+it.each(['json', 'pretty'])(
+  'shows them in every field, too, and those beyond ASCII: %s',
+  (format) => {
+    const odd = 'Jane\u001b[2J\r\n\u0085\u009b31m\u2029\u200f\u2067\ufeff';
+    const text = logInProcess({ name, level: 'info', format }, odd, 1, { name: odd });
+    expect(text.trimEnd()).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}\ufeff]/u);
+    const shown = String.raw`Jane\u001b[2J\r\n\u0085\u009b31m\u2029\u200f\u2067\ufeff`;
+    expect(text.split(shown)).toHaveLength(3);
+    if (format === 'json') expect(JSON.parse(text)).toMatchObject({ msg: odd, a: { name: odd } });
+  },
+);
+
+it('shows them in the message of an error, however it is written', () => {
+  const script = `
+    import { createLogger } from ${JSON.stringify(new URL('../src/logger.ts', import.meta.url).href)};
+    const log = createLogger({ name: 'test', level: 'info', format: 'pretty' });
+    log.error({ err: new Error('bad\u001b[31m\u009b\u202e\\r\\n[12:00:00.000] INFO: FORGED') }, 'Failed.');`;
+  const args = ['--input-type=module', '-e', script];
+  const lines = execFileSync(process.execPath, args, { encoding: 'utf8' }).split('\n');
+  expect(lines.join('')).not.toMatch(/[\p{Cc}\p{Bidi_Control}]/u);
+  expect(lines.filter((line) => line.startsWith('['))).toHaveLength(1);
 });
 
 it.each(['json', 'pretty'])('loses no line when the process ends: %s', (format) => {

@@ -1,8 +1,9 @@
 /** `npm run audit`: compares CRM, ledger and inventory, and names the customers of whom they differ. */
 import { parseArgs } from 'node:util';
+import { print } from 'service-kit/terminal';
 import { AUDIT_KINDS, type AuditKind, audit } from '../delivery/audit.ts';
 import { WELCOME_PACKAGE, welcomePackageFor } from '../welcome-package/inventory-client.ts';
-import { print, runCommand } from './command.ts';
+import { runCommand } from './command.ts';
 
 const MEANINGS: Record<AuditKind, string> = {
   missing: 'in the CRM, without a package',

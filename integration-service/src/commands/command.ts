@@ -1,5 +1,6 @@
 import { createLogger } from 'service-kit/logger';
 import { parseOrExit } from 'service-kit/run';
+import { endWithoutReader, printError, printText } from 'service-kit/terminal';
 import { type Config, parseConfig } from '../config.ts';
 import { type Ledger, openExistingLedger } from '../delivery/ledger/ledger.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
@@ -31,8 +32,9 @@ export async function runCommand(
   usage: string,
   run: (parts: CommandParts) => Promise<number>,
 ): Promise<never> {
+  endWithoutReader();
   if (process.argv.slice(2).some((arg) => arg === '--help' || arg === '-h')) {
-    print(usage);
+    printText(usage);
     process.exit(0);
   }
   const config = parseOrExit('integration-service', () => parseConfig(process.env));
@@ -52,19 +54,26 @@ export async function runCommand(
     await ledger.close();
     process.exit(exitCode);
   } catch (error) {
-    process.stderr.write(`${explain(error, usage)}\n`);
+    printFailure(error, usage);
     process.exit(EXIT_FAILED);
   }
 }
 
-/** What went wrong, for whoever ran the command. */
-export function explain(error: unknown, usage: string): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error instanceof ReadError) return `Could not read the ${error.system}: ${error.message}`;
-  if (error instanceof LedgerError || error instanceof CallError || error instanceof UnableError)
-    return error.message;
+/** Says what went wrong, for whoever ran the command. */
+export function printFailure(error: unknown, usage: string): void {
+  for (const line of explain(error, usage)) printError(line);
+}
+
+/** Only what is our own is taken apart into lines: what others have said stays on one. */
+function explain(error: unknown, usage: string): string[] {
+  if (!(error instanceof Error)) return [String(error)];
+  if (error instanceof ReadError) return [`Could not read the ${error.system}: ${error.message}`];
+  if (error instanceof LedgerError || error instanceof CallError) return [error.message];
+  if (error instanceof UnableError) return error.message.split('\n');
   const isUsage = 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
-  return isUsage || error instanceof UsageError ? `${error.message}\n\n${usage}` : `${error.stack}`;
+  return isUsage || error instanceof UsageError
+    ? [error.message, '', ...usage.split('\n')]
+    : String(error.stack).split('\n');
 }
 
 /** A command cannot do what it is for; the message says why, and what to do. */
@@ -77,9 +86,4 @@ export class UnableError extends Error {
 export class UsageError extends Error {
   override readonly name = 'UsageError';
   readonly code = 'USAGE';
-}
-
-/** Writes a line for whoever ran the command. */
-export function print(line = ''): void {
-  process.stdout.write(`${line}\n`);
 }

@@ -1,7 +1,8 @@
 /** `npm run explain -- <customer id>`: what happened to a customer, readable. */
 import { parseArgs } from 'node:util';
+import { print } from 'service-kit/terminal';
 import { canonicalId } from '../welcome-package/customer-id.ts';
-import { print, runCommand, UsageError } from './command.ts';
+import { runCommand, UsageError } from './command.ts';
 
 const USAGE = `Usage: npm run explain -- <customer id>
 

@@ -4,7 +4,8 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import type { EnvironmentError } from 'service-kit/environment';
-import { EXIT_FAILED, explain, print, UnableError, UsageError } from './command.ts';
+import { endWithoutReader, print, printText } from 'service-kit/terminal';
+import { EXIT_FAILED, printFailure, UnableError, UsageError } from './command.ts';
 
 const USAGE = `Usage: npm run lambda -- <event file>
 
@@ -20,10 +21,11 @@ Exit code: 0, or 1 when messages failed, 2 when it could not run.`;
 
 const BUILT = new URL('../../dist/lambda.mjs', import.meta.url);
 
+endWithoutReader();
 try {
   process.exitCode = await run();
 } catch (error) {
-  process.stderr.write(`${explain(error, USAGE)}\n`);
+  printFailure(error, USAGE);
   process.exitCode = EXIT_FAILED;
 }
 
@@ -33,7 +35,7 @@ async function run(): Promise<number> {
     allowPositionals: true,
   });
   if (values.help) {
-    print(USAGE);
+    printText(USAGE);
     return 0;
   }
   const [path, ...more] = positionals;

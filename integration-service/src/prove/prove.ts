@@ -3,6 +3,7 @@
  * says how to use it.
  */
 import { randomInt } from 'node:crypto';
+import { EXIT_BROKEN_PIPE, endWithoutReader } from 'service-kit/terminal';
 import { checkDocker } from './events/broker.ts';
 import { HELP, type Options, OptionsError, parseOptions } from './options.ts';
 import { planCells } from './plan.ts';
@@ -11,16 +12,21 @@ import { runCells } from './run.ts';
 
 const EXIT = { good: 0, bad: 1, notRun: 2 };
 
+const WITHOUT_READER = new Error('nobody reads the output');
+
 const stopping = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => stopping.abort(new Error(`stopped by ${signal}`)));
 }
+// Not at once: what it has started must end, too.
+endWithoutReader(() => stopping.abort(WITHOUT_READER));
 
 let exitCode: number;
 try {
   const options = parseOptions(process.argv.slice(2));
   exitCode = options.help ? print(HELP) : await prove(options);
 } catch (error) {
+  if (stopping.signal.reason === WITHOUT_READER) process.exit(EXIT_BROKEN_PIPE);
   const isExpected = error instanceof OptionsError || stopping.signal.aborted;
   process.stderr.write(`prove: ${describe(stopping.signal.reason ?? error, isExpected)}\n`);
   if (error instanceof OptionsError) process.stderr.write('See npm run prove -- --help\n');

@@ -1,0 +1,72 @@
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { pino } from 'pino';
+import { describe, expect, it } from 'vitest';
+import { openLedger } from '../../src/delivery/ledger/ledger.ts';
+import { welcomePackageFor } from '../../src/welcome-package/inventory-client.ts';
+import { temporaryFolder } from '../ledgers.ts';
+import { packageRequest, startHttpServer } from '../support.ts';
+import { ROOT, run } from './processes.ts';
+
+const EVIL = '\u001b[31mEVIL\u009b\u202e\r\nFORGED';
+const SHOWN = String.raw`\u001b[31mEVIL\u009b\u202e\r\nFORGED`;
+
+/** A ledger with a dead letter of a customer whose id is one for a terminal, between the two systems. */
+async function setUp(id: string) {
+  const path = join(temporaryFolder(), 'ledger.sqlite');
+  const ledger = await openLedger({ kind: 'sqlite', path }, pino({ level: 'silent' }));
+  const [leg, now] = ['welcome-package', Date.now()];
+  await ledger.sight(leg, [welcomePackageFor(id)], { now });
+  const [claim] = await ledger.claim(leg, { limit: 1, now });
+  if (!claim) throw new Error('nothing to claim');
+  const event = { what: 'permanent', attempt: 1, statusCode: 422, reason: `no ${id}` };
+  const transition = {
+    ...{ status: 'dead', attempts: 1, reads: 0, nextAttemptAt: null, lastError: `no ${id}` },
+    event,
+  } as const;
+  await ledger.commit([{ claim, transition }], now);
+  await ledger.close();
+  const list = (records: unknown) =>
+    startHttpServer((_request, response) => response.end(JSON.stringify(records)));
+  return {
+    LEDGER_URL: `sqlite:${path}`,
+    CRM_API_URL: await list([{ id }]),
+    INVENTORY_API_URL: await list([packageRequest(`${id} of another`)]),
+  };
+}
+
+/** Runs a command without npm, whose lines are not those of the command. */
+const command = (args: string[], env: NodeJS.ProcessEnv = {}) =>
+  run(process.execPath, args, env, `${ROOT}integration-service`);
+
+describe.each([
+  ['audit', []],
+  ['audit', ['--json']],
+  ['explain', [EVIL]],
+  ['replay', ['--dry-run']],
+])('npm run %s, with %j', (name, args) => {
+  it('shows what a terminal would obey, and lets nobody forge a line', async () => {
+    const child = command([`src/commands/${name}.ts`, ...args], await setUp(EVIL));
+    await child.ended;
+    expect(child.lines.join('')).toContain(SHOWN);
+    expect(child.lines.join('')).not.toMatch(/[\p{Cc}\p{Bidi_Control}]/u);
+    expect(child.lines.filter((line) => line.startsWith('FORGED'))).toEqual([]);
+  });
+});
+
+describe.each([
+  ['npm run audit', ['src/commands/audit.ts']],
+  ['npm run explain', ['src/commands/explain.ts', 'an-id']],
+  ['npm run lambda', ['src/commands/lambda.ts', '--help']],
+  ['npm run prove', ['src/prove/prove.ts', '--only', 'stored/drops/plain', '--kills', '1']],
+  ['npm run bench', ['bench/bench.ts', '--only', 'start-up', '--runs', '1']],
+])('%s', (_, args) => {
+  it('ends quietly when nobody reads what it prints', async () => {
+    const { process: child } = command(args, await setUp('an-id'));
+    const errors = child.stderr ? text(child.stderr) : '';
+    child.stdout?.destroy();
+    const [code, signal] = await once(child, 'close');
+    expect({ code, signal, errors: await errors }).toEqual({ code: 141, signal: null, errors: '' });
+  });
+});
