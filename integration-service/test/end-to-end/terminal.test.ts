@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
+import type { Transition } from '../../src/delivery/delivery.ts';
 import { openLedger } from '../../src/delivery/ledger/ledger.ts';
 import { welcomePackageFor } from '../../src/welcome-package/inventory-client.ts';
 import { temporaryFolder } from '../ledgers.ts';
@@ -20,11 +21,11 @@ async function setUp(id: string) {
   await ledger.sight(leg, [welcomePackageFor(id)], { now });
   const [claim] = await ledger.claim(leg, { limit: 1, now });
   if (!claim) throw new Error('nothing to claim');
-  const event = { what: 'permanent', attempt: 1, statusCode: 422, reason: `no ${id}` };
-  const transition = {
-    ...{ status: 'dead', attempts: 1, reads: 0, nextAttemptAt: null, lastError: `no ${id}` },
-    event,
-  } as const;
+  const transition: Transition = {
+    status: 'dead',
+    ...{ attempts: 1, reads: 0, nextAttemptAt: null, lastError: `no ${id}` },
+    event: { what: 'permanent', attempt: 1, statusCode: 422, reason: `no ${id}` },
+  };
   await ledger.commit([{ claim, transition }], now);
   await ledger.close();
   const list = (records: unknown) =>
