@@ -55,6 +55,7 @@ describe('a webhook', () => {
     const [{ request, body } = expect.fail()] = received;
     expect(`${request.method} ${request.url}`).toBe('POST /hooks?a=1');
     expect(request.headers).toMatchObject({
+      'user-agent': 'mini-integration-platform/1.0.0',
       'content-type': 'application/json',
       'webhook-id': event.id,
       authorization: `Basic ${btoa('jane:p@ss')}`,
@@ -107,6 +108,17 @@ describe('a webhook', () => {
       },
       { timeoutMs: 50 },
     );
+    expect(await publisher.publish(event)).toEqual({ kind: 'sent' });
+  });
+
+  it.each([
+    ['comes after a 100 that nobody asked for', 'HTTP/1.1 100 Continue\r\n\r\n', ''],
+    ['breaks off', '', 'content-length: 100\r\n'],
+    ['is no chunk where it should be', '', 'transfer-encoding: chunked\r\n'],
+  ])('is taken when it was answered, and the answer %s', async (_, before, header) => {
+    const { publisher } = await setUp(({ socket }) => {
+      socket.end(`${before}HTTP/1.1 200 OK\r\n${header}\r\n?`);
+    });
     expect(await publisher.publish(event)).toEqual({ kind: 'sent' });
   });
 

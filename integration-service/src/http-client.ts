@@ -2,7 +2,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { Readable } from 'node:stream';
 import { basicAuthorization } from 'service-kit/basic-authorization';
 import { messageOf } from 'service-kit/error-message';
-import { Agent, type Dispatcher } from 'undici';
+import { createHttpAgent, USER_AGENT } from 'service-kit/http-agent';
+import type { Dispatcher } from 'undici';
 
 /** A call that brought no usable answer; the message says why, in words for the log. */
 export class CallError extends Error {
@@ -76,7 +77,7 @@ export interface HttpClientOptions {
 
 /** An HTTP client over one pool of keep-alive connections, with a deadline for every call. */
 export function createHttpClient({ connections, timeoutMs }: HttpClientOptions): HttpClient {
-  const agent = new Agent({
+  const agent = createHttpAgent({
     connections,
     connectTimeout: timeoutMs,
     // These watch single steps of an answer and are coarse: the deadline is that of the whole call.
@@ -215,6 +216,7 @@ interface Call {
 function headersFor(url: URL, hasBody: boolean): Record<string, string> {
   const authorization = basicAuthorization(url);
   return {
+    'user-agent': USER_AGENT,
     accept: 'application/json',
     // A few compressed kilobytes can unpack to more than memory holds.
     'accept-encoding': 'identity',

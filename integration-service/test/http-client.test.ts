@@ -42,6 +42,7 @@ describe('a call', () => {
       method: 'POST',
       url: '/a/b?c=d&e',
       headers: {
+        'user-agent': 'mini-integration-platform/1.0.0',
         accept: 'application/json',
         'accept-encoding': 'identity',
         'content-type': 'application/json',
@@ -158,6 +159,19 @@ describe('the body of an answer', () => {
     onTestFinished(() => client.close());
     const { status, body } = await client.open({ method: 'GET', url: new URL(url), maxBytes: 9 });
     expect([status, String((await Array.fromAsync(body))[0])]).toEqual([201, 'ok']);
+  });
+
+  it('comes after a 100 that nobody asked for, to a POST as well', async () => {
+    let posts = 0;
+    const url = await startTcpServer((socket) => {
+      socket.on('data', () => {
+        posts += 1;
+        socket.write('HTTP/1.1 100 Continue\r\n\r\n');
+        socket.write('HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\nok');
+      });
+    });
+    const { status, body } = await setUp()(url, { method: 'POST', json: {} });
+    expect([status, String(body), posts]).toEqual([201, 'ok', 1]);
   });
 
   it('is read as fast as it is taken, and no further when nobody takes it', async () => {

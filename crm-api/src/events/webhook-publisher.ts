@@ -1,9 +1,10 @@
 import { STATUS_CODES } from 'node:http';
 import { basicAuthorization } from 'service-kit/basic-authorization';
 import { messageOf } from 'service-kit/error-message';
+import { createHttpAgent, USER_AGENT } from 'service-kit/http-agent';
 import { parseRetryAfter } from 'service-kit/retry';
 import { signWebhook } from 'service-kit/webhook-signature';
-import { Agent, request } from 'undici';
+import { request } from 'undici';
 import type { Publisher, PublishResult } from './publisher.ts';
 
 export interface WebhookOptions {
@@ -34,7 +35,7 @@ const HINTS: Record<number, string> = {
 /** Posts events to a URL, by Standard Webhooks 1.0.0. Redirects are not followed. */
 export function createWebhookPublisher(options: WebhookOptions): Publisher {
   const { url, secrets, now, timeoutMs = 15_000 } = options;
-  const agent = new Agent({ connections: CONCURRENCY, connectTimeout: timeoutMs });
+  const agent = createHttpAgent({ connections: CONCURRENCY, connectTimeout: timeoutMs });
   const authorization = basicAuthorization(url);
   const target = new URL(url);
   target.username = '';
@@ -52,6 +53,7 @@ export function createWebhookPublisher(options: WebhookOptions): Publisher {
         const { statusCode, headers, body } = await request(target, {
           method: 'POST',
           headers: {
+            'user-agent': USER_AGENT,
             'content-type': 'application/json',
             ...(authorization && { authorization }),
             ...signWebhook(secrets, { id, timestamp }, json),

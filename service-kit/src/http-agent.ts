@@ -1,0 +1,86 @@
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { Agent, buildConnector } from 'undici';
+import packageJson from '../package.json' with { type: 'json' };
+
+/** Who sends a request, for the `User-Agent` of every one. */
+export const USER_AGENT = `mini-integration-platform/${packageJson.version}`;
+
+export interface HttpAgentOptions {
+  /** Keep-alive connections to one host at the most. */
+  connections: number;
+  connectTimeout: number;
+  /** In milliseconds; 0 for none. Default: those of undici. */
+  headersTimeout?: number;
+  bodyTimeout?: number;
+}
+
+/**
+ * A pool of connections that takes interim answers nobody asked for, as IIS and some proxies send them:
+ * undici takes a `100 Continue` for the end of the connection, and what was answered is never known.
+ */
+export function createHttpAgent(options: HttpAgentOptions): Agent {
+  const connect = buildConnector({ timeout: options.connectTimeout });
+  return new Agent({
+    ...options,
+    connect: (to, callback) =>
+      connect(to, (...[error, socket]) => {
+        if (error) return callback(error, null);
+        const isHttp2 = (socket as TLSSocket).alpnProtocol === 'h2';
+        callback(null, isHttp2 ? socket : withoutInterimAnswers(socket));
+      }),
+  });
+}
+
+const CRLF = '\r\n';
+const MAX_HEAD_BYTES = 16_384;
+/** All but the last one of these, which is the last answer in HTTP (RFC 9110, section 15.2). */
+const INTERIM = /^HTTP\/1\.1 1(?!01)\d\d/;
+const INTERIM_BEGIN = 'HTTP/1.1 1';
+const STATUS_BYTES = 'HTTP/1.1 100'.length;
+
+/**
+ * Passes over interim answers. There is one request at a time on a connection, so that what comes first
+ * after a write is the head of an answer.
+ */
+function withoutInterimAnswers(socket: Socket): Socket {
+  const { read, write } = socket;
+  // What has come since the write, as long as it may be an interim answer.
+  let head: Buffer | undefined;
+  socket.write = (...args: unknown[]) => {
+    head ??= Buffer.alloc(0);
+    return Reflect.apply(write, socket, args);
+  };
+  socket.read = (size?: number) => {
+    // Node itself reads 0 bytes, to have the next ones fetched.
+    while (head && size !== 0) {
+      const chunk: Buffer | null = read.call(socket);
+      if (chunk === null) return null;
+      head = skipInterim(head.length > 0 ? Buffer.concat([head, chunk]) : chunk);
+      if (mayBeInterim(head)) continue;
+      const answer = head;
+      head = undefined;
+      return answer;
+    }
+    return read.call(socket, size);
+  };
+  return socket;
+}
+
+function skipInterim(bytes: Buffer): Buffer {
+  let rest = bytes;
+  while (INTERIM.test(rest.toString('latin1', 0, STATUS_BYTES))) {
+    const end = rest.indexOf(CRLF + CRLF);
+    if (end < 0) break;
+    rest = rest.subarray(end + 2 * CRLF.length);
+  }
+  return rest;
+}
+
+function mayBeInterim(bytes: Buffer): boolean {
+  if (bytes.length > MAX_HEAD_BYTES) return false;
+  const status = bytes.toString('latin1', 0, STATUS_BYTES);
+  return status.length === STATUS_BYTES
+    ? INTERIM.test(status)
+    : INTERIM_BEGIN.startsWith(status.slice(0, INTERIM_BEGIN.length));
+}
