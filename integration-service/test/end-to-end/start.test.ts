@@ -122,6 +122,6 @@ describe('npm start', () => {
 
   it('is what the script of package.json runs', async () => {
     const { default: manifest } = await import(`${ROOT}package.json`, { with: { type: 'json' } });
-    expect(manifest.scripts.start).toBe('exec node --env-file-if-exists=.env start.ts');
+    expect(manifest.scripts.start).toBe('exec node --import service-kit/dot-env start.ts');
   });
 });
