@@ -22,13 +22,15 @@ export interface AppOptions
   adminToken?: string | undefined;
   /** The name under which the service listens. */
   host: string;
+  /** More names by which pages may call it that need no token. Default: none. */
+  allowedHosts?: readonly string[] | undefined;
   /** What takes webhooks. Default: nothing does. */
   webhookRoute?: Omit<WebhookRouteOptions, 'log' | 'now'> | undefined;
 }
 
 /** The HTTP door of the integration service: deliveries, health, metrics, documentation. Does not listen. */
 export async function buildApp(options: AppOptions): Promise<HttpService> {
-  const { adminToken: token, host, webhookRoute } = options;
+  const { adminToken: token, host, allowedHosts, webhookRoute } = options;
   const app = await createHttpService({
     ...options,
     title: 'Integration Service',
@@ -39,7 +41,7 @@ export async function buildApp(options: AppOptions): Promise<HttpService> {
   });
   addDeliveryRoutes(app, {
     ...options,
-    guard: createAdminGuard({ token, host }),
+    guard: createAdminGuard({ token, host, allowedHosts }),
     security: token ? [{ adminToken: [] }] : [],
   });
   if (webhookRoute) addWebhookRoute(app, { ...options, ...webhookRoute });

@@ -1,5 +1,6 @@
 import {
   eventsUrlSchema,
+  hostNamesSchema,
   hostSchema,
   httpUrlSchema,
   isWebhookUrl,
@@ -50,6 +51,7 @@ export const environmentSchema = z.object({
     )
     .optional()
     .meta({ secret: true }),
+  ALLOWED_HOSTS: hostNamesSchema.default([]),
   ...logEnvironment,
 });
 
@@ -86,6 +88,8 @@ export function parseConfig(env: NodeJS.ProcessEnv) {
     surgeLimit: values.SURGE_LIMIT,
     /** What the routes of deliveries ask for; without it, they are open. */
     adminToken: values.ADMIN_TOKEN,
+    /** Names with a dot by which those routes may be called without a token. */
+    allowedHosts: values.ALLOWED_HOSTS,
     log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
   };
 }

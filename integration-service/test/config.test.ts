@@ -31,6 +31,7 @@ it('needs nothing from the environment', () => {
     maxAttempts: 25,
     surgeLimit: undefined,
     adminToken: undefined,
+    allowedHosts: [],
     log: { level: 'info', format: undefined },
   });
 });
@@ -137,6 +138,20 @@ it.each(['a b', 'http://crm', 'crm/customers', 'user@crm', 'crm:8000', '[::1', '
     ]);
   },
 );
+
+it('takes names of hosts as Host headers bring them', () => {
+  const { allowedHosts } = parseConfig({ ALLOWED_HOSTS: 'Admin.Example.com, bücher.example' });
+  expect(allowedHosts).toEqual(['admin.example.com', 'xn--bcher-kva.example']);
+});
+
+it.each([
+  ...['a.example:8002', 'http://a.example', '*.example.com', 'a.example/', 'a.example,', ','],
+  ...['a b', 'user@a.example', '[::1]:1', 'a.example?'],
+])('refuses %j as names of hosts', (ALLOWED_HOSTS) => {
+  expect(problems({ ALLOWED_HOSTS })).toEqual([
+    `ALLOWED_HOSTS must be names of hosts with commas between them, without ports, but is "${ALLOWED_HOSTS}"`,
+  ]);
+});
 
 it.each(['tökén-of-ours', 'with a blank', '1234567'])('refuses %j as a token', (ADMIN_TOKEN) => {
   expect(problems({ ADMIN_TOKEN })).toHaveLength(1);

@@ -74,6 +74,18 @@ export const hostSchema = z
     error: 'must be a host name or address',
   });
 
+/** Names of hosts with commas between them, as `Host` headers bring them: in lower case and ASCII. */
+export const hostNamesSchema = z.string().transform((text, context) => {
+  const names = text.split(',').map((name) => {
+    const url = URL.parse(`http://${name.trim()}`);
+    const isName = url?.href === `http://${url?.hostname}/` && !/[*/?#@:]/.test(name);
+    return isName ? url.hostname : undefined;
+  });
+  if (names.every((name) => name !== undefined)) return names;
+  context.addIssue('must be names of hosts with commas between them, without ports');
+  return z.NEVER;
+});
+
 /** A TCP port; 0 lets the system choose a free one. */
 export const portSchema = wholeNumber(0, 65_535);
 

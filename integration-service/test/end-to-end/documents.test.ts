@@ -44,6 +44,7 @@ describe.each(Object.entries(listed))('%s', (_, entries) => {
       LOG_FORMAT: _,
       SURGE_LIMIT: __,
       ADMIN_TOKEN: ___,
+      ALLOWED_HOSTS: ______,
       CUSTOMER_EVENTS_URL: ____,
       WEBHOOK_SECRET: _____,
       ...env
