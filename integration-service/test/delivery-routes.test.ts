@@ -19,6 +19,21 @@ const network = mockNetwork();
 const TIME = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
 const refuse = () => HttpResponse.json({ detail: 'no' }, { status: 422 });
 
+async function setUpRoutes(options: Partial<AppOptions> & Pick<AppOptions, 'ledger'>) {
+  const app = await buildApp({
+    log: captureLog().log,
+    serializerCompiler: strictSerializerCompiler,
+    host: '127.0.0.1',
+    targets: {},
+    canonicalId,
+    onDue: () => {},
+    now: Date.now,
+    ...options,
+  });
+  onTestFinished(() => app.close());
+  return app;
+}
+
 /** The service's door, with Alice and Bob refused by the inventory. */
 async function setUp(options: Partial<AppOptions> = {}) {
   const asked: string[] = [];
@@ -30,18 +45,8 @@ async function setUp(options: Partial<AppOptions> = {}) {
   );
   const service = await setUpService();
   const { ledger, inventory, dispatcher } = service;
-  const app = await buildApp({
-    log: captureLog().log,
-    serializerCompiler: strictSerializerCompiler,
-    host: '127.0.0.1',
-    ledger,
-    targets: { 'welcome-package': inventory },
-    canonicalId,
-    onDue: dispatcher.wake,
-    now: Date.now,
-    ...options,
-  });
-  onTestFinished(() => app.close());
+  const targets = { 'welcome-package': inventory };
+  const app = await setUpRoutes({ ledger, targets, onDue: dispatcher.wake, ...options });
   await service.poller.runCycle();
   void dispatcher.run();
   await service.untilDone();
@@ -79,7 +84,12 @@ describe('GET /deliveries', () => {
       (await get(`/deliveries?${query}`)).json().map(({ key }: { key: string }) => key);
     expect(await keysOf('status=dead')).toEqual([ALICE.id, BOB.id]);
     expect(await keysOf('status=delivered')).toEqual([]);
-    expect(await keysOf('leg=welcome-package&unknown=x')).toEqual([ALICE.id, BOB.id]);
+    expect(await keysOf('status=delivered,dead')).toEqual([ALICE.id, BOB.id]);
+    expect(await keysOf('status=delivered&status=held')).toEqual([]);
+    expect(await keysOf('leg=welcome-package')).toEqual([ALICE.id, BOB.id]);
+    expect(await keysOf('order=desc')).toEqual([BOB.id, ALICE.id]);
+    expect(await keysOf('from=2026-01-01&to=2126-01-01T00:00:00%2B02:00')).toHaveLength(2);
+    expect(await keysOf('to=2026-01-01T00:00:00Z')).toEqual([]);
     expect(await keysOf('leg=other')).toEqual([]);
     expect(await keysOf(`customer_id=${BOB.id.toUpperCase()}`)).toEqual([BOB.id]);
   });
@@ -88,21 +98,99 @@ describe('GET /deliveries', () => {
     const { get } = await setUp();
     const first = await get('/deliveries?limit=1&status=dead');
     expect(first.json()).toEqual([dead(ALICE.id)]);
-    expect(first.headers.link).toBe('</deliveries?limit=1&status=dead&cursor=1>; rel="next"');
+    expect(first.headers.link).toBe('<?limit=1&status=dead&cursor=1>; rel="next"');
+    expect(first.headers['x-total-count']).toBe('2');
     const second = await get('/deliveries?limit=1&status=dead&cursor=1');
     expect(second.json()).toEqual([dead(BOB.id)]);
     expect(second.headers.link).toBeUndefined();
   });
 
-  it.each(['limit=0', 'limit=1001', 'limit=x', 'limit=1.5', 'status=lost', 'cursor=-1', 'leg=%00'])(
-    'refuses ?%s',
-    async (query) => {
-      const { get } = await setUp();
-      const response = await get(`/deliveries?${query}`);
-      expect(response.statusCode).toBe(422);
-      expect(response.json().detail[0].loc).toEqual(['query', query.split('=')[0]]);
-    },
-  );
+  it('leads from the newest to the oldest, too', async () => {
+    const { get } = await setUp();
+    const first = await get('/deliveries?limit=1&order=desc');
+    expect(first.json()).toEqual([dead(BOB.id)]);
+    expect(first.headers.link).toBe('<?limit=1&order=desc&cursor=2>; rel="next"');
+    const second = await get('/deliveries?limit=1&order=desc&cursor=2');
+    expect(second.json()).toEqual([dead(ALICE.id)]);
+    expect(second.headers.link).toBeUndefined();
+  });
+
+  it('counts to 10,000', async () => {
+    const { get, ledger } = await setUp();
+    const sightings = Array.from({ length: 9_999 }, (_, index) => {
+      return { key: `${index}`, customerId: `${index}`, payload: {} };
+    });
+    const total = async () => (await get('/deliveries?limit=1')).headers['x-total-count'];
+    await ledger.sight('other-leg', sightings.slice(0, 9_998), { now: 0 });
+    expect(await total()).toBe('10000');
+    await ledger.sight('other-leg', sightings, { now: 0 });
+    expect(await total()).toBe('10000+');
+  });
+
+  it('counts the attempts that the history lists, with the time when the next can be', async () => {
+    const { app, get, post, ledger, untilDone } = await setUp();
+    network.use(http.post(INVENTORY_URL, refuse));
+    await post('/deliveries/replay', { keys: [ALICE.id] });
+    await untilDone();
+    const [alice] = (await get('/deliveries')).json();
+    const { history } = (await get(`/deliveries/welcome-package/${ALICE.id}`)).json();
+    const attempts = history.map(({ attempt }: { attempt: number | null }) => attempt);
+    expect(attempts).toEqual([null, 1, null, 2]);
+    expect(alice.attempts).toBe(2);
+
+    await ledger.sight('other', [{ key: 'k', customerId: 'k', payload: {} }], { now: 1_000 });
+    const options = { blockedUntil: (leg: string) => (leg === 'other' ? 90_000 : undefined) };
+    const blocked = await setUpRoutes({ ...options, ledger });
+    const [waiting] = (await blocked.inject('/deliveries?leg=other')).json();
+    expect(waiting).toMatchObject({ attempts: 0, next_attempt_at: '1970-01-01T00:01:30.000Z' });
+    await ledger.claim('other', { limit: 1, now: 2_000 });
+    const [sending] = (await app.inject('/deliveries?leg=other')).json();
+    expect(sending).toMatchObject({ status: 'sending', attempts: 1, next_attempt_at: null });
+  });
+
+  it('names the parameters that it knows when there is another', async () => {
+    const { get, app } = await setUp();
+    const response = await get('/deliveries?state=dead&status=dead');
+    expect(response.statusCode).toBe(422);
+    const known = 'status, leg, customer_id, from, to, order, limit, cursor';
+    expect(response.json()).toEqual({
+      detail: [
+        {
+          type: 'extra_forbidden',
+          loc: ['query', 'state'],
+          msg: `This is not known here. Known are: ${known}`,
+          input: 'dead',
+        },
+      ],
+    });
+    for (const [method, path] of [
+      ['GET', `/deliveries/welcome-package/${ALICE.id}`],
+      ['POST', '/deliveries/replay'],
+      ['POST', '/deliveries/release'],
+    ] as const) {
+      const payload = method === 'POST' ? { payload: {} } : {};
+      const { statusCode } = await app.inject({ method, url: `${path}?dry_run=true`, ...payload });
+      expect(statusCode).toBe(422);
+    }
+  });
+
+  it.each([
+    ...[
+      'limit=0',
+      'limit=1001',
+      'limit=x',
+      'limit=1.5',
+      'status=lost',
+      'status=dead,',
+      'cursor=-1',
+    ],
+    ...['leg=%00', 'order=newest', 'from=yesterday', 'to=2026-11-28T10:00:00'],
+  ])('refuses ?%s', async (query) => {
+    const { get } = await setUp();
+    const response = await get(`/deliveries?${query}`);
+    expect(response.statusCode).toBe(422);
+    expect(response.json().detail[0].loc).toEqual(['query', query.split('=')[0]]);
+  });
 });
 
 describe('GET /deliveries/{leg}/{key}', () => {
@@ -154,12 +242,13 @@ describe('POST /deliveries/replay', () => {
     network.use(
       http.get(INVENTORY_URL, () => HttpResponse.json([packageRequest(BOB.id)]), { once: true }),
     );
-    const response = await post('/deliveries/replay', {});
+    const response = await post('/deliveries/replay', { all: true });
     expect(response.statusCode).toBe(200);
     expect(response.json()).toEqual({
       matched: 2,
       to_send: 1,
       already_delivered: 1,
+      no_longer_dead: 0,
       deliveries: verdicts([ALICE.id, 'to_send'], [BOB.id, 'already_delivered']),
     });
     await untilDone();
@@ -193,30 +282,56 @@ describe('POST /deliveries/replay', () => {
     expect(report.deliveries.map(({ key }: { key: string }) => key)).toEqual(ids);
   });
 
-  it('takes the dead alone, and all of them without a body', async () => {
+  it('takes the dead alone', async () => {
     const { post, untilDone } = await setUp();
     expect((await post('/deliveries/replay', { keys: [ALICE.id] })).json().matched).toBe(1);
     await untilDone();
-    expect((await post('/deliveries/replay')).json().matched).toBe(1);
+    expect((await post('/deliveries/replay', { all: true })).json().matched).toBe(1);
     await untilDone();
-    expect((await post('/deliveries/replay')).json()).toEqual({
+    expect((await post('/deliveries/replay', { all: true })).json()).toEqual({
       matched: 0,
       to_send: 0,
       already_delivered: 0,
+      no_longer_dead: 0,
       deliveries: [],
     });
+  });
+
+  it.each([undefined, {}, { all: false }, { all: true, leg: 'welcome-package' }])(
+    'takes none with %j: it needs a filter, or all',
+    async (body) => {
+      const { post, keysOf } = await setUp();
+      expect((await post('/deliveries/replay', body)).statusCode).toBe(422);
+      expect(await keysOf('dead')).toEqual([ALICE.id, BOB.id]);
+    },
+  );
+
+  it('says of several at the same time what each of them moved', async () => {
+    const { post, ledger } = await setUp();
+    network.use(http.post(INVENTORY_URL, refuse));
+    const reports = await Promise.all(
+      Array.from({ length: 8 }, async () =>
+        (await post('/deliveries/replay', { all: true })).json(),
+      ),
+    );
+    const sum = (field: string) => reports.reduce((total, report) => total + report[field], 0);
+    const replays = (await ledger.get('welcome-package', ALICE.id))?.history.filter(
+      ({ what }) => what === 'replayed',
+    );
+    expect(sum('to_send')).toBe(2 * (replays?.length ?? 0));
+    expect(sum('matched')).toBe(sum('to_send') + sum('no_longer_dead'));
   });
 
   it('changes nothing when the target cannot be asked', async () => {
     const { post, keysOf } = await setUp();
     network.use(http.get(INVENTORY_URL, () => HttpResponse.json(null, { status: 500 })));
-    const response = await post('/deliveries/replay', {});
+    const response = await post('/deliveries/replay', { all: true });
     expect(response.statusCode).toBe(502);
     expect(response.json().detail).toContain('could not be asked: 500 Internal Server Error');
     expect(await keysOf('dead')).toEqual([ALICE.id, BOB.id]);
   });
 
-  it.each([{ dryrun: true }, { dry_run: 'true' }, { keys: 'a' }, { keys: [7] }, []])(
+  it.each([{ all: true, dryrun: true }, { dry_run: 'true' }, { keys: 'a' }, { keys: [7] }, []])(
     'refuses %j, and replays nothing',
     async (body) => {
       const { post, keysOf } = await setUp();
@@ -232,7 +347,9 @@ describe('POST /deliveries/release', () => {
     const payload = { customer_id: 'c', package_type: 'welcome_package' };
     const held = { now: 0, surgeLimit: 0 };
     await ledger.sight('welcome-package', [{ key: 'c', customerId: 'c', payload }], held);
-    expect((await post('/deliveries/release', { leg: 'other' })).json()).toEqual({ released: 0 });
+    for (const filter of [{ leg: 'other' }, { keys: ['d'] }, { reason: 'reset' }]) {
+      expect((await post('/deliveries/release', filter)).json()).toEqual({ released: 0 });
+    }
     expect((await post('/deliveries/release')).json()).toEqual({ released: 1 });
     await untilDone();
     expect(asked).toEqual(['c']);
@@ -252,12 +369,15 @@ describe('the routes of deliveries', () => {
     ['POST', '/deliveries/release'],
   ] as const;
 
+  const allFor = (url: string) => (url.endsWith('replay') ? { all: true } : {});
+
   it.each(routes)('ask for the token when there is one: %s %s', async (method, url) => {
     const { app, untilDone } = await setUp({ adminToken: 'a-token-of-mine' });
     const refused = await app.inject({ method, url });
     expect(refused.statusCode).toBe(401);
     const headers = { authorization: 'Bearer a-token-of-mine' };
-    expect((await app.inject({ method, url, headers })).statusCode).toBe(200);
+    const all = { method, url, headers, ...(method === 'POST' && { payload: allFor(url) }) };
+    expect((await app.inject(all)).statusCode).toBe(200);
     await untilDone();
   });
 
@@ -288,7 +408,8 @@ describe('the routes of deliveries', () => {
       throw new LedgerError('full', 'The disk is full.');
     };
     Object.assign(ledger, { list: fail, get: fail, deadLetters: fail, release: fail });
-    const response = await app.inject({ method, url });
+    const payload = method === 'POST' && { payload: allFor(url) };
+    const response = await app.inject({ method, url, ...payload });
     expect(response.statusCode).toBe(503);
     expect(response.json()).toEqual({ detail: 'The disk is full.' });
   });

@@ -135,9 +135,9 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
       ...['d', 'e', 'f', 'g'],
     ]);
     expect(await keys(ledger.claim(LEG, { limit: 10, now: T0 }))).toEqual(['known', 'a', 'b', 'c']);
-    expect(await ledger.release('another-leg', T0)).toBe(0);
-    expect(await ledger.release(LEG, T0 + 5)).toBe(4);
-    expect(await ledger.release(undefined, T0 + 5)).toBe(0);
+    expect(await ledger.release({ leg: 'another-leg' }, T0)).toBe(0);
+    expect(await ledger.release({ leg: LEG }, T0 + 5)).toBe(4);
+    expect(await ledger.release({}, T0 + 5)).toBe(0);
     expect(await keys(ledger.claim(LEG, { limit: 10, now: T0 + 5 }))).toEqual(['d', 'e', 'f', 'g']);
     expect((await ledger.get(LEG, 'd'))?.history).toMatchObject([
       { what: 'sighted', at: T0 },
@@ -471,7 +471,11 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
       (await ledger.list(...values)).map(({ leg, key }) => `${leg}/${key}`);
     expect(await list({}, 2)).toEqual(['a-leg/a', 'a-leg/b']);
     const [, b] = await ledger.list({}, 2);
-    expect(await list({}, 9, b?.sequence)).toEqual(['a-leg/c', 'a-leg/d', 'another-leg/a']);
+    expect(await list({}, 9, { after: b?.sequence })).toEqual([
+      'a-leg/c',
+      'a-leg/d',
+      'another-leg/a',
+    ]);
     expect(await list({ status: 'dead' }, 9)).toEqual(['a-leg/a']);
     expect(await list({ leg: LEG, status: 'pending' }, 9)).toEqual([
       'a-leg/b',
@@ -549,10 +553,10 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     expect([a?.key, b?.key]).toEqual(['a', 'b']);
     expect(await ledger.deadLetters({ keys: ['c'] }, 9)).toEqual([]);
     const all = (await ledger.list({}, 9)).map(({ sequence }) => sequence);
-    expect(await ledger.markFound(new Map([[(b as Claim).sequence, 'request-of-b']]), T0 + 5)).toBe(
-      1,
-    );
-    expect(await ledger.replay(all, T0 + 5)).toBe(1);
+    const { sequence } = b as Claim;
+    const found = new Map([[sequence, 'request-of-b']]);
+    expect(await ledger.markFound(found, T0 + 5)).toEqual([sequence]);
+    expect(await ledger.replay(all, T0 + 5)).toEqual([a?.sequence]);
     expect((await ledger.get(LEG, 'a'))?.delivery).toMatchObject({
       status: 'pending',
       attempts: 0,

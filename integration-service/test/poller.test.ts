@@ -60,7 +60,7 @@ describe('a polling cycle', () => {
       'Holding 2 customers back: more than SURGE_LIMIT (1) new ones came at once. Release them with POST /deliveries/release.';
     expect(messages('warn')).toEqual([reminder, reminder]);
     expect(await metric('customers_seen_total{result="held"}')).toBe(2);
-    await ledger.release(undefined, 0);
+    await ledger.release({}, 0);
     await poller.runCycle();
     expect(messages('warn')).toHaveLength(2);
   });

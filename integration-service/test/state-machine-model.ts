@@ -483,7 +483,7 @@ export async function createWorld({
 
   async function release(): Promise<void> {
     const { poller, dispatcher } = await someone();
-    await poller((ledger) => ledger.release(LEG, now()));
+    await poller((ledger) => ledger.release({ leg: LEG }, now()));
     dispatcher.wake();
   }
 

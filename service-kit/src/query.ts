@@ -18,3 +18,28 @@ export function queryNumber(meta: { description: string; minimum: number; maximu
     .optional()
     .meta({ ...meta, type: 'integer' });
 }
+
+/** One or several of some values in a query: `a,b`, or repeated. */
+export function queryChoices<Value extends string>(values: readonly Value[], description: string) {
+  const error = `Input should be one or more of ${values.join(', ')}`;
+  const isChoice = (value: string): value is Value => values.includes(value as Value);
+  return z
+    .preprocess(
+      (value) => [value].flat().flatMap((each) => String(each).split(',')),
+      z.array(z.string()).refine((all) => all.every(isChoice), error),
+    )
+    .transform((all) => all.filter(isChoice))
+    .optional()
+    .meta({ description, type: 'array', items: { type: 'string', enum: [...values] } });
+}
+
+/** A time in a query, as Unix time in milliseconds: with its zone, or a date, which is its midnight in UTC. */
+export function queryTime(description: string) {
+  const error =
+    'Input should be a date or a time with its zone: 2026-11-28 or 2026-11-28T10:00:00Z';
+  return lastValue(
+    z.union([z.iso.date(), z.iso.datetime({ offset: true })], error).transform(Date.parse),
+  )
+    .optional()
+    .meta({ description, type: 'string', examples: ['2026-11-28T10:00:00Z'] });
+}

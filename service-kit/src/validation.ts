@@ -28,9 +28,19 @@ export const validatorCompiler: FastifySchemaCompiler<z.ZodType> =
     if (result.success) return { value: result.data };
     // What Fastify calls the querystring is the query in FastAPI.
     const part = httpPart === 'querystring' ? 'query' : httpPart;
-    const details = result.error.issues.map((issue) => toDetail(issue, part, data));
+    const details = result.error.issues.flatMap((issue) => toDetails(issue, part, data));
     return { error: new InvalidRequestError(details) };
   };
+
+/** One detail an issue, or one an unknown field. */
+function toDetails(issue: z.core.$ZodIssue, part: string, data: unknown): ErrorDetail[] {
+  if (issue.code !== 'unrecognized_keys') return [toDetail(issue, part, data)];
+  const { path, keys, message: msg } = issue;
+  return keys.map((key) => {
+    const field = [...path, key] as ErrorDetail['loc'];
+    return { type: 'extra_forbidden', loc: [part, ...field], msg, input: valueAt(data, field) };
+  });
+}
 
 function toDetail(issue: z.core.$ZodIssue, part: string, data: unknown): ErrorDetail {
   const path = issue.path as ErrorDetail['loc'];
@@ -62,6 +72,15 @@ function valueAt(data: unknown, path: ErrorDetail['loc']): unknown {
 export function refuse(context: z.core.$RefinementCtx, type: string, msg: string): never {
   context.issues.push({ code: 'custom', params: { type }, message: msg, input: context.value });
   return z.NEVER;
+}
+
+/** An object of which every unknown field is refused, with the names of those that are known. */
+export function strictObject<Shape extends z.ZodRawShape>(shape: Shape) {
+  const names = Object.keys(shape).join(', ') || 'none';
+  return z.strictObject(shape, {
+    error: ({ code }) =>
+      code === 'unrecognized_keys' ? `This is not known here. Known are: ${names}` : undefined,
+  });
 }
 
 /** What Pydantic says of a string with half of a surrogate pair in it. */

@@ -1,6 +1,7 @@
 /** `npm run explain -- <customer id>`: what happened to a customer, readable. */
 import { parseArgs } from 'node:util';
 import { print } from 'service-kit/terminal';
+import { countAttempts, numberAttempts } from '../delivery/attempts.ts';
 import { canonicalId } from '../welcome-package/customer-id.ts';
 import { runCommand, UsageError } from './command.ts';
 
@@ -17,9 +18,15 @@ await runCommand(USAGE, async ({ ledger }) => {
   for (const { leg, key } of deliveries) {
     const found = await ledger.get(leg, key);
     if (!found) continue;
-    const { status, attempts, last_error } = found.delivery;
-    print(`${leg}/${key}: ${status}, ${attempts} attempt(s)${last_error ? `, ${last_error}` : ''}`);
-    for (const event of found.history) {
+    const { status, last_error, next_attempt_at: dueAt } = found.delivery;
+    const history = numberAttempts(found.history);
+    const summary = [
+      `${status}, ${countAttempts(history)} attempt(s)`,
+      ...(dueAt === null ? [] : [whenDue(dueAt, Date.now())]),
+      ...(last_error ? [last_error] : []),
+    ];
+    print(`${leg}/${key}: ${summary.join(', ')}`);
+    for (const event of history) {
       const parts = [
         new Date(event.at).toISOString(),
         event.what,
@@ -33,3 +40,9 @@ await runCommand(USAGE, async ({ ledger }) => {
   }
   return deliveries.length > 0 ? 0 : 1;
 });
+
+/** Only the running service knows whether its target may be called now. */
+function whenDue(dueAt: number, now: number): string {
+  const at = new Date(dueAt).toISOString();
+  return dueAt > now ? `next ${at}` : `due since ${at}, as soon as the target can be called`;
+}

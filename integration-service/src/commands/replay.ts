@@ -1,21 +1,21 @@
 /** `npm run replay`: has a running service send dead letters again that the inventory does not have. */
 import { parseArgs } from 'node:util';
-import { print } from 'service-kit/terminal';
+import { print, print } from 'service-kit/terminal';
 import { replay } from '../delivery/replay.ts';
 import { canonicalId } from '../welcome-package/customer-id.ts';
 import { WELCOME_PACKAGE } from '../welcome-package/inventory-client.ts';
-import { runCommand } from './command.ts';
 
 const USAGE = `Usage: npm run replay -- [options]
 
 Puts dead letters back to pending, for the running service to send, but for those that the inventory
-turns out to have. Without a filter, all of them.
+turns out to have. Needs a filter or --all; a dry run takes all where nothing is said.
 
   --dry-run            asks the inventory and changes nothing
   --reason <text>      only those whose last error has this in it
   --customer-id <id>   only those of this customer
   --key <key>          only this one; can be given several times
   --leg <leg>          only those of this leg
+  --all                all of them, without a filter
   --json               prints one JSON object
   --help               this text
 
@@ -29,19 +29,26 @@ await runCommand(USAGE, async ({ ledger, inventory }) => {
       key: { type: 'string', multiple: true },
       'customer-id': { type: 'string' },
       reason: { type: 'string' },
+      all: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
     },
   });
   const customerId = values['customer-id'];
+  const filter = {
+    leg: values.leg,
+    keys: values.key?.map(canonicalId),
+    customerId: customerId && canonicalId(customerId),
+    reason: values.reason,
+  };
+  const isFiltered = Object.values(filter).some((value) => value !== undefined);
+  if (values.all && isFiltered) throw new UsageError('Give a filter or --all, not both.');
+  if (!values.all && !isFiltered && !values['dry-run']) {
+    throw new UsageError('Give a filter, or --all for all dead letters.');
+  }
   const report = await replay({
     ledger,
     targets: { [WELCOME_PACKAGE]: inventory },
-    filter: {
-      leg: values.leg,
-      keys: values.key?.map(canonicalId),
-      customerId: customerId && canonicalId(customerId),
-      reason: values.reason,
-    },
+    filter,
     dryRun: values['dry-run'],
     now: Date.now,
   });
@@ -51,8 +58,12 @@ await runCommand(USAGE, async ({ ledger, inventory }) => {
   }
   for (const { leg, key, verdict } of report.deliveries) print(`${leg}/${key}: ${verdict}`);
   const done = values['dry-run'] ? 'Nothing was changed.' : 'A running service sends them.';
-  print(
-    `${report.matched} dead, ${report.already_delivered} already delivered, ${report.to_send} to send. ${done}`,
-  );
+  const counts = [
+    `${report.matched} dead`,
+    `${report.already_delivered} already delivered`,
+    `${report.to_send} to send`,
+    ...(report.no_longer_dead > 0 ? [`${report.no_longer_dead} taken by another replay`] : []),
+  ];
+  print(`${counts.join(', ')}. ${done}`);
   return 0;
 });

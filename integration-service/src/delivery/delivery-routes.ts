@@ -9,17 +9,21 @@ import { HttpError } from 'service-kit/errors';
 import type { HttpService } from 'service-kit/http-service';
 import { z } from 'zod';
 import { guardErrors } from '../admin-guard.ts';
+import { countAttempts, numberAttempts } from './attempts.ts';
 import {
   deliveryParamsSchema,
   deliveryQuerySchema,
   deliverySchema,
   deliveryWithHistorySchema,
+  MAX_TOTAL,
+  noQuerySchema,
   presentDelivery,
   presentEvent,
   releaseReportSchema,
   releaseRequestSchema,
   replayReportSchema,
   replayRequestSchema,
+  totalSchema,
 } from './delivery-schemas.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { LedgerError } from './ledger/ledger-error.ts';
@@ -39,6 +43,11 @@ export interface DeliveryRoutesOptions {
   canonicalId: (id: string) => string;
   /** Called when there is something to send. */
   onDue: () => void;
+  /**
+   * Until when the target of a leg is not called, Unix time in milliseconds; `undefined` when it may be.
+   * Default: it may always be.
+   */
+  blockedUntil?: ((leg: string) => number | undefined) | undefined;
   /** What each route asks for. */
   security: Record<string, string[]>[];
   guard: ReturnType<typeof import('../admin-guard.ts').createAdminGuard>;
@@ -48,6 +57,7 @@ export interface DeliveryRoutesOptions {
 /** `/deliveries`: look into the ledger, replay dead letters, release what is held. */
 export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptions): void {
   const { ledger, targets, canonicalId, onDue, security, guard, now } = options;
+  const { blockedUntil = () => undefined } = options;
   const common = { tags: [DELIVERIES_TAG.name], security };
   const errors = {
     ...commonErrors,
@@ -58,6 +68,11 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
     ),
   };
 
+  function filterOf({ customer_id, keys, ...filter }: z.output<typeof releaseRequestSchema>) {
+    const customerId = customer_id && canonicalId(customer_id);
+    return { ...filter, customerId, keys: keys?.map(canonicalId) };
+  }
+
   app.get(
     '/deliveries',
     {
@@ -66,29 +81,42 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
         ...common,
         operationId: 'listDeliveries',
         summary: 'List deliveries',
-        description: 'In order of first sighting. The `Link` header leads to the next page.',
+        description:
+          'In order of first sighting, or the newest first. The `Link` header leads to the next page.',
         querystring: deliveryQuerySchema,
         response: {
           ...errors,
           422: answer('A parameter is wrong.', validationErrorSchema),
           200: {
             ...answer('The deliveries.', z.array(deliverySchema)),
-            headers: { Link: z.string().meta({ description: 'The next page, if there is one.' }) },
+            headers: {
+              Link: z.string().meta({ description: 'The next page, if there is one.' }),
+              'X-Total-Count': totalSchema,
+            },
           },
         },
       },
     },
-    async ({ query, url }, reply) => {
-      const { status, leg, limit, cursor } = query;
-      const customerId = query.customer_id && canonicalId(query.customer_id);
-      const rows = await usable(() => ledger.list({ status, leg, customerId }, limit + 1, cursor));
+    async ({ query: { limit, cursor: after, order, customer_id, ...rest }, url }, reply) => {
+      const filter = { ...rest, customerId: customer_id && canonicalId(customer_id) };
+      const { rows, total, attempts } = await usable(async () => {
+        const rows = await ledger.list(filter, limit + 1, { order, after });
+        const attempts = await ledger.countAttempts(rows.map(({ sequence }) => sequence));
+        return { rows, attempts, total: await ledger.count(filter, MAX_TOTAL + 1) };
+      });
       const page = rows.slice(0, limit);
+      reply.header('x-total-count', total > MAX_TOTAL ? `${MAX_TOTAL}+` : String(total));
       if (rows.length > limit) {
-        const next = new URL(url, 'http://localhost');
-        next.searchParams.set('cursor', String(page.at(-1)?.sequence));
-        reply.header('link', `<${next.pathname}${next.search}>; rel="next"`);
+        const next = new URL(url, 'http://localhost').searchParams;
+        next.set('cursor', String(page.at(-1)?.sequence));
+        reply.header('link', `<?${next}>; rel="next"`);
       }
-      return page.map(presentDelivery);
+      return page.map((row) =>
+        presentDelivery(row, {
+          attempts: attempts.get(row.sequence) ?? 0,
+          blockedUntil: blockedUntil(row.leg),
+        }),
+      );
     },
   );
 
@@ -101,8 +129,10 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
         operationId: 'getDelivery',
         summary: 'One delivery with its history',
         params: deliveryParamsSchema,
+        querystring: noQuerySchema,
         response: {
           ...errors,
+          422: answer('A parameter is wrong.', validationErrorSchema),
           404: errorAnswer('The ledger does not know it.', 'Not Found'),
           200: answer('The delivery.', deliveryWithHistorySchema),
         },
@@ -113,7 +143,12 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
         (await usable(() => ledger.get(leg, key))) ??
         (await usable(() => ledger.get(leg, canonicalId(key))));
       if (!found) throw new HttpError(404, 'Not Found');
-      return { ...presentDelivery(found.delivery), history: found.history.map(presentEvent) };
+      const history = numberAttempts(found.history);
+      const attempts = countAttempts(history);
+      return {
+        ...presentDelivery(found.delivery, { attempts, blockedUntil: blockedUntil(leg) }),
+        history: history.map(presentEvent),
+      };
     },
   );
 
@@ -127,6 +162,7 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
         summary: 'Send dead letters again',
         description:
           'Asks the target first: what it already has becomes delivered, the rest pending. Only dead deliveries match.',
+        querystring: noQuerySchema,
         body: replayRequestSchema,
         response: {
           ...errors,
@@ -139,20 +175,9 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
         },
       },
     },
-    async ({ body: { dry_run, customer_id, keys, ...filter } }) => {
-      const report = await usable(() =>
-        replay({
-          ledger,
-          targets,
-          filter: {
-            ...filter,
-            keys: keys?.map(canonicalId),
-            customerId: customer_id && canonicalId(customer_id),
-          },
-          dryRun: dry_run,
-          now,
-        }),
-      );
+    async ({ body: { dry_run: dryRun, all: _, ...body } }) => {
+      const filter = filterOf(body);
+      const report = await usable(() => replay({ ledger, targets, filter, dryRun, now }));
       onDue();
       return report;
     },
@@ -165,7 +190,8 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
       schema: {
         ...common,
         operationId: 'releaseDeliveries',
-        summary: 'Let go what the surge guard holds',
+        summary: 'Let go what is held',
+        querystring: noQuerySchema,
         body: releaseRequestSchema,
         response: {
           ...errors,
@@ -174,8 +200,8 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
         },
       },
     },
-    async ({ body: { leg } }) => {
-      const released = await usable(() => ledger.release(leg, now()));
+    async ({ body }) => {
+      const released = await usable(() => ledger.release(filterOf(body), now()));
       onDue();
       return { released };
     },

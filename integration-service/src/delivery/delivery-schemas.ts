@@ -1,10 +1,12 @@
-import { queryNumber } from 'service-kit/query';
-import { textSchema as anyTextSchema } from 'service-kit/validation';
+import { lastValue, queryChoices, queryNumber, queryTime } from 'service-kit/query';
+import { textSchema as anyTextSchema, refuse, strictObject } from 'service-kit/validation';
 import { z } from 'zod';
 import { STATUSES } from './delivery.ts';
 import type { DeliveryRow, HistoryEvent } from './ledger/tables.ts';
+import { REPLAY_VERDICTS } from './replay.ts';
 
 const MAX_LIMIT = 1_000;
+const FILTERS = 'leg, keys, customer_id, reason';
 const DEFAULT_LIMIT = 100;
 
 /** What the ledger can have in it: PostgreSQL stores no NUL. */
@@ -32,10 +34,14 @@ const deliveryFields = {
   key: keySchema,
   customer_id: customerIdSchema,
   status: statusSchema.meta({ description: 'How far it has come.', examples: ['delivered'] }),
-  attempts: z.int().meta({ description: 'Calls to the target so far.', examples: [1] }),
-  next_attempt_at: timeSchema
-    .nullable()
-    .meta({ description: 'When it is sent (pending) or the target is asked (unknown), UTC.' }),
+  attempts: z.int().meta({
+    description: 'Calls to the target so far, each of them a line of the history.',
+    examples: [1],
+  }),
+  next_attempt_at: timeSchema.nullable().meta({
+    description:
+      'When it is sent (pending) or the target is asked (unknown), UTC; not before the target may be called again.',
+  }),
   last_error: z
     .string()
     .nullable()
@@ -72,10 +78,17 @@ export const deliveryWithHistorySchema = z
 
 export const deliveryParamsSchema = z.object({ leg: legSchema, key: keySchema });
 
-export const deliveryQuerySchema = z.object({
-  status: statusSchema.optional().meta({ description: 'Only those of this status.' }),
-  leg: textSchema.optional().meta({ description: 'Only those of this leg.' }),
-  customer_id: textSchema.optional().meta({ description: 'Only those of this customer.' }),
+export const deliveryQuerySchema = strictObject({
+  status: queryChoices(STATUSES, 'Only those of one of these: `dead,held`, or repeated.'),
+  leg: lastValue(textSchema).optional().meta({ description: 'Only those of this leg.' }),
+  customer_id: lastValue(textSchema)
+    .optional()
+    .meta({ description: 'Only those of this customer.' }),
+  from: queryTime('Only those that were first sighted then or later.'),
+  to: queryTime('Only those that were first sighted before that.'),
+  order: lastValue(z.enum(['asc', 'desc'], 'Input should be asc or desc'))
+    .default('asc')
+    .meta({ description: 'By first sighting; `desc`: the newest first.' }),
   limit: queryNumber({
     description: 'How many at the most.',
     minimum: 1,
@@ -85,62 +98,94 @@ export const deliveryQuerySchema = z.object({
     description: 'Where to go on; the Link header has it.',
     minimum: 0,
     maximum: Number.MAX_SAFE_INTEGER,
-  }).default(0),
+  }),
 });
 
+/** For the routes that take no parameters: `?dry_run=true` must not set off the real thing. */
+export const noQuerySchema = strictObject({});
+
+/** How many deliveries there are, counted to 10,000. */
+export const MAX_TOTAL = 10_000;
+export const totalSchema = z.string().meta({
+  description: `How many fit, on all pages; \`${MAX_TOTAL}+\` for more.`,
+  examples: ['42'],
+});
+
+const filterFields = {
+  leg: legSchema.optional(),
+  keys: z.array(keySchema).max(10_000).optional().meta({ description: 'Only these.' }),
+  customer_id: customerIdSchema.optional(),
+  reason: textSchema
+    .optional()
+    .meta({ description: 'Only those whose last_error has this in it.', examples: ['422'] }),
+};
+
 /** Strict: who misspells `dry_run` must not set off the real thing. */
-export const replayRequestSchema = z
-  .strictObject({
-    leg: legSchema.optional(),
-    keys: z.array(keySchema).max(10_000).optional().meta({ description: 'Only these.' }),
-    customer_id: customerIdSchema.optional(),
-    reason: textSchema
-      .optional()
-      .meta({ description: 'Only those whose last_error has this in it.', examples: ['422'] }),
-    dry_run: z.boolean().default(false).meta({ description: 'Ask the target and change nothing.' }),
+export const replayRequestSchema = strictObject({
+  ...filterFields,
+  all: z.boolean().default(false).meta({ description: 'Take all of them, without a filter.' }),
+  dry_run: z.boolean().default(false).meta({ description: 'Ask the target and change nothing.' }),
+})
+  .superRefine(({ all, dry_run, ...filter }, context) => {
+    const isFiltered = Object.values(filter).some((value) => value !== undefined);
+    if (all && isFiltered)
+      return refuse(context, 'value_error', 'Input is a filter or all, not both');
+    if (all || isFiltered || dry_run) return;
+    refuse(context, 'value_error', `Input should have a filter (${FILTERS}) or all: true`);
   })
-  .nullish()
-  .transform((filter) => filter ?? { dry_run: false })
   .meta({
-    description: 'Which dead letters; without any field, all of them.',
+    description: `Which dead letters: those that fit \`${FILTERS.replaceAll(', ', '`, `')}\`, or \`all\`. A dry run takes all where nothing is said.`,
     examples: [{ leg: 'welcome-package', dry_run: true }],
   });
 
 export const replayReportSchema = z
   .object({
     matched: z.int().describe('Dead letters that fit.'),
-    to_send: z.int().describe('Those that the target does not have.'),
+    to_send: z.int().describe('Those that the target does not have: now pending.'),
     already_delivered: z.int().describe('Those that the target turned out to have.'),
+    no_longer_dead: z.int().describe('Those that another replay took in the meantime.'),
     deliveries: z.array(
       z.object({
         leg: legSchema,
         key: keySchema,
-        verdict: z.enum(['to_send', 'already_delivered']).describe('What the target said.'),
+        verdict: z.enum(REPLAY_VERDICTS).describe('In which of the three it is counted.'),
       }),
     ),
   })
-  .meta({ id: 'ReplayReport', description: 'What a replay did, or would do.' });
+  .meta({ id: 'ReplayReport', description: 'What this replay did, or would do.' });
 
-export const releaseRequestSchema = z
-  .strictObject({ leg: legSchema.optional() })
+export const releaseRequestSchema = strictObject(filterFields)
   .nullish()
   .transform((filter) => filter ?? {})
-  .meta({ description: 'Which leg; without it, all of them.', examples: [{}] });
+  .meta({ description: 'Which held deliveries; without any field, all of them.', examples: [{}] });
 
 export const releaseReportSchema = z
   .object({ released: z.int().describe('How many deliveries were let go.') })
   .meta({ id: 'ReleaseReport', description: 'What a release did.' });
 
-/** A row of the ledger as the routes show it. */
-export function presentDelivery(row: DeliveryRow): z.output<typeof deliverySchema> {
-  const { leg, key, customer_id, status, attempts, last_error } = row;
+/** What the routes show of a delivery beside its row. */
+export interface Circumstances {
+  /** The number of attempts in its history. */
+  attempts: number;
+  /** Before that its target is not called, Unix time in milliseconds. Default: it may be called. */
+  blockedUntil?: number | undefined;
+}
+
+/** A delivery as the routes show it. */
+export function presentDelivery(
+  row: DeliveryRow,
+  circumstances: Circumstances,
+): z.output<typeof deliverySchema> {
+  const { leg, key, customer_id, status, last_error, next_attempt_at: dueAt } = row;
+  const { attempts, blockedUntil = 0 } = circumstances;
   return {
     leg,
     key,
     customer_id,
     status,
-    attempts,
-    next_attempt_at: isoTime(row.next_attempt_at),
+    // The one under way has no line yet.
+    attempts: status === 'sending' ? attempts + 1 : attempts,
+    next_attempt_at: isoTime(dueAt === null ? null : Math.max(dueAt, blockedUntil)),
     last_error,
     created_at: isoTime(row.created_at),
     updated_at: isoTime(row.updated_at),

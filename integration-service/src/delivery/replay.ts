@@ -4,11 +4,14 @@ import type { DeliveryFilter } from './ledger/reading.ts';
 import { findAtTarget } from './settle.ts';
 import type { Target } from './target.ts';
 
-export interface ReplayReport {
+/** What a replay did with a dead letter, or would do; the last when another replay was quicker. */
+export const REPLAY_VERDICTS = ['to_send', 'already_delivered', 'no_longer_dead'] as const;
+export type ReplayVerdict = (typeof REPLAY_VERDICTS)[number];
+
+/** How many there are of each verdict, all of which were `matched`. */
+export interface ReplayReport extends Record<ReplayVerdict, number> {
   matched: number;
-  to_send: number;
-  already_delivered: number;
-  deliveries: { leg: string; key: string; verdict: 'to_send' | 'already_delivered' }[];
+  deliveries: { leg: string; key: string; verdict: ReplayVerdict }[];
 }
 
 const PAGE = 1_000;
@@ -35,34 +38,36 @@ export async function replay(options: {
     if (page.length < PAGE) break;
   }
 
-  const evidence = new Map<Claim, string>();
+  /** The target's ids, by sequence number. */
+  const found = new Map<number, string>();
   for (const [leg, target] of Object.entries(targets)) {
     const ofLeg = dead.filter((claim) => claim.leg === leg);
     if (ofLeg.length === 0) continue;
     const findings = await findAtTarget(target, ofLeg, { mayFilter: false });
     for (const claim of ofLeg) {
-      const found = findings.get(claim.key);
-      if (found !== undefined) evidence.set(claim, found);
+      const evidence = findings.get(claim.key);
+      if (evidence !== undefined) found.set(claim.sequence, evidence);
     }
   }
 
-  const toSend = dead.filter((claim) => !evidence.has(claim));
-  if (!dryRun) {
-    const found = new Map([...evidence].map(([{ sequence }, id]) => [sequence, id]));
-    await ledger.markFound(found, now());
-    await ledger.replay(
-      toSend.map(({ sequence }) => sequence),
-      now(),
-    );
-  }
+  const sequences = dead.map(({ sequence }) => sequence);
+  const toSend = sequences.filter((sequence) => !found.has(sequence));
+  const moved = new Set(
+    dryRun
+      ? sequences
+      : [...(await ledger.markFound(found, now())), ...(await ledger.replay(toSend, now()))],
+  );
+  const deliveries = dead.map(({ leg, key, sequence }): ReplayReport['deliveries'][number] => {
+    const verdict = found.has(sequence) ? 'already_delivered' : 'to_send';
+    return { leg, key, verdict: moved.has(sequence) ? verdict : 'no_longer_dead' };
+  });
+  const count = (verdict: ReplayVerdict) =>
+    deliveries.filter((delivery) => delivery.verdict === verdict).length;
   return {
     matched: dead.length,
-    to_send: toSend.length,
-    already_delivered: evidence.size,
-    deliveries: dead.map((claim) => ({
-      leg: claim.leg,
-      key: claim.key,
-      verdict: evidence.has(claim) ? 'already_delivered' : 'to_send',
-    })),
+    to_send: count('to_send'),
+    already_delivered: count('already_delivered'),
+    no_longer_dead: count('no_longer_dead'),
+    deliveries,
   };
 }

@@ -21,13 +21,14 @@ export async function readStatuses(
   signal: AbortSignal,
 ): Promise<Map<string, Status>> {
   const statuses = new Map<string, Status>();
-  let path: string | undefined = '/deliveries?limit=1000';
-  while (path) {
-    const response = await get(service + path, signal);
+  let url: URL | undefined = new URL('/deliveries?limit=1000', service);
+  while (url) {
+    const response = await get(url, signal);
     for (const { customer_id, status } of deliveriesSchema.parse(await response.json())) {
       statuses.set(customer_id, status as Status);
     }
-    path = /^<([^>]+)>; rel="next"/.exec(response.headers.get('link') ?? '')?.[1];
+    const next = /^<([^>]+)>; rel="next"/.exec(response.headers.get('link') ?? '')?.[1];
+    url = next === undefined ? undefined : new URL(next, url);
   }
   return statuses;
 }
@@ -45,7 +46,7 @@ export async function readHistory(
   );
 }
 
-async function get(url: string, signal: AbortSignal): Promise<Response> {
+async function get(url: string | URL, signal: AbortSignal): Promise<Response> {
   const response = await fetch(url, {
     signal: AbortSignal.any([signal, AbortSignal.timeout(5_000)]),
   });

@@ -57,7 +57,7 @@ describe('npm run audit', () => {
     await service.until(/Successfully created package request/);
     await service.until(/Giving up on/);
     refused.clear();
-    expect(await command('replay')).toMatchObject({ exitCode: 0 });
+    expect(await command('replay', '--all')).toMatchObject({ exitCode: 0 });
     await service.until(/Successfully created package request/, 2);
     expect(await command('audit')).toEqual({
       exitCode: 0,
@@ -187,7 +187,9 @@ describe('npm run replay', () => {
     expect(await command('replay', '--reason', '422', '--dry-run', '--key', BOB)).toMatchObject({
       lines: [verdicts[1], '1 dead, 1 already delivered, 0 to send. Nothing was changed.'],
     });
-    expect(await command('replay')).toEqual({
+    expect((await command('replay')).exitCode).toBe(2);
+    expect((await command('replay', '--all', '--leg', 'welcome-package')).exitCode).toBe(2);
+    expect(await command('replay', '--all')).toEqual({
       exitCode: 0,
       lines: [...verdicts, `${summary} A running service sends them.`],
     });

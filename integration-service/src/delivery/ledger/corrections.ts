@@ -8,7 +8,10 @@ import { toClaim } from './work.ts';
 
 /** The part of the ledger by which people set things right. */
 export function createCorrections(db: Kysely<Tables>) {
-  /** Moves deliveries to another status, those that still have the one they are taken for. */
+  /**
+   * Moves deliveries to another status, those that still have the one they are taken for; returns the
+   * sequence numbers of these.
+   */
   async function move(
     sequences: number[],
     how: {
@@ -18,14 +21,14 @@ export function createCorrections(db: Kysely<Tables>) {
       reasonOf?: (sequence: number) => string | undefined;
     },
     now: number,
-  ): Promise<number> {
+  ): Promise<number[]> {
     const { from, to, what, reasonOf = () => undefined } = how;
     const nextAttemptAt = to === 'pending' ? now : null;
-    let moved = 0;
+    const moved: number[] = [];
     // Chunk by chunk: a service beside this, or around it, has its turns between.
     for (const chunk of chunksOf(sequences)) {
-      moved += await db.transaction().execute(async (transaction) => {
-        const rows = await transaction
+      const rows = await db.transaction().execute(async (transaction) => {
+        const updated = await transaction
           .updateTable('deliveries')
           .set((eb) => ({
             status: to,
@@ -40,12 +43,13 @@ export function createCorrections(db: Kysely<Tables>) {
           .where('status', '=', from)
           .returning('sequence')
           .execute();
-        const events = rows.map(({ sequence }) => {
+        const events = updated.map(({ sequence }) => {
           return { delivery: sequence, what, reason: reasonOf(sequence), nextAttemptAt };
         });
         await insertEvents(transaction, now, events);
-        return rows.length;
+        return updated;
       });
+      for (const { sequence } of rows) moved.push(sequence);
       await yieldToOthers();
     }
     return moved;
@@ -54,7 +58,7 @@ export function createCorrections(db: Kysely<Tables>) {
   return {
     /** Up to `limit` dead letters after a sequence number. */
     async deadLetters(filter: DeliveryFilter, limit: number, after = 0) {
-      const rows = await filtered(db.selectFrom('deliveries').selectAll(), {
+      const rows = await filtered(db, db.selectFrom('deliveries').selectAll(), {
         ...filter,
         status: 'dead',
       })
@@ -65,11 +69,11 @@ export function createCorrections(db: Kysely<Tables>) {
       return rows.map(toClaim);
     },
 
-    /** Puts dead letters back to pending, with all their attempts before them again. */
+    /** Puts dead letters back to pending, with all their attempts before them again; returns those. */
     replay: (sequences: number[], now: number) =>
       move(sequences, { from: 'dead', to: 'pending', what: 'replayed' }, now),
 
-    /** Marks dead letters as delivered that the target turned out to have, by its ids of them. */
+    /** Marks dead letters as delivered that the target turned out to have, by its ids; returns those. */
     markFound: (evidence: Map<number, string>, now: number) =>
       move(
         [...evidence.keys()],
@@ -77,12 +81,12 @@ export function createCorrections(db: Kysely<Tables>) {
         now,
       ),
 
-    /** Lets go what the surge guard holds; returns how many there were. */
-    async release(leg: string | undefined, now: number): Promise<number> {
+    /** Lets go what is held; returns how many there were. */
+    async release(filter: Omit<DeliveryFilter, 'status'>, now: number): Promise<number> {
       let released = 0;
       for (;;) {
-        const rows = await filtered(db.selectFrom('deliveries').select('sequence'), {
-          leg,
+        const rows = await filtered(db, db.selectFrom('deliveries').select('sequence'), {
+          ...filter,
           status: 'held',
         })
           .orderBy('sequence')
@@ -90,7 +94,8 @@ export function createCorrections(db: Kysely<Tables>) {
           .execute();
         if (rows.length === 0) return released;
         const sequences = rows.map(({ sequence }) => sequence);
-        released += await move(sequences, { from: 'held', to: 'pending', what: 'released' }, now);
+        const moved = await move(sequences, { from: 'held', to: 'pending', what: 'released' }, now);
+        released += moved.length;
       }
     },
 
@@ -109,7 +114,7 @@ export function createCorrections(db: Kysely<Tables>) {
         what: 'repaired',
         reasonOf: () => reason,
       } as const;
-      return row ? move([row.sequence], how, now) : 0;
+      return row ? (await move([row.sequence], how, now)).length : 0;
     },
 
     /** Keeps what an audit found, for the metrics of the running service. */

@@ -1,4 +1,5 @@
 import { type Kysely, type SelectQueryBuilder, sql } from 'kysely';
+import { ATTEMPT_EVENTS } from '../attempts.ts';
 import type { Status } from '../delivery.ts';
 import { STATUSES } from '../delivery.ts';
 import { rowsOf } from './rows.ts';
@@ -12,6 +13,23 @@ export interface DeliveryFilter {
   keys?: string[] | undefined;
   /** A part of `last_error`, in upper or lower case. */
   reason?: string | undefined;
+  /** First sighted then or later, Unix time in milliseconds. */
+  from?: number | undefined;
+  /** First sighted before that, Unix time in milliseconds. */
+  to?: number | undefined;
+}
+
+/** The same, of several statuses. */
+export interface ListFilter extends Omit<DeliveryFilter, 'status'> {
+  status?: Status | Status[] | undefined;
+}
+
+/** Which page of a list. */
+export interface ListPage {
+  /** In order of first sighting: `asc` (default), or the newest first. */
+  order?: 'asc' | 'desc' | undefined;
+  /** The sequence number of the last delivery before it. Default: the list begins here. */
+  after?: number | undefined;
 }
 
 /** Where a delivery has come to rest, and why. */
@@ -23,13 +41,59 @@ export type RestingDelivery = Pick<
 /** The part of the ledger that people and dashboards look at. Changes nothing. */
 export function createReading(db: Kysely<Tables>) {
   return {
-    /** Up to `limit` deliveries after a sequence number, in order of first sighting. */
-    async list(filter: DeliveryFilter, limit: number, after = 0): Promise<DeliveryRow[]> {
-      return filtered(db.selectFrom('deliveries').selectAll(), filter)
-        .where('sequence', '>', after)
-        .orderBy('sequence')
+    /** Up to `limit` deliveries of a page. */
+    async list(
+      filter: ListFilter,
+      limit: number,
+      { order = 'asc', after }: ListPage = {},
+    ): Promise<DeliveryRow[]> {
+      const part = (each: DeliveryFilter) =>
+        filtered(db, db.selectFrom('deliveries').selectAll(), each)
+          .$if(after !== undefined, (query) =>
+            query.where('sequence', order === 'asc' ? '>' : '<', after as number),
+          )
+          .orderBy('sequence', order)
+          .limit(limit);
+      const parts = oneStatusEach(filter).map((each) =>
+        db.selectFrom(part(each).as('part')).selectAll(),
+      );
+      const [first, ...others] = parts;
+      if (!first) return [];
+      return db
+        .selectFrom(others.reduce((all, other) => all.unionAll(other), first).as('found'))
+        .selectAll()
+        .orderBy('sequence', order)
         .limit(limit)
         .execute();
+    },
+
+    /** How many deliveries there are, counted no further than to `limit`. */
+    async count(filter: ListFilter, limit: number): Promise<number> {
+      let count = 0;
+      for (const each of oneStatusEach(filter)) {
+        const some = filtered(db, db.selectFrom('deliveries').select('sequence'), each).limit(
+          limit,
+        );
+        const row = await db
+          .selectFrom(some.as('found'))
+          .select(({ fn }) => fn.countAll<number>().as('count'))
+          .executeTakeFirstOrThrow();
+        count += row.count;
+        if (count >= limit) return limit;
+      }
+      return count;
+    },
+
+    /** The number of attempts in the history of each delivery, by sequence number; without any, none. */
+    async countAttempts(sequences: number[]): Promise<Map<number, number>> {
+      const deliveries = sequences.map((sequence) => [sequence]);
+      const kinds = ATTEMPT_EVENTS.map((kind) => [kind]);
+      const { rows } = await sql<{ delivery: number; count: number }>`
+        select delivery, count(*) as count from events
+        where delivery in (select cast(value->>0 as bigint) from ${rowsOf(db, deliveries)})
+          and what in (select value->>0 from ${rowsOf(db, kinds)})
+        group by delivery`.execute(db);
+      return new Map(rows.map(({ delivery, count }) => [delivery, count]));
     },
 
     /**
@@ -142,19 +206,34 @@ export function createReading(db: Kysely<Tables>) {
 
 /** Narrows a query on deliveries down. */
 export function filtered<Output>(
+  db: Kysely<Tables>,
   query: SelectQueryBuilder<Tables, 'deliveries', Output>,
-  { status, leg, customerId, keys, reason }: DeliveryFilter,
+  { status, leg, customerId, keys, reason, from, to }: DeliveryFilter,
 ) {
   return query
     .$if(status !== undefined, (q) => q.where('status', '=', status as Status))
     .$if(leg !== undefined, (q) => q.where(legUnindexed(), '=', leg as string))
     .$if(customerId !== undefined, (q) => q.where(isOfCustomer(customerId as string)))
-    .$if(keys !== undefined, (q) => q.where('key', 'in', keys as string[]))
+    .$if(keys !== undefined, (q) => q.where(isOneOf(db, keys as string[])))
+    .$if(from !== undefined, (q) => q.where('created_at', '>=', from as number))
+    .$if(to !== undefined, (q) => q.where('created_at', '<', to as number))
     .$if(reason !== undefined, (q) =>
       q.where(
         sql<boolean>`lower(last_error) like lower(${containing(reason as string)}) escape '\\'`,
       ),
     );
+}
+
+/** The filter, once for each of its statuses: the index of statuses has each of them in order. */
+function oneStatusEach({ status, ...filter }: ListFilter): DeliveryFilter[] {
+  if (status === undefined) return [filter];
+  return [...new Set([status].flat())].map((each) => ({ ...filter, status: each }));
+}
+
+/** Of any number of keys, none included. */
+function isOneOf(db: Kysely<Tables>, keys: string[]) {
+  const rows = keys.map((key) => [key]);
+  return sql<boolean>`key in (select value->>0 from ${rowsOf(db, rows)})`;
 }
 
 /** By the two indexes that know customers: `deliveries_lane`, and of each leg the one of its keys. */
