@@ -1,9 +1,10 @@
 /** `npm run replay`: has a running service send dead letters again that the inventory does not have. */
 import { parseArgs } from 'node:util';
-import { print, print } from 'service-kit/terminal';
+import { print } from 'service-kit/terminal';
 import { replay } from '../delivery/replay.ts';
 import { canonicalId } from '../welcome-package/customer-id.ts';
 import { WELCOME_PACKAGE } from '../welcome-package/inventory-client.ts';
+import { runCommand, UsageError } from './command.ts';
 
 const USAGE = `Usage: npm run replay -- [options]
 
