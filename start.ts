@@ -1,11 +1,15 @@
 /**
- * Runs the three services as one program: their logs together, each line after its service's name.
+ * Runs the three services as one program, their logs together: on a terminal each line after its service's
+ * name; elsewhere, for the next program, nothing but JSON lines, each with that name in it.
  * A signal stops all of them; when one ends by itself, the others are stopped and the exit code is 1.
  * An environment that one of them cannot use is reported before any of them starts, with 78.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
+import { escapeControls } from 'service-kit/escape-controls';
+import { isoNow } from 'service-kit/iso-time';
+import { describeMisspelt } from 'service-kit/misspelt';
 import { EXIT_CONFIG, environmentProblems } from 'service-kit/run';
 import { parseConfig as parseCrmConfig } from './crm-api/src/config.ts';
 import { parseConfig as parseServiceConfig } from './integration-service/src/config.ts';
@@ -13,6 +17,17 @@ import { parseConfig as parseInventoryConfig } from './inventory-api/src/config.
 
 const APIS = ['crm-api', 'inventory-api'];
 const INTEGRATION_SERVICE = 'integration-service';
+
+const CONFIG_PARSERS = {
+  'crm-api': parseCrmConfig,
+  'inventory-api': parseInventoryConfig,
+  [INTEGRATION_SERVICE]: parseServiceConfig,
+};
+
+const LOG_FORMAT = process.env.LOG_FORMAT?.trim() || (process.stdout.isTTY ? 'pretty' : 'json');
+
+/** Of Pino, for lines that no logger has written. */
+const LEVELS = { stdout: 30, warning: 40, stderr: 50 };
 
 /** As in the start script of its package. */
 const NODE_OPTIONS: Record<string, string[]> = {
@@ -29,15 +44,17 @@ function start(service: string): ChildProcess {
   const child = spawn(process.execPath, [...(NODE_OPTIONS[service] ?? []), 'src/main.ts'], {
     cwd: new URL(service, import.meta.url),
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    env: { ...process.env, LOG_FORMAT: process.env.LOG_FORMAT || logFormat() },
+    env: { ...process.env, LOG_FORMAT },
   });
-  for (const stream of [child.stdout, child.stderr]) if (stream) printLines(service, stream);
+  if (child.stdout) printLines(service, child.stdout, LEVELS.stdout);
+  if (child.stderr) printLines(service, child.stderr, LEVELS.stderr);
   child.once('exit', (code, signal) => {
     // A child that got the signal before it could handle it has nothing to drain.
     if (code !== 0 && (!stopping || code !== null || signal === 'SIGKILL')) process.exitCode = 1;
     if (stopping) return;
     process.exitCode = 1;
-    print(service, `Ended by itself (${signal ?? `exit code ${code}`}). Stopping the others.`);
+    const how = signal ?? `exit code ${code}`;
+    print(service, `Ended by itself (${how}). Stopping the others.`, LEVELS.stderr);
     stop('SIGTERM');
   });
   children.push(child);
@@ -52,35 +69,53 @@ function stop(signal: NodeJS.Signals): void {
   }, KILL_AFTER_MS).unref();
 }
 
-function logFormat(): string {
-  return process.stdout.isTTY ? 'pretty' : 'json';
-}
-
 /** Not node:readline: it takes U+2028, which a customer's name may hold, for the end of a line. */
-function printLines(service: string, stream: Readable): void {
+function printLines(service: string, stream: Readable, level: number): void {
   let rest = '';
   stream.setEncoding('utf8').on('data', (chunk: string) => {
     const lines = (rest + chunk).split('\n');
     rest = lines.pop() ?? '';
-    for (const line of lines) print(service, line);
+    for (const line of lines) print(service, line, level);
   });
   stream.on('end', () => {
-    if (rest) print(service, rest);
+    if (rest) print(service, rest, level);
   });
 }
 
-function print(service: string, line: string): void {
-  process.stdout.write(`${service.padEnd(INTEGRATION_SERVICE.length)} | ${line}\n`);
+function print(service: string, line: string, level: number): void {
+  if (LOG_FORMAT === 'pretty') {
+    process.stdout.write(`${service.padEnd(INTEGRATION_SERVICE.length)} | ${line}\n`);
+  } else if (isLogLine(line)) {
+    process.stdout.write(`${line}\n`);
+  } else if (line.trim()) {
+    const msg = JSON.stringify({ level, time: isoNow(), name: service, msg: line });
+    process.stdout.write(`${escapeControls(msg)}\n`);
+  }
 }
 
-const problems = [
-  ...environmentProblems('crm-api', () => parseCrmConfig(process.env)),
-  ...environmentProblems('inventory-api', () => parseInventoryConfig(process.env)),
-  ...environmentProblems(INTEGRATION_SERVICE, () => parseServiceConfig(process.env)),
-];
+/** And not a stack trace, a warning of Node, or what a killed process left of its last line. */
+function isLogLine(line: string): boolean {
+  try {
+    return typeof JSON.parse(line)?.name === 'string';
+  } catch {
+    return false;
+  }
+}
+
+const configParsers = Object.entries(CONFIG_PARSERS);
+const problems = configParsers.flatMap(([service, parse]) =>
+  environmentProblems(service, () => parse(process.env)),
+);
 if (problems.length > 0) {
   process.stderr.write(`${problems.join('\n')}\n`);
   process.exit(EXIT_CONFIG);
+}
+for (const [service, parse] of configParsers) {
+  for (const misspelt of parse(process.env).misspelt) {
+    print(service, describeMisspelt(misspelt), LEVELS.warning);
+    // Each service that gets it would say the same.
+    delete process.env[misspelt.name];
+  }
 }
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);

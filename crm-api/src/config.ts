@@ -7,6 +7,7 @@ import {
   parseEnvironment,
   portSchema,
 } from 'service-kit/environment';
+import { findMisspelt } from 'service-kit/misspelt';
 import { MAKE_SECRET, webhookSecretsSchema } from 'service-kit/webhook-signature';
 import { z } from 'zod';
 
@@ -33,6 +34,8 @@ export function parseConfig(env: NodeJS.ProcessEnv) {
     /** Without it, there are no events. */
     events: values.CUSTOMER_EVENTS_URL && eventsConfig(values.CUSTOMER_EVENTS_URL, values),
     log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
+    /** Names that mean nothing here, but nearly do. */
+    misspelt: findMisspelt(environmentSchema, env),
   };
 }
 

@@ -1,4 +1,5 @@
 import { createLogger } from 'service-kit/logger';
+import { warnOfMisspelt } from 'service-kit/misspelt';
 import { createMetrics } from 'service-kit/operations';
 import { parseOrExit, serve } from 'service-kit/run';
 import { buildApp } from './app.ts';
@@ -9,6 +10,7 @@ import { createPublisher } from './events/publishers.ts';
 
 const config = parseOrExit('crm-api', () => parseConfig(process.env));
 const log = createLogger({ name: 'crm-api', ...config.log });
+warnOfMisspelt(log, config.misspelt);
 const metrics = createMetrics();
 const outbox =
   config.events &&

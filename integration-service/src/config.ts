@@ -11,6 +11,7 @@ import {
   secondsAsMs,
   wholeNumber,
 } from 'service-kit/environment';
+import { findMisspelt } from 'service-kit/misspelt';
 import { webhookSecretsSchema } from 'service-kit/webhook-signature';
 import { z } from 'zod';
 import { ledgerUrlSchema } from './delivery/ledger/ledger-url.ts';
@@ -91,6 +92,8 @@ export function parseConfig(env: NodeJS.ProcessEnv) {
     /** Names with a dot by which those routes may be called without a token. */
     allowedHosts: values.ALLOWED_HOSTS,
     log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
+    /** Names that mean nothing here, but nearly do. */
+    misspelt: findMisspelt(environmentSchema, env),
   };
 }
 

@@ -1,4 +1,5 @@
 import { createLogger } from 'service-kit/logger';
+import { warnOfMisspelt } from 'service-kit/misspelt';
 import { createMetrics, type Readiness } from 'service-kit/operations';
 import { serve } from 'service-kit/run';
 import { buildApp } from './app.ts';
@@ -27,6 +28,7 @@ export type Step = DispatchStep | SightStep;
  */
 export async function runService(config: Config, onStep?: (step: Step) => void): Promise<void> {
   const log = createLogger({ name: 'integration-service', ...config.log });
+  warnOfMisspelt(log, config.misspelt);
   const ledger = await openLedgerOrExit();
   const metrics = createMetrics();
   const now = Date.now;

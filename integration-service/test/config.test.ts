@@ -33,6 +33,7 @@ it('needs nothing from the environment', () => {
     adminToken: undefined,
     allowedHosts: [],
     log: { level: 'info', format: undefined },
+    misspelt: [],
   });
 });
 

@@ -1,4 +1,5 @@
 import { hostSchema, logEnvironment, parseEnvironment, portSchema } from 'service-kit/environment';
+import { findMisspelt } from 'service-kit/misspelt';
 import { z } from 'zod';
 
 export const environmentSchema = z.object({
@@ -14,5 +15,7 @@ export function parseConfig(env: NodeJS.ProcessEnv) {
     host: values.INVENTORY_API_HOST,
     port: values.INVENTORY_API_PORT,
     log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
+    /** Names that mean nothing here, but nearly do. */
+    misspelt: findMisspelt(environmentSchema, env),
   };
 }

@@ -3,7 +3,7 @@ import { parseConfig } from '../src/config.ts';
 
 it('needs nothing from the environment', () => {
   const log = { level: 'info', format: undefined };
-  expect(parseConfig({})).toEqual({ host: '127.0.0.1', port: 8001, log });
+  expect(parseConfig({})).toEqual({ host: '127.0.0.1', port: 8001, log, misspelt: [] });
 });
 
 it('takes host, port and log from the environment', () => {
@@ -14,5 +14,10 @@ it('takes host, port and log from the environment', () => {
       LOG_LEVEL: 'debug',
       LOG_FORMAT: 'pretty',
     }),
-  ).toEqual({ host: '0.0.0.0', port: 9000, log: { level: 'debug', format: 'pretty' } });
+  ).toEqual({
+    host: '0.0.0.0',
+    port: 9000,
+    log: { level: 'debug', format: 'pretty' },
+    misspelt: [],
+  });
 });

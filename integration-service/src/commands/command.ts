@@ -1,4 +1,5 @@
 import { createLogger } from 'service-kit/logger';
+import { describeMisspelt } from 'service-kit/misspelt';
 import { parseOrExit } from 'service-kit/run';
 import { endWithoutReader, printError, printText } from 'service-kit/terminal';
 import { type Config, parseConfig } from '../config.ts';
@@ -38,6 +39,7 @@ export async function runCommand(
     process.exit(0);
   }
   const config = parseOrExit('integration-service', () => parseConfig(process.env));
+  for (const each of config.misspelt) printError(describeMisspelt(each));
   const log = createLogger({ name: 'integration-service', level: 'silent' });
   const http = createHttpClient({ connections: 2, timeoutMs: TIMEOUT_MS });
   try {

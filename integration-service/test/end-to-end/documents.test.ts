@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { findMisspelt } from 'service-kit/misspelt';
 import { describe, expect, it } from 'vitest';
 import {
   environmentSchema as crmSchema,
@@ -52,6 +53,13 @@ describe.each(Object.entries(listed))('%s', (_, entries) => {
     for (const parse of [parseCrm, parseInventory, parseConfig])
       expect(parse(env)).toEqual(parse({}));
   });
+});
+
+it('no variable looks misspelt to another service than its own', () => {
+  const names = [...variables, ...variables.map((name) => `${name}_FILE`)];
+  const env = Object.fromEntries(names.map((name) => [name, 'x']));
+  for (const schema of [crmSchema, inventorySchema, environmentSchema])
+    expect(findMisspelt(schema, env)).toEqual([]);
 });
 
 it('the code map of TECHNICAL_DESIGN.md names files that are there', () => {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { expect, it } from 'vitest';
 import { packageRequest, startHttpServer } from '../support.ts';
-import { startService } from './processes.ts';
+import { ROOT, run, startService } from './processes.ts';
 
 const customers = JSON.stringify(Array.from({ length: 12 }, (_, i) => ({ id: `${i}` })));
 
@@ -118,4 +118,20 @@ it('SURGE_LIMIT holds what a poll brings too much of; ADMIN_TOKEN lets its beare
   const released = await release({ authorization: 'Bearer a-token-of-mine' });
   expect(await released.json()).toEqual({ released: 12 });
   await service.until(/Successfully created package request/, 12);
+});
+
+it('a name that is nearly one of ours is warned of, by the service and by the commands', async () => {
+  const env = { ADMIN_TOKN: 'canary', LEDGER_ULR: 'sqlite:canary', CRM_PORT: '1' };
+  const service = await startService('integration-service', env);
+  await service.until(/"level":40.*ADMIN_TOKN is not known: did you mean ADMIN_TOKEN\?/);
+  await service.until(/"level":40.*LEDGER_ULR is not known: did you mean LEDGER_URL\?/);
+  expect(service.lines.join()).not.toMatch(/canary|CRM_PORT/);
+  const command = run(
+    process.execPath,
+    ['src/commands/audit.ts'],
+    env,
+    `${ROOT}integration-service`,
+  );
+  await command.ended;
+  expect(command.lines).toContain('LEDGER_ULR is not known: did you mean LEDGER_URL?');
 });

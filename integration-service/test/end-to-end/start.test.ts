@@ -18,6 +18,14 @@ async function start(env: NodeJS.ProcessEnv = {}) {
   return { ...all, ports };
 }
 
+async function createCustomer(ports: { CRM_API_PORT: string }, name: string): Promise<void> {
+  await fetch(`http://127.0.0.1:${ports.CRM_API_PORT}/customers`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ name, email: 'jane@x.org' }),
+  });
+}
+
 function isRunning(pid: number): boolean {
   try {
     return process.kill(pid, 0);
@@ -28,13 +36,9 @@ function isRunning(pid: number): boolean {
 
 describe('npm start', () => {
   it('runs all three, each line of their logs after the name of its service', async () => {
-    const { ports, until, stop, lines } = await start();
+    const { ports, until, stop, lines } = await start({ LOG_FORMAT: 'pretty' });
     await until(/No new customers found/);
-    await fetch(`http://127.0.0.1:${ports.CRM_API_PORT}/customers`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: '{"name":"Jane\\nDoe","email":"jane@x.org"}',
-    });
+    await createCustomer(ports, 'Jane\nDoe');
     await until(/^integration-service \| .*Successfully created package request/);
     expect(await stop('SIGTERM')).toBe(0);
     for (const line of lines)
@@ -45,6 +49,49 @@ describe('npm start', () => {
     expect(lines.filter((line) => line.includes('Failed'))).toEqual([]);
   });
 
+  it('into a pipe, is nothing but JSON lines, each with the name of its service', async () => {
+    const {
+      ports,
+      until,
+      stop,
+      lines,
+      process: runner,
+    } = await start({
+      LOG_FORMAT: '',
+      // In each of the three: a text that no logger writes, and a warning of Node.
+      NODE_OPTIONS: `--import=data:text/javascript,if(process.send){console.log('\\x1b[31mnews');process.emitWarning('odd')}`,
+      LOG_LEVLE: 'debug',
+      ADMIN_TOKN: 'canary',
+    });
+    await until(/No new customers found/);
+    await createCustomer(ports, 'Jane\u2028{"name":"Doe"}');
+    const [line] = await until(/.*Successfully created package request.*/);
+    expect(JSON.parse(line)).toMatchObject({ name: 'integration-service', level: 30 });
+    const [, pid] = await until(/"pid":(\d+).*"name":"crm-api"/);
+    process.kill(Number(pid), 'SIGKILL');
+    await until(/Ended by itself/);
+    await stop();
+    expect(runner.exitCode).toBe(1);
+    const records = lines.map((text) => JSON.parse(text));
+    for (const { name, time, level, msg } of records) {
+      expect(SERVICES).toContain(name);
+      expect([new Date(time).toISOString(), typeof level, typeof msg]).toEqual([
+        time,
+        'number',
+        'string',
+      ]);
+    }
+    const said = (text: string) => records.filter(({ msg }) => msg.includes(text));
+    expect(said('\u001b[31mnews')).toHaveLength(3);
+    expect(said(') Warning: odd').map(({ level }) => level)).toEqual([50, 50, 50]);
+    expect(said('Ended by itself (SIGKILL)')).toMatchObject([{ name: 'crm-api', level: 50 }]);
+    expect(said('did you mean')).toMatchObject([
+      { name: 'crm-api', level: 40, msg: 'LOG_LEVLE is not known: did you mean LOG_LEVEL?' },
+      { msg: 'ADMIN_TOKN is not known: did you mean ADMIN_TOKEN?' },
+    ]);
+    expect(lines.join()).not.toContain('canary');
+  });
+
   it.each(['SIGINT', 'SIGHUP'] as const)('ends with 0 on %s', async (signal) => {
     const { until, stop } = await start();
     await until(/Integration service started/);
@@ -53,7 +100,7 @@ describe('npm start', () => {
 
   it('is stopped while it starts', async () => {
     const { until, stop, lines } = await start();
-    await until(/^crm-api .*Listening/);
+    await until(/"name":"crm-api".*Listening/);
     await stop();
     expect(lines.join('\n')).not.toContain('Ended by itself');
   });
@@ -63,11 +110,11 @@ describe('npm start', () => {
     async (service) => {
       const { until, ended, lines } = await start();
       await until(/No new customers found/);
-      const [, pid] = await until(new RegExp(`^${service} +\\| .*"pid":(\\d+)`));
+      const [, pid] = await until(new RegExp(`"pid":(\\d+).*"name":"${service}"`));
       process.kill(Number(pid), 'SIGTERM');
       expect(await ended).toBe(1);
-      expect(lines.join('\n')).toMatch(
-        new RegExp(`${service} +\\| Ended by itself \\(exit code 0\\). Stopping the others.`),
+      expect(lines.join('\n')).toContain(
+        `"name":"${service}","msg":"Ended by itself (exit code 0). Stopping the others."`,
       );
       expect(lines.filter((line) => line.includes('Stopped.'))).toHaveLength(3);
     },
@@ -97,16 +144,12 @@ describe('npm start', () => {
   });
 
   it('keeps a line of a log one line, whatever a name holds', async () => {
-    const { ports, until, lines } = await start();
+    const { ports, until, lines } = await start({ LOG_FORMAT: 'pretty' });
     await until(/No new customers found/);
-    await fetch(`http://127.0.0.1:${ports.CRM_API_PORT}/customers`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: '{"name":"a\u2028crm-api | b\u2029c","email":"jane@x.org"}',
-    });
+    await createCustomer(ports, 'a\u2028crm-api | b\u2029c');
     await until(/^integration-service \| .*Successfully created package request/);
     expect(lines.filter((line) => line.includes('Found new customer: a'))).toEqual([
-      expect.stringContaining('a\u2028crm-api | b\u2029c (ID: '),
+      expect.stringContaining('a\\u2028crm-api | b\\u2029c (ID: '),
     ]);
   });
 

@@ -1,0 +1,62 @@
+import type { z } from 'zod';
+import { escapeControls } from './escape-controls.ts';
+import type { Logger } from './logger.ts';
+
+/** A name in an environment that is not known, and the variable that it is nearly the name of. */
+export interface Misspelt {
+  name: string;
+  meant: string;
+}
+
+/** Letters that may be missing, too many, wrong, or two that changed places. */
+const MAX_MISTAKES = 2;
+
+/**
+ * Names in the environment that are nearly those of a schema: `ADMIN_TOKN`, `admin_token`. They are to
+ * be warned of and not to be refused: an environment has names of others, which may be alike by chance.
+ */
+export function findMisspelt(schema: z.ZodObject, env: NodeJS.ProcessEnv): Misspelt[] {
+  const known = Object.entries(schema.shape).flatMap(([name, field]) =>
+    field.meta()?.secret === true ? [name, `${name}_FILE`] : [name],
+  );
+  return Object.keys(env).flatMap((name) => {
+    if (!env[name]?.trim() || known.includes(name)) return [];
+    const [nearest] = known
+      .map((meant) => ({ meant, mistakes: countMistakes(name.toUpperCase(), meant) }))
+      .toSorted((a, b) => a.mistakes - b.mistakes);
+    return nearest && nearest.mistakes <= MAX_MISTAKES ? [{ name, meant: nearest.meant }] : [];
+  });
+}
+
+/** The sentence for whoever set it. */
+export function describeMisspelt({ name, meant }: Misspelt): string {
+  return `${escapeControls(name)} is not known: did you mean ${meant}?`;
+}
+
+/** A line for each in the log of a service. */
+export function warnOfMisspelt(log: Logger, misspelt: readonly Misspelt[]): void {
+  for (const each of misspelt) log.warn(describeMisspelt(each));
+}
+
+/** The distance of Damerau and Levenshtein between two names; Infinity when their lengths rule a small one out. */
+function countMistakes(a: string, b: string): number {
+  if (Math.abs(a.length - b.length) > MAX_MISTAKES) return Number.POSITIVE_INFINITY;
+  let previous: number[] = [];
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1];
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      next[j] = Math.min(
+        (next[j - 1] as number) + 1,
+        (row[j] as number) + 1,
+        (row[j - 1] as number) + (same ? 0 : 1),
+        swapped ? (previous[j - 2] as number) + 1 : Number.POSITIVE_INFINITY,
+      );
+    }
+    previous = row;
+    row = next;
+  }
+  return row[b.length] as number;
+}
