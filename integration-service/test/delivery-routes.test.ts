@@ -395,7 +395,9 @@ describe('the routes of deliveries', () => {
           { host: 'evil.example' },
         ]) {
           const headers = { ...header, authorization: 'Bearer a-token-of-mine' };
-          expect((await app.inject({ method, url, headers })).statusCode).toBe(status);
+          const payload = method === 'POST' && { payload: allFor(url) };
+          const answer = await app.inject({ method, url, headers, ...payload });
+          expect(answer.statusCode).toBe(status);
         }
       }
     },
