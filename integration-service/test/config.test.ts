@@ -104,7 +104,7 @@ it('names every problem, with what came', () => {
     'RETRY_DELAY_SECONDS must be a number of seconds from 0 to 2147483, but is "5s"',
     'REQUEST_TIMEOUT_SECONDS must be a number of seconds above 0 and at most 2147483, but is "0"',
     'MAX_RESPONSE_MEGABYTES must be a number of megabytes above 0 and at most 512, but is "513"',
-    'LEDGER_URL must be sqlite:<path of a file>, sqlite::memory: or postgres://…',
+    'LEDGER_URL must be sqlite:<path of a file> (sqlite:/data/ledger.sqlite, for example), sqlite::memory: or postgres://…',
     'DELIVERY_CONCURRENCY must be a whole number from 1 to 1000, but is "0"',
     'MAX_ATTEMPTS must be a whole number from 1 to 1000000, but is "0"',
     'SURGE_LIMIT must be a whole number from 1 to 1000000000, but is "-1"',

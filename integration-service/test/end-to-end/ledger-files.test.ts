@@ -72,7 +72,7 @@ describe('a ledger file that cannot be used is refused and left as it is, when i
     writeFileSync(path, bytes);
     await expectRefusal(
       path,
-      /is corrupt \(.+\)\. Move it away with its -wal and -shm files, then restore/,
+      /is corrupt \((?!\*\*\*).+\)\. Move it away with its -wal and -shm files, then restore/,
     );
   });
 
@@ -99,7 +99,10 @@ describe('a ledger file that cannot be used is refused and left as it is, when i
     const other = new DatabaseSync(path);
     other.exec('create table songs (title text)');
     other.close();
-    await expectRefusal(path, /is a SQLite database, but no ledger\. Name another file/);
+    await expectRefusal(
+      path,
+      /is none: the database belongs to another program, and stays as it is\. Name another/,
+    );
   });
 
   it('was written by a newer version', async () => {

@@ -30,6 +30,15 @@ it.each([
   'sqlite',
   'sqlite:',
   'sqlite:\n',
+  'sqlite:file:/data/ledger.sqlite',
+  'sqlite:file:ledger.sqlite?mode=ro',
+  'sqlite:FILE:/data/ledger.sqlite',
+  'sqlite:file::memory:',
+  'sqlite://data/ledger.sqlite',
+  'sqlite:////data/ledger.sqlite',
+  'sqlite::memory',
+  'sqlite::MEMORY:',
+  'sqlite::',
   ' sqlite:a',
   'SQLITE:a',
   './data/ledger.sqlite',
@@ -47,7 +56,7 @@ it.each([
   const { success, error } = ledgerUrlSchema.safeParse(text);
   expect(success).toBe(false);
   expect(error?.issues.map(({ message }) => message)).toEqual([
-    'must be sqlite:<path of a file>, sqlite::memory: or postgres://…',
+    'must be sqlite:<path of a file> (sqlite:/data/ledger.sqlite, for example), sqlite::memory: or postgres://…',
   ]);
 });
 

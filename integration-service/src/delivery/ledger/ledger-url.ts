@@ -1,12 +1,21 @@
 import { z } from 'zod';
 import type { LedgerLocation } from './ledger.ts';
 
-const FORMS = 'must be sqlite:<path of a file>, sqlite::memory: or postgres://…';
+const IN_MEMORY = ':memory:';
+const FORMS =
+  'must be sqlite:<path of a file> (sqlite:/data/ledger.sqlite, for example), sqlite::memory: or postgres://…';
 
-/** `sqlite:./data/ledger.sqlite`, `sqlite:/data/ledger.sqlite`, `sqlite::memory:`, `postgres://…` */
+/**
+ * `sqlite:./data/ledger.sqlite`, `sqlite:/data/ledger.sqlite`, `sqlite::memory:`, `postgres://…`
+ *
+ * A URI of SQLite's own (`sqlite:file:…`) is refused: it names a file by parameters that nobody else
+ * would look at, so that a ledger which is deleted or used twice would not be noticed.
+ */
 export const ledgerUrlSchema = z.string().transform((text, context): LedgerLocation => {
   const path = /^sqlite:(?:\/\/(?=\/))?(?!\/\/)(\S.*)$/.exec(text)?.[1];
-  if (path !== undefined) return { kind: 'sqlite', path };
+  if (path !== undefined && (path === IN_MEMORY || !/^(file)?:/i.test(path))) {
+    return { kind: 'sqlite', path };
+  }
   if (/^postgres(ql)?:\/\//.test(text) && URL.canParse(text))
     return { kind: 'postgres', url: text };
   context.addIssue(FORMS);

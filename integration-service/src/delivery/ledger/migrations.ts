@@ -1,10 +1,10 @@
 import { type Kysely, sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
-import { LedgerError } from './ledger-error.ts';
+import { checkMigrations, MIGRATION_TABLE, type MigrationName } from './migration-names.ts';
 import { isSqlite } from './rows.ts';
 
 /** In the order of their names. A migration that has been released is never changed. */
-const MIGRATIONS: Record<string, Migration> = {
+const MIGRATIONS: Record<MigrationName, Migration> = {
   '2026-11-20-deliveries': { up: createTables },
   '2026-11-21-positions': { up: addPositions },
   '2026-11-22-lanes': { up: shrinkLanes },
@@ -99,18 +99,17 @@ function numberType(db: Kysely<unknown>) {
 /**
  * Brings the tables to the form that this code knows. Any number of processes may do it at once.
  *
- * @throws {LedgerError} when the ledger has a migration that this code does not know
+ * @throws {LedgerError} when the database is no ledger, or has a migration that this code does not know
  */
 export async function migrate<Tables>(db: Kysely<Tables>, ledgerName: string): Promise<void> {
   const migrator = new Migrator({ db, provider: { getMigrations: async () => MIGRATIONS } });
   const { error } = await migrator.migrateToLatest();
-  const unknown = /previously executed migration (\S+) is missing/.exec(
-    error instanceof Error ? error.message : '',
-  )?.[1];
-  if (unknown) {
-    throw new LedgerError(
-      'unusable',
-      `${ledgerName} was written by a newer version of this service (its migration ${unknown} is not known here). Run that version, or restore a backup of the ledger from before.`,
+  if (error instanceof Error && error.message.includes('previously executed migration')) {
+    const table = sql.table(MIGRATION_TABLE);
+    const { rows } = await sql<{ name: string }>`select name from ${table}`.execute(db);
+    checkMigrations(
+      ledgerName,
+      rows.map(({ name }) => name),
     );
   }
   if (error) throw error;

@@ -59,10 +59,15 @@ function full(path: string, cause: Error): LedgerError {
   );
 }
 
-/** What is found before SQLite itself would say so. */
+/**
+ * What is found before SQLite itself would say so.
+ *
+ * @param detail the lines of a check, which may begin with a heading (`*** in database main ***`)
+ */
 export function corrupt(path: string, detail: string): LedgerError {
+  const [finding = detail] = detail.split('\n').filter((line) => line && !line.startsWith('***'));
   return new LedgerError(
     'unusable',
-    `The ledger ${path} is corrupt (${detail.split('\n')[0]}). Move it away with its -wal and -shm files, then restore it from a backup, or begin a new one, which asks the target what it already holds.`,
+    `The ledger ${path} is corrupt (${finding}). Move it away with its -wal and -shm files, then restore it from a backup, or begin a new one, which asks the target what it already holds.`,
   );
 }

@@ -1,6 +1,7 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { LedgerError } from './ledger-error.ts';
+import { checkMigrations, MIGRATION_TABLE, noLedger } from './migration-names.ts';
 import { BUSY_TIMEOUT_MS, CANTOPEN, corrupt, READONLY } from './sqlite-errors.ts';
 
 export const IN_MEMORY = ':memory:';
@@ -8,13 +9,24 @@ export const IN_MEMORY = ':memory:';
 /**
  * Opens the file of a ledger; a new one if there is none.
  *
- * @throws {LedgerError} when it is no ledger, or broken; it is left as it is
+ * @throws {LedgerError} when it is no ledger, of a newer version, or broken; it is left as it is
  */
 export function openChecked(path: string): DatabaseSync {
   const file = path === IN_MEMORY ? undefined : statSync(path, { throwIfNoEntry: false });
-  if (file?.isFile() && file.size > 0) checkContent(path);
+  if (file?.isFile()) checkNames(path, file.nlink);
+  // Without writing: closing a connection that may write would mix the log into a broken file.
+  const reader = file?.isFile() && file.size > 0 ? openReadOnly(path) : undefined;
+  if (reader) {
+    try {
+      checkContent(path, reader);
+    } finally {
+      reader.close();
+    }
+  }
   const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
   try {
+    // It could be read only by whoever may write to it: there is a transaction to be rolled back.
+    if (!reader) checkContent(path, database);
     database.exec('pragma journal_mode = wal');
     // Not `normal`, which may lose the last commits when the power fails: a sighting must be on disk
     // before the first call about it goes out. Commits come in batches, so there are few of them.
@@ -30,23 +42,38 @@ export function openChecked(path: string): DatabaseSync {
   }
 }
 
-/** Looks without writing: closing a connection that may write would mix the log into a broken file. */
-function checkContent(path: string): void {
-  const database = openReadOnly(path);
-  if (!database) return;
-  try {
-    const tables = database.prepare("select name from sqlite_master where type = 'table'").all();
-    if (tables.length > 0 && !tables.some(({ name }) => name === 'kysely_migration')) {
-      throw new LedgerError(
-        'unusable',
-        `${path} is a SQLite database, but no ledger. Name another file in LEDGER_URL.`,
-      );
-    }
-    const [result] = database.prepare('pragma quick_check(1)').all();
-    if (result?.quick_check !== 'ok') throw corrupt(path, String(result?.quick_check));
-  } finally {
-    database.close();
-  }
+/** By each name of a file SQLite would keep another log, and a service take another lock. */
+function checkNames(path: string, count: number): void {
+  if (count <= 1) return;
+  throw new LedgerError(
+    'unusable',
+    `The ledger ${path} has ${count} names (hard links). Copy it to a file of its own, or remove the other names.`,
+  );
+}
+
+function checkContent(path: string, database: DatabaseSync): void {
+  const names = database.prepare('select name from sqlite_master').all();
+  const has = (table: string) => names.some(({ name }) => name === table);
+  const migrations = has(MIGRATION_TABLE)
+    ? database.prepare(`select * from ${MIGRATION_TABLE}`).all()
+    : [];
+  const ledgerName = `The ledger ${path}`;
+  checkMigrations(
+    ledgerName,
+    migrations.map(({ name }) => String(name)),
+  );
+  // A ledger that was killed as it began has the tables of its migrations, or nothing yet.
+  const isBeginning = names.every(({ name }) => /^(kysely_|sqlite_)/.test(String(name)));
+  if (migrations.length === 0 && (!isBeginning || isMarked(database))) throw noLedger(ledgerName);
+  const [result] = database.prepare('pragma quick_check(1)').all();
+  if (result?.quick_check !== 'ok') throw corrupt(path, String(result?.quick_check));
+}
+
+/** Other programs write their mark into the header of a database; a ledger has none. */
+function isMarked(database: DatabaseSync): boolean {
+  return ['application_id', 'user_version'].some(
+    (mark) => database.prepare(`pragma ${mark}`).get()?.[mark] !== 0,
+  );
 }
 
 /** `undefined` when the file cannot be read without writing: who opens it for that is told why. */
@@ -70,7 +97,8 @@ function openReadOnly(path: string): DatabaseSync | undefined {
  */
 export function watchFiles(path: string): () => void {
   if (path === IN_MEMORY) return () => {};
-  const files = [path, `${path}-wal`].filter((file) => existsSync(file));
+  // SQLite keeps its log beside the file itself, whatever link leads there.
+  const files = [path, `${realpathSync(path)}-wal`].filter((file) => existsSync(file));
   const inodes = files.map((file) => statSync(file).ino);
   return () => {
     files.forEach((file, i) => {
@@ -89,7 +117,8 @@ export function watchFiles(path: string): () => void {
  */
 export function takeServiceLock(path: string): { isAlone: boolean; release(): void } {
   if (path === IN_MEMORY) return { isAlone: true, release() {} };
-  const lock = new DatabaseSync(`${path}.lock`);
+  // One lock for a file, by whatever link each service finds it.
+  const lock = new DatabaseSync(`${realpathSync(path)}.lock`);
   const isAlone = tryExec(lock, 'begin exclusive; commit');
   lock.exec(`pragma busy_timeout = ${BUSY_TIMEOUT_MS}; begin`);
   lock.prepare('select count(*) from sqlite_master').get();

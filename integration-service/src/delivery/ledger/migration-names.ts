@@ -1,0 +1,38 @@
+import { LedgerError } from './ledger-error.ts';
+
+/** Apart from what they do, for the thread of SQLite, which has no need of a whole query builder. */
+const MIGRATION_NAMES = [
+  '2026-11-20-deliveries',
+  '2026-11-21-positions',
+  '2026-11-22-lanes',
+  '2026-11-23-webhooks',
+] as const;
+
+export type MigrationName = (typeof MIGRATION_NAMES)[number];
+
+/** Where a database has the names of the migrations that it has been through. */
+export const MIGRATION_TABLE = 'kysely_migration';
+
+/**
+ * Finds out by the migrations of a database whether it is a ledger that this code can use.
+ *
+ * @param executed their names. None: it may become one
+ * @throws {LedgerError} when it belongs to another program, or has a migration that this code does not know
+ */
+export function checkMigrations(ledgerName: string, executed: readonly string[]): void {
+  const unknown = executed.find((name) => !MIGRATION_NAMES.some((known) => known === name));
+  if (unknown === undefined) return;
+  if (!executed.includes(MIGRATION_NAMES[0])) throw noLedger(ledgerName);
+  throw new LedgerError(
+    'unusable',
+    `${ledgerName} was written by a newer version of this service (its migration ${unknown} is not known here). Run that version, or restore a backup of the ledger from before.`,
+  );
+}
+
+/** What belongs to another program, and is left alone. */
+export function noLedger(ledgerName: string): LedgerError {
+  return new LedgerError(
+    'unusable',
+    `${ledgerName} is none: the database belongs to another program, and stays as it is. Name another one in LEDGER_URL.`,
+  );
+}
