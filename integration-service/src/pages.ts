@@ -1,8 +1,11 @@
-import LinkHeader from 'http-link-header';
+import { STATUS_CODES } from 'node:http';
 import { ReadError } from './delivery/target.ts';
 import type { HttpClient, HttpStream } from './http-client.ts';
 import { collectBegin, describeResponse, isSuccess } from './http-response.ts';
 import { readJsonArray } from './json-array.ts';
+import { type Link, parseLinks } from './link-header.ts';
+import { claimsOf, type ListClaims, linesOf, staleBy } from './list-claims.ts';
+import { createTrail } from './trail.ts';
 
 /** A system that lists something. */
 export interface ListSource {
@@ -13,12 +16,16 @@ export interface ListSource {
   what: string;
   /** How much of a page is read. */
   maxBytes: number;
+  /** The list may be older than the request, from a cache: who is not in it is looked for again. */
+  mayBeOlder: boolean;
   /** How long it asks to be left alone, by its answer; in milliseconds. Default: it does not say. */
   retryAfterMs?: (headers: HttpStream['headers']) => number | undefined;
 }
 
 /** A page of a list; with most APIs, the list is one page. */
 export interface Page {
+  /** The server says that its records are those that `etag` names; they are not sent again. */
+  isUnchanged: boolean;
   /**
    * Its elements as they come, good for use when the last one has.
    * @throws {ReadError}
@@ -27,6 +34,9 @@ export interface Page {
   /** Where the list goes on, by its `Link` header (RFC 8288). There may be nothing yet. */
   next: URL | undefined;
   etag: string | undefined;
+  claims: ListClaims;
+  /** The list may have other pages, by whatever is said of them or of its length. */
+  isPaged: boolean;
 }
 
 export interface PageRequest {
@@ -38,32 +48,41 @@ export interface PageRequest {
 
 /** A list of more pages has no end. */
 const MAX_PAGES = 10_000;
-/** Of a list that is filtered after it was cut into pages, some are empty. */
-const MAX_EMPTY_PAGES = 10;
 
 /**
- * Asks for a page; `unchanged` when the server says that it still is what `etag` names.
+ * Asks for a page. What an answer says of itself and of the list must be understood: of a page that is not
+ * whole, not current, or leads on nobody knows where, nothing is to be concluded.
  *
  * @throws {ReadError}
  */
 export async function openPage(
   source: ListSource,
   { url, etag, signal }: PageRequest,
-): Promise<Page | 'unchanged'> {
+): Promise<Page> {
   const { http, system, what, maxBytes } = source;
   try {
-    const headers = etag === undefined ? {} : { 'if-none-match': etag };
+    const headers = {
+      // Not no-cache, to which many servers never answer 304.
+      'cache-control': 'max-age=0',
+      // PostgREST does not say otherwise whether it has left something out.
+      prefer: 'count=exact',
+      ...(etag !== undefined && { 'if-none-match': etag }),
+    };
     const stream = await http.open({ method: 'GET', url, headers, maxBytes, signal });
-    if (stream.status === 304 && etag !== undefined) {
+    const isUnchanged = stream.status === 304 && etag !== undefined;
+    if (!isUnchanged) await refusePart(stream, source);
+    const isEmpty = isUnchanged || stream.status === 204;
+    const told = await tellOf(stream, url).catch(async (error) => {
       await collectBegin(stream);
-      return 'unchanged';
-    }
-    if (!isSuccess(stream.status)) throw await refusalOf(stream, source);
+      throw new ReadError(error.message, { system, status: stream.status });
+    });
+    if (isEmpty) await collectBegin(stream);
     const { etag: tag } = stream.headers;
     return {
-      records: reportingAs(system, readJsonArray(stream, what)),
-      next: nextOf(stream, url),
+      isUnchanged,
+      records: isEmpty ? nothing() : reportingAs(system, readJsonArray(stream, what)),
       etag: typeof tag === 'string' ? tag : undefined,
+      ...told,
     };
   } catch (error) {
     throw toReadError(error, system);
@@ -79,17 +98,15 @@ export async function* readPages(
   source: ListSource,
   request: PageRequest,
 ): AsyncGenerator<unknown> {
-  const trail = createTrail(MAX_PAGES);
+  const trail = createTrail({ system: source.system, maxPages: MAX_PAGES });
   for (let url: URL | undefined = request.url; url; ) {
     const page = await openPage(source, { url, signal: request.signal });
-    if (page === 'unchanged') return;
-    const { records, next } = page;
     let count = 0;
-    for await (const record of records) {
+    for await (const record of page.records) {
       count += 1;
       yield record;
     }
-    const after = trail.follow({ url, next, count });
+    const after = trail.follow({ ...page, url, count });
     if (after.isCut) {
       throw new ReadError(`it leads on after ${MAX_PAGES} pages`, { system: source.system });
     }
@@ -97,30 +114,7 @@ export async function* readPages(
   }
 }
 
-/** Leads from page to page, never to the same one twice. */
-export function createTrail(maxPages: number) {
-  const visited = new Set<string>();
-  let empty = 0;
-  return {
-    /**
-     * Where to go from a page that has been read. Without `next`, the list is read to the end; what comes
-     * later is then at `tail`, if the server leads there; so is the rest of a list that was cut off.
-     */
-    follow(page: { url: URL; next: URL | undefined; count: number }): {
-      next?: URL;
-      tail?: URL;
-      isCut?: true;
-    } {
-      const { url, next, count } = page;
-      visited.add(url.href);
-      empty = count === 0 ? empty + 1 : 0;
-      if (!next) return {};
-      if (next.href === url.href || empty > MAX_EMPTY_PAGES) return { tail: next };
-      if (visited.has(next.href)) return {};
-      return visited.size < maxPages ? { next } : { tail: next, isCut: true };
-    },
-  };
-}
+async function* nothing() {}
 
 async function* reportingAs(system: string, records: AsyncIterable<unknown>) {
   try {
@@ -135,6 +129,21 @@ function toReadError(error: unknown, system: string): ReadError {
   return new ReadError((error as Error).message, { system, cause: error });
 }
 
+/** Only 200 and 204 are the whole, current list: no part of it was asked for, and no other list. */
+async function refusePart(stream: HttpStream, source: ListSource): Promise<void> {
+  const { status, headers } = stream;
+  const { system, mayBeOlder } = source;
+  if (!isSuccess(status)) throw await refusalOf(stream, source);
+  const stale = staleBy(headers, { mayBeOlder });
+  if ([200, 204].includes(status) && !stale) return;
+  await collectBegin(stream);
+  const range = headers['content-range'];
+  const message = stale
+    ? `it is not the current list (${stale})`
+    : `${status} ${STATUS_CODES[status] ?? ''}${range ? ` (${range})` : ''}: it is not the whole list`;
+  throw new ReadError(message, { system, status });
+}
+
 async function refusalOf(stream: HttpStream, source: ListSource): Promise<ReadError> {
   const response = await collectBegin(stream);
   const { status, headers } = response;
@@ -146,25 +155,55 @@ async function refusalOf(stream: HttpStream, source: ListSource): Promise<ReadEr
   });
 }
 
-/** The next page, of the server that we know: behind a proxy, it may call itself otherwise. */
-function nextOf({ headers }: HttpStream, url: URL): URL | undefined {
-  const link = [headers.link ?? []].flat().join(', ');
-  const target = parseLinks(link).rel('next')[0]?.uri;
-  const named = target === undefined ? undefined : URL.parse(target, url);
-  return named ? atPathOf(named, url) : undefined;
+/** What the headers of a page tell of the list; rejects when that cannot be understood. */
+async function tellOf({ headers }: HttpStream, url: URL) {
+  const links = parseLinks(linesOf(headers.link));
+  const claims = claimsOf(headers);
+  return {
+    next: nextOf(links, url),
+    claims: isLast(links, url) ? claims : { ...claims, isNotLast: true as const },
+    isPaged: links.length > 0 || Object.keys(claims).length > 0,
+  };
+}
+
+/**
+ * The next page, of the server that we know: behind a proxy, it may call itself otherwise.
+ *
+ * @throws {Error} when there is one, but where is not clear
+ */
+function nextOf(links: Link[], url: URL): URL | undefined {
+  const named = links.filter(({ relations }) => relations.includes('next'));
+  const targets = named.map(({ target, anchor = '' }) => {
+    const isOfThis = locate(anchor, url)?.href === locate('', url)?.href;
+    return isOfThis && target !== '' ? locate(target, url) : undefined;
+  });
+  const [next] = targets;
+  if (targets.every((each) => each !== undefined && each.href === next?.href)) return next;
+  const shown = named
+    .map(({ target }) => `<${target}>`)
+    .join(', ')
+    .slice(0, 120);
+  throw new Error(`it is not clear where its Link header leads on: ${shown}`);
+}
+
+/** False when the links name a last page that is neither this one nor the first one. */
+function isLast(links: Link[], url: URL): boolean {
+  const at = (relation: string) => {
+    const link = links.find(({ relations }) => relations.includes(relation));
+    return link && locate(link.target, url)?.href;
+  };
+  const last = at('last');
+  return last === undefined || [url.href, at('first'), at('self')].includes(last);
+}
+
+function locate(target: string, url: URL): URL | undefined {
+  const named = URL.parse(target, url);
+  return named && /^https?:$/.test(named.protocol) ? atPathOf(named, url) : undefined;
 }
 
 /** The path and query of one URL at the server, and with the user name and password, of another. */
 export function atPathOf({ pathname, search }: URL, base: URL): URL {
   const url = new URL(base);
-  [url.pathname, url.search] = [pathname, search];
+  [url.pathname, url.search, url.hash] = [pathname, search, ''];
   return url;
-}
-
-function parseLinks(text: string): LinkHeader {
-  try {
-    return LinkHeader.parse(text);
-  } catch {
-    return new LinkHeader();
-  }
 }

@@ -140,14 +140,17 @@ describe('a CRM that leads on from its last record', () => {
     expect(take()).toEqual(['/clients']);
   });
 
-  it('is asked there again when it fails, and what it failed with is not taken for the end', async () => {
+  it('is read from its beginning when it fails there, and what it failed with is not taken for the end', async () => {
     const { pages, take } = waiting();
     const { poller, seen } = await setUp({ maxRetries: 2 });
     await poller.runCycle();
     take();
     pages['/customers?after=2'] = { answer: 503 };
     await poller.runCycle();
-    expect(take()).toEqual(['/customers?after=2 503', '/customers?after=2 503']);
+    expect(take()).toEqual([
+      ...['/customers?after=2 503', '/customers'],
+      ...['/customers?after=2 503', '/customers?after=2 503'],
+    ]);
     pages['/customers?after=2'] = { answer: records('c'), next: '/customers?after=2' };
     await poller.runCycle();
     expect(await seen()).toEqual(['a', 'b', 'c']);
@@ -205,21 +208,22 @@ describe('a list of several pages', () => {
     expect(await seen()).toEqual(['a', 'b', 'd']);
   });
 
-  it('is left after ten empty pages, and gone on with there, without the tag of another page', async () => {
-    const empty = Array.from({ length: 13 }, (_, i) => {
+  it('goes on behind many empty pages, and is read on from the last one that had records', async () => {
+    const empty = Array.from({ length: 30 }, (_, i) => {
       return [`/customers?page=${i}`, { answer: [], next: `/customers?page=${i + 1}` }] as const;
     });
     const { take } = paged({
       '/customers': { answer: records('a'), next: '/customers?page=0' },
       ...Object.fromEntries(empty),
-      '/customers?page=13': { answer: records('b') },
+      '/customers?page=30': { answer: records('b'), next: '/customers?page=31' },
+      '/customers?page=31': { answer: [], next: '/customers?page=31' },
     });
     const { poller, seen } = await setUp();
     await poller.runCycle();
-    expect(take()).toHaveLength(12);
-    await poller.runCycle();
-    expect(take()).toEqual(['/customers?page=11', '/customers?page=12', '/customers?page=13']);
+    expect(take()).toHaveLength(33);
     expect(await seen()).toEqual(['a', 'b']);
+    await poller.runCycle();
+    expect(take()).toEqual(['/customers?page=30 304', '/customers?page=31']);
   });
 
   it('is asked for at the server that we know, as the user that we are', async () => {
@@ -288,7 +292,7 @@ describe('a list of one page with an entity tag', () => {
   });
 });
 
-it.each(['', '<', '<http://[>; rel="next"', 'rel="next"', '</x>; rel="prev"', '</x>; rel=nextish'])(
+it.each(['', '</x>; rel="prev"', '</x>; rel=nextish'])(
   'a Link header that leads nowhere is no page: %j',
   async (link) => {
     network.use(http.get(CRM_URL, () => HttpResponse.json(records('a'), { headers: { link } })));

@@ -119,6 +119,16 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     expect(await keys(ledger.claim(LEG, { limit: 1, now: T0 + 9 }))).toEqual(['a0']);
   });
 
+  it('forgets where a source goes on, and not when it was read whole', async () => {
+    const { ledger } = await setUp();
+    const progress = { position: { after: 'a' }, isWhole: true };
+    await ledger.sight(LEG, [], { now: T0, progress });
+    await ledger.sight('another', [], { now: T0, progress });
+    await ledger.forgetPosition(LEG);
+    expect(await ledger.readProgress(LEG)).toEqual({ position: undefined, sweptAt: T0 });
+    expect((await ledger.readProgress('another')).position).toEqual({ after: 'a' });
+  });
+
   it('holds a poll with more new sightings than the limit, all of it, and lets it go', async () => {
     const { ledger, sight, keys } = await setUp();
     await sight(['known']);

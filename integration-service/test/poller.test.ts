@@ -193,13 +193,6 @@ describe('the list of customers', () => {
     },
   );
 
-  it.each([200, 203, 206])('may come with the status %i', async (status) => {
-    network.use(http.get(CRM_URL, () => HttpResponse.json([ALICE], { status })));
-    const { poller, keysOf } = await setUpService();
-    await poller.runCycle();
-    expect(await keysOf('pending')).toEqual([ALICE.id]);
-  });
-
   it('may have records that cannot be used: each is named once, with the reason, and the others go on', async () => {
     const odd = [null, 7, 'text', [], {}, { id: '' }, { id: null }, { id: 7 }, { id: 'a\0' }];
     const lone = '[{"id":"\\ud800"}]';

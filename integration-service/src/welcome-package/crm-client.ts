@@ -1,34 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'service-kit/logger';
-import { z } from 'zod';
 import { ReadError } from '../delivery/target.ts';
 import type { HttpClient } from '../http-client.ts';
-import {
-  atPathOf,
-  createTrail,
-  type ListSource,
-  openPage,
-  type Page,
-  type PageRequest,
-  readPages,
-} from '../pages.ts';
+import { type ListSource, openPage, type Page, type PageRequest, readPages } from '../pages.ts';
+import { createTrail, type Trail } from '../trail.ts';
 import {
   type Customer,
   type CustomerList,
   createCustomerList,
   parseRecord,
 } from './customer-list.ts';
-
-/** Where the list of a CRM goes on: what it shows there has come since. URLs are without credentials. */
-export const positionSchema = z.object({
-  /** The list that it is a position in. */
-  list: z.string(),
-  url: z.url(),
-  /** What was there last. */
-  etag: z.string().optional(),
-});
-
-export type Position = z.output<typeof positionSchema>;
+import {
+  locate,
+  type PageRead,
+  type Position,
+  positionAfter,
+  withoutCredentials,
+} from './position.ts';
 
 /**
  * A poll ends after so many pages, and the next one goes on there: of a list that grows as fast as it is
@@ -59,7 +47,7 @@ export interface CrmClient {
   /**
    * The customers from a position on, or all; `unchanged` when there is nothing new, `failed` when every
    * attempt failed or the signal ended it, `refused` when the CRM does not let us in, which is not
-   * attempted again.
+   * attempted again. After a failure at a position, the next attempt begins at the beginning.
    */
   poll(
     from: Position | undefined,
@@ -75,41 +63,70 @@ export interface CrmClient {
 /** Reads the CRM, in as many pages as it has, and from where it was read to if it leads there. */
 export function createCrmClient(options: CrmClientOptions): CrmClient {
   const { http, url: listUrl, maxRetries, retryDelayMs, maxResponseBytes, log } = options;
-  const source: ListSource = { http, system: 'CRM', what: 'customers', maxBytes: maxResponseBytes };
-  const list = withoutCredentials(listUrl);
+  const source: ListSource = {
+    ...{ http, system: 'CRM', what: 'customers', maxBytes: maxResponseBytes, mayBeOlder: true },
+  };
 
-  async function readAll(from: Position | undefined, signal: AbortSignal) {
-    const start = from ? atPathOf(new URL(from.url), listUrl) : listUrl;
-    const isWhole = start.href === listUrl.href;
+  /** Reads the list, all of it or from a position on, where a page that is unchanged says only half. */
+  async function readList(
+    from: Position | undefined,
+    signal: AbortSignal,
+    attempt: number,
+  ): Promise<Poll | 'unchanged'> {
+    const start = from ? locate(from.url, listUrl) : listUrl;
+    const behind = from?.next === undefined ? undefined : locate(from.next, listUrl);
+    const isWhole = start.href === listUrl.href && !behind;
     const customers = createCustomerList();
-    const trail = createTrail(MAX_PAGES_PER_POLL);
-    let request: PageRequest = { url: start, etag: from?.etag, signal };
-    for (;;) {
-      const isFirst = request.url === start;
-      const page = await readPage(customers, request, { isFirst, isPosition: isFirst && !isWhole });
-      if (page === 'unchanged') return page;
-      const { url } = request;
-      const { next, tail } = trail.follow({ url, ...page });
-      if (!next) return { customers, isWhole, position: positionAfter({ url, tail, ...page }) };
-      request = { url: next, signal };
+    const trail = createTrail({
+      ...{ system: source.system, maxPages: MAX_PAGES_PER_POLL, isWhole },
+      ...(behind && { maxEmptyPages: 0 }),
+    });
+    const isSaved = from !== undefined;
+    const request = { url: start, etag: from?.etag, signal };
+    let page = await readPage(customers, request, { attempt, isFirst: true, isSaved });
+    let lastFull: PageRead | undefined;
+    if (from && page.isUnchanged) {
+      const next = page.next ?? behind;
+      const leadsOn = next !== undefined && next.href !== start.href;
+      if (!behind && (leadsOn || (isWhole && page.isPaged))) throw new StartOverError();
+      if (!leadsOn) return 'unchanged';
+      lastFull = { ...page, next, etag: from.etag, first: from.first };
+      page = await readPage(customers, { url: next, signal }, { isSaved });
+    } else if (from && !isWhole && hasMoved(from, page)) {
+      throw new StartOverError();
+    }
+    for (let count = 0; ; ) {
+      count += page.count;
+      if (page.count > 0 || !lastFull) lastFull = page;
+      const { next, tail } = follow(trail, page);
+      if (!next) {
+        const position = positionAfter(listUrl, { page, tail, lastFull });
+        const isSame = JSON.stringify(position) === JSON.stringify(from);
+        return isSame && from && count === 0 ? 'unchanged' : { customers, isWhole, position };
+      }
+      page = await readPage(
+        customers,
+        { url: next, signal },
+        { isSaved: next.href === behind?.href },
+      );
     }
   }
 
-  /** Reads a page, in as many attempts as it takes; throws what the last one ended with. */
+  /** Reads a page, in as many attempts as it takes, or in one at a position; throws what it ended with. */
   async function readPage(
     customers: CustomerList,
     request: PageRequest,
-    { isFirst, isPosition }: { isFirst: boolean; isPosition: boolean },
-  ) {
-    for (let attempt = 1; ; attempt++) {
+    options: { isSaved: boolean; isFirst?: boolean; attempt?: number },
+  ): Promise<CrmPage> {
+    const { isSaved, isFirst = false, attempt: firstAttempt = 1 } = options;
+    for (let attempt = firstAttempt; ; attempt++) {
       log[isFirst ? 'info' : 'debug']('Attempting to fetch customers from CRM...');
       try {
         const page = await openPage(source, request);
-        if (page === 'unchanged') return page;
-        return { ...page, count: await addPage(customers, page) };
+        return { ...page, url: request.url, ...(await addPage(customers, page)) };
       } catch (error) {
         if (request.signal?.aborted || !(error instanceof ReadError)) throw error;
-        if (isPosition && GONE.includes(error.status ?? 0)) throw new PositionGoneError();
+        if (isSaved && error.status !== TOO_MANY) throw startOverAfter(error, request.url);
         log.error(`Failed to fetch customers (Attempt ${attempt}/${maxRetries}): ${error.message}`);
         if (error.isUnauthorized || attempt >= maxRetries) throw error;
       }
@@ -117,40 +134,44 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
     }
   }
 
-  async function addPage(customers: CustomerList, { records }: Page): Promise<number> {
-    const count = await customers.addPage(records);
-    if (customers.byteLength <= maxResponseBytes) return count;
+  async function addPage(customers: CustomerList, { records }: Page) {
+    const added = await customers.addPage(records);
+    if (customers.byteLength <= maxResponseBytes) return added;
     const message = `its pages together are larger than ${maxResponseBytes / 1_000_000} MB`;
     throw new ReadError(message, { system: source.system });
   }
 
-  /** Where the next poll begins: where the CRM leads, or at the whole list if that has a tag. */
-  function positionAfter({
-    url,
-    tail,
-    etag,
-  }: {
-    url: URL;
-    tail?: URL | undefined;
-    etag?: string | undefined;
-  }) {
-    if (tail) {
-      const isHere = tail.href === url.href;
-      return { list, url: withoutCredentials(tail), etag: isHere ? etag : undefined };
+  function startOverAfter(error: ReadError, url: URL): StartOverError {
+    const isGone = url.href !== listUrl.href && GONE.includes(error.status ?? 0);
+    return new StartOverError(isGone ? undefined : error);
+  }
+
+  /** Reads from a position on, and when that does not work out, all of it. */
+  async function read(from: Position | undefined, signal: AbortSignal) {
+    for (let at = from, attempt = 1; ; at = undefined) {
+      try {
+        return await readList(at, signal, attempt);
+      } catch (error) {
+        if (signal.aborted || !(error instanceof StartOverError)) throw error;
+        const { reason } = error;
+        if (reason) {
+          const { message } = reason;
+          log.error(`Failed to fetch customers (Attempt ${attempt}/${maxRetries}): ${message}`);
+          if (attempt >= maxRetries) throw reason;
+          attempt += 1;
+          await sleep(retryDelayMs, undefined, { signal });
+        } else {
+          log.info('The CRM does not know any more where it was read to: reading all of it.');
+        }
+      }
     }
-    return etag && url.href === listUrl.href ? { list, url: list, etag } : undefined;
   }
 
   return {
     async poll(from, signal) {
       try {
-        const poll = await readAll(from?.list === list ? from : undefined, signal).catch(
-          (error: unknown) => {
-            if (!(error instanceof PositionGoneError)) throw error;
-            log.info('The CRM does not know any more where it was read to: reading all of it.');
-            return readAll(undefined, signal);
-          },
-        );
+        const isOfList = from?.list === withoutCredentials(listUrl);
+        const poll = await read(isOfList ? from : undefined, signal);
         log.info('Successfully fetched customers.');
         return poll;
       } catch (error) {
@@ -168,13 +189,35 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
   };
 }
 
+type CrmPage = Page & PageRead;
+
 /** What a CRM answers that does not know a position, or not any more. */
 const GONE = [400, 404, 410, 416, 422];
 
-class PositionGoneError extends Error {}
+/** It is asked too often, wherever: to read all of it would make that worse. */
+const TOO_MANY = 429;
 
-function withoutCredentials(url: URL): string {
-  const bare = new URL(url);
-  [bare.username, bare.password] = ['', ''];
-  return bare.href;
+/** The list must be read from its beginning. Without a reason, nothing is wrong but the position. */
+class StartOverError extends Error {
+  readonly reason: ReadError | undefined;
+
+  constructor(reason?: ReadError) {
+    super(reason?.message);
+    this.reason = reason;
+  }
+}
+
+/** Whether a position is not any more where it was in the list: pages with numbers move when one is deleted. */
+function hasMoved({ first }: Position, page: CrmPage): boolean {
+  if (first !== undefined) return page.first !== first;
+  return page.count === 0 && page.next?.href !== page.url.href;
+}
+
+/** What is not whole at its end may be so when it is read anew, from its beginning. */
+function follow(trail: Trail, page: CrmPage) {
+  try {
+    return trail.follow(page);
+  } catch (error) {
+    throw error instanceof ReadError ? new StartOverError(error) : error;
+  }
 }

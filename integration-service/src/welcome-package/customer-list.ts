@@ -23,8 +23,11 @@ export interface CustomerList extends Iterable<Customer> {
   /** The first thousand records that are no customers. */
   readonly unusable: UnusableRecord[];
   readonly unusableCount: number;
-  /** Adds a page, all of it or, when reading it throws, nothing; returns how many records it has. */
-  addPage(records: AsyncIterable<unknown>): Promise<number>;
+  /**
+   * Adds a page, all of it or, when reading it throws, nothing; returns how many records it has, and the
+   * id of the first customer among them.
+   */
+  addPage(records: AsyncIterable<unknown>): Promise<{ count: number; first: string | undefined }>;
 }
 
 /** A list of nothing else must not fill the memory. */
@@ -52,10 +55,13 @@ export function createCustomerList(): CustomerList {
       const page = createSpool();
       const unusableOfPage: UnusableRecord[] = [];
       let position = count;
+      let first: string | undefined;
       for await (const record of records) {
         const customer = parseRecord(record);
-        if (typeof customer !== 'string') page.add(JSON.stringify([customer.id, customer.name]));
-        else if (unusableOfPage.length < MAX_UNUSABLE) {
+        if (typeof customer !== 'string') {
+          first ??= customer.id;
+          page.add(JSON.stringify([customer.id, customer.name]));
+        } else if (unusableOfPage.length < MAX_UNUSABLE) {
           const begin = JSON.stringify(record).slice(0, MAX_RECORD_CHARACTERS);
           unusableOfPage.push({ position, reason: customer, record: begin });
         }
@@ -67,7 +73,7 @@ export function createCustomerList(): CustomerList {
       unusableCount += countOfPage - page.length;
       byteLength += page.byteLength;
       count = position;
-      return countOfPage;
+      return { count: countOfPage, first };
     },
     *[Symbol.iterator]() {
       for (const page of pages) {

@@ -59,6 +59,8 @@ export function createInventoryClient(options: InventoryClientOptions): Target {
   const brief = createBriefLog(log);
   const source: ListSource = {
     ...{ http, system: NAME, what: 'package requests', maxBytes: maxResponseBytes },
+    // What has been requested since then would not be in it, and would be sent again.
+    mayBeOlder: false,
     retryAfterMs: (headers) => parseRetryAfter(headers['retry-after'], now()),
   };
 

@@ -7,9 +7,10 @@ import type { ReadProgress } from '../delivery/ledger/legs.ts';
 import { LEASE_MS } from '../delivery/ledger/work.ts';
 import { createTurns } from '../delivery/turns.ts';
 import type { PollerMetrics } from '../metrics.ts';
-import { type CrmClient, type Poll, type Position, positionSchema } from './crm-client.ts';
+import type { CrmClient, Poll } from './crm-client.ts';
 import type { CustomerList } from './customer-list.ts';
 import { WELCOME_PACKAGE } from './inventory-client.ts';
+import { type Position, positionSchema } from './position.ts';
 import type { SightCustomers } from './sight.ts';
 
 export interface PollerOptions {
@@ -111,6 +112,7 @@ export function createPoller(options: PollerOptions): Poller {
     const from = beginning(progress ?? (await ledger.readProgress(WELCOME_PACKAGE)));
     const poll = await fetch(from);
     if (stopping.signal.aborted) return;
+    if (poll === undefined && from) await ledger.forgetPosition(WELCOME_PACKAGE);
     if (poll === undefined) log.warn('Skipping processing cycle due to CRM API fetch failure.');
     else if (poll === 'unchanged') log.info('No new customers found.');
     else await record(poll, from);
@@ -145,7 +147,8 @@ export function createPoller(options: PollerOptions): Poller {
     const { unusable, unusableCount } = customers;
     // First, because with the position of these behind them, nobody looks at them again.
     await reject(unusable);
-    const isFurther = JSON.stringify(position) !== JSON.stringify(from);
+    const isNew = JSON.stringify(position) !== JSON.stringify(from);
+    const isFurther = isNew || (isWhole && from !== undefined);
     const { fresh, held, known } = await options.sight(customers, {
       surgeLimit,
       progress: isFurther ? { position, isWhole } : undefined,

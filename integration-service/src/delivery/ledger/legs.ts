@@ -90,6 +90,11 @@ export function createLegs(db: Kysely<Tables>) {
       return toProgress(row);
     },
 
+    /** The source must be read from its beginning: where it was read to has failed. */
+    async forgetPosition(leg: string): Promise<void> {
+      await db.updateTable('legs').set({ position: null }).where('leg', '=', leg).execute();
+    },
+
     /** Moves the end of the turn that this process has; with `polledAt`, after a poll that succeeded. */
     async endTurn(leg: string, endsAt: number, polledAt?: number): Promise<void> {
       await sql`

@@ -1,0 +1,57 @@
+import { createHash } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
+import { startHttpServer } from './support.ts';
+
+export interface NumberedPagesOptions {
+  /** Whether a page leads on to the next one. Default: when it is full. */
+  leadsOn?: (page: { isFull: boolean; isLast: boolean }) => boolean;
+  /** Whether a 304 has the `Link` of the page, as those of Express have. Default: yes. */
+  keepsLink?: boolean;
+  /** Whether pages have a tag. Default: yes, of the body alone, as Express makes them. */
+  isTagged?: boolean;
+  headers?: (page: { total: number; number: number }) => Record<string, string>;
+}
+
+/**
+ * A real server that lists customers in pages of ten: `/customers`, `/customers?page=2`, … What it lists
+ * and what it was asked can be looked at and changed; `disturb` answers before it does if it returns true.
+ */
+export async function startNumberedPages(options: NumberedPagesOptions = {}) {
+  const { leadsOn = ({ isFull }) => isFull, keepsLink = true, isTagged = true } = options;
+  const ids: string[] = [];
+  const asked: string[] = [];
+  const state: { disturb?: (path: string, response: ServerResponse) => boolean } = {};
+  const url = await startHttpServer((request, response) => {
+    const path = request.url ?? '';
+    if (state.disturb?.(path, response)) {
+      asked.push(`${path} disturbed`);
+      return;
+    }
+    const number = Number(new URLSearchParams(path.split('?')[1]).get('page') ?? 1);
+    const page = ids.slice(number * 10 - 10, number * 10);
+    const body = JSON.stringify(page.map((id) => ({ id, name: id })));
+    const isFull = page.length === 10;
+    const link = leadsOn({ isFull, isLast: ids.length <= number * 10 })
+      ? { link: `</customers?page=${number + 1}>; rel="next"` }
+      : {};
+    const etag = `W/"${createHash('sha1').update(body).digest('base64')}"`;
+    const headers = {
+      ...(isTagged && { etag }),
+      ...options.headers?.({ total: ids.length, number }),
+    };
+    const isKnown = isTagged && request.headers['if-none-match'] === etag;
+    asked.push(isKnown ? `${path} 304` : path);
+    if (isKnown) response.writeHead(304, { ...headers, ...(keepsLink && link) }).end();
+    else response.writeHead(200, { ...headers, ...link }).end(body);
+  });
+  return Object.assign(state, {
+    url: `${url}/customers`,
+    ids,
+    add: (...more: string[]) => void ids.push(...more),
+    /** What it was asked since the last look, in order. */
+    take: () => asked.splice(0),
+  });
+}
+
+export const names = (count: number, prefix = 'customer') =>
+  Array.from({ length: count }, (_, i) => `${prefix}-${i + 1}`);
