@@ -50,7 +50,8 @@ export function createPackageRequestStore(
       });
       const position = records.append(json);
       const others = byCustomer.get(customer_id);
-      byCustomer.set(customer_id, others === undefined ? position : [others, position].flat());
+      if (Array.isArray(others)) others.push(position);
+      else byCustomer.set(customer_id, others === undefined ? position : [others, position]);
       if (idempotencyKey !== undefined) byKey.set(idempotencyKey, position);
       return { outcome: 'created', json };
     },

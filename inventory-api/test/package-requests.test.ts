@@ -2,8 +2,10 @@ import type { HttpService } from 'service-kit/http-service';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { buildForTest, postJson, UTC_TIME, UUID_V4 } from '../../service-kit/test/http-contract.ts';
 import { buildApp } from '../src/app.ts';
+import { createPackageRequestStore } from '../src/package-request-store.ts';
 
 const CUSTOMER_ID = 'c3e8e5a6-3d7c-0c6c-0f3e-4d4b1a1b1a1a';
+const HEX = CUSTOMER_ID.replaceAll('-', '');
 
 let app: HttpService;
 beforeEach(async () => {
@@ -146,6 +148,20 @@ it('refuses a lone surrogate at its field', async () => {
   expect(response.json().detail).toMatchObject([
     { type: 'string_unicode', loc: ['body', 'customer_id'] },
     { type: 'string_unicode', loc: ['body', 'package_type'] },
+  ]);
+});
+
+it('takes the sixty thousandth request of one customer as fast as the first', {
+  timeout: 60_000,
+}, () => {
+  // Not a matter of a fast machine: a copy of all earlier positions a request would take minutes.
+  const { create, list } = createPackageRequestStore(JSON.stringify);
+  for (let i = 0; i < 60_000; i++) {
+    create({ customer_id: CUSTOMER_ID, package_type: String(i) });
+  }
+  const listed = JSON.parse(Buffer.concat([...list(CUSTOMER_ID).pieces]).toString());
+  expect(listed.map(({ package_type }: { package_type: string }) => Number(package_type))).toEqual([
+    ...Array(60_000).keys(),
   ]);
 });
 
