@@ -24,6 +24,27 @@ export const uuidSchema = z.unknown().transform((value, context): string => {
     const groups = form.exec(value)?.slice(1);
     if (groups) return groups.join('-').toLowerCase();
   }
-  const msg = 'Input should be a valid UUID, like 123e4567-e89b-42d3-a456-426614174000';
-  return refuse(context, 'uuid_parsing', msg);
+  return refuse(context, 'uuid_parsing', `Input should be a valid UUID, ${describeFlaw(value)}`);
 });
+
+const GROUP_LENGTHS = [8, 4, 4, 4, 12];
+
+/** Why a text is no UUID, in the words of the `uuid` crate, which clients of the original know. */
+function describeFlaw(text: string): string {
+  const prefix = text.startsWith('urn:uuid:') ? 'urn:uuid:' : /^\{.*\}$/s.test(text) ? '{' : '';
+  const inner = text.slice(prefix.length, prefix === '{' ? -1 : undefined);
+  const odd = /[^\da-f-]/iu.exec(inner);
+  if (odd) {
+    const place = `found \`${odd[0]}\` at ${prefix.length + odd.index + 1}`;
+    return `invalid character: expected an optional prefix of \`urn:uuid:\` followed by [0-9a-fA-F-], ${place}`;
+  }
+  const groups = inner.split('-');
+  if (groups.length === 1 && prefix === '') {
+    return `invalid length: expected length 32 for simple format, found ${text.length}`;
+  }
+  if (groups.length !== 5) return `invalid group count: expected 5, found ${groups.length}`;
+  const wrong = GROUP_LENGTHS.findIndex((length, group) => groups[group]?.length !== length);
+  // Of the last group, the crate counts to the end of the text, brace and prefix included.
+  const found = wrong === 4 ? text.length - 24 : groups[wrong]?.length;
+  return `invalid group length in group ${wrong}: expected ${GROUP_LENGTHS[wrong]}, found ${found}`;
+}

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { parse as findErrors, type ParseError } from 'jsonc-parser';
 import { HttpError } from './errors.ts';
+import { jsonErrorOffset } from './json-error.ts';
 import { InvalidRequestError } from './validation.ts';
 
 const BYTE_ORDER_MARK = Buffer.from('\ufeff');
@@ -44,29 +44,12 @@ function parseJson(body: Buffer): unknown {
   );
   try {
     return JSON.parse(text);
-  } catch (error) {
-    const loc = ['body', errorPosition(text, error as SyntaxError)];
+  } catch {
+    const loc = ['body', countCharacters(text, jsonErrorOffset(text))];
     throw new InvalidRequestError([
       { type: 'json_invalid', loc, msg: 'JSON decode error', input: {} },
     ]);
   }
-}
-
-/**
- * Counts in characters from 0. JSON.parse names a position for only some of its errors, and
- * jsonc-parser names the begin of a string for what is wrong inside it.
- */
-function errorPosition(text: string, { message }: SyntaxError): number {
-  const inString = /^Bad .* at position (\d+)/.exec(message);
-  if (inString) return countCharacters(text, Number(inString[1]));
-  const errors: ParseError[] = [];
-  try {
-    findErrors(text, errors, { disallowComments: true });
-  } catch {
-    // It nests so deeply that jsonc-parser, which recurses, overflows the stack.
-    throw new HttpError(400, 'There was an error parsing the body');
-  }
-  return countCharacters(text, errors[0]?.offset ?? text.length);
 }
 
 function countCharacters(text: string, end: number): number {
