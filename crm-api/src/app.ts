@@ -106,7 +106,8 @@ export async function buildApp(options: AppOptions): Promise<HttpService> {
       const to = Math.min(records.length, from + (limit ?? Number.POSITIVE_INFINITY));
       const next = new URLSearchParams({ after: cursorAt(records.epoch, to) });
       if (limit !== undefined) next.set('limit', String(limit));
-      reply.header('link', `</customers?${next}>; rel="next"`);
+      // Relative to the request: behind a gateway, its path is longer than what comes here.
+      reply.header('link', `<?${next}>; rel="next"`);
       return sendList(request, reply, records.slice(from, to));
     },
   );

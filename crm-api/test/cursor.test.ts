@@ -18,8 +18,14 @@ async function add(...all: string[]): Promise<void> {
 /** Reads a page and where the next one is. */
 async function read(url: string, from = app) {
   const response = await from.inject({ url });
-  const [, next = ''] = /^<([^>]+)>; rel="next"$/.exec(String(response.headers.link)) ?? [];
-  return { status: response.statusCode, body: response.json(), next };
+  const [, link = ''] = /^<([^>]+)>; rel="next"$/.exec(String(response.headers.link)) ?? [];
+  const next = new URL(link, `http://crm.test${url}`);
+  return {
+    status: response.statusCode,
+    body: response.json(),
+    link,
+    next: next.pathname + next.search,
+  };
 }
 
 async function refusal(url: string) {
@@ -32,7 +38,7 @@ it('leads from the whole list to what comes later, and waits there', async () =>
   const whole = await read('/customers');
   expect(names(whole.body)).toEqual(['a', 'b']);
   const end = await read(whole.next);
-  expect(end).toEqual({ status: 200, body: [], next: whole.next });
+  expect(end).toMatchObject({ status: 200, body: [], next: whole.next });
   await add('c', 'd');
   const later = await read(whole.next);
   expect(names(later.body)).toEqual(['c', 'd']);
@@ -48,12 +54,19 @@ it('leads from page to page, each with as many as the limit', async () => {
   expect(page.next).toContain('limit=2');
 });
 
+it('leads on from the URL that was asked for, under whatever path a gateway has it', async () => {
+  const { link } = await read('/customers?limit=2');
+  expect(new URL(link, 'https://gateway.test/crm/customers?limit=2').href).toMatch(
+    /^https:\/\/gateway\.test\/crm\/customers\?after=[^&]+&limit=2$/,
+  );
+});
+
 it('is a 304 at the end for who has been there, until there is more', async () => {
   const { next } = await read('/customers');
   const { etag } = (await app.inject({ url: next })).headers;
   const again = () => app.inject({ url: next, headers: { 'if-none-match': String(etag) } });
   expect((await again()).statusCode).toBe(304);
-  expect((await again()).headers.link).toContain(next);
+  expect((await again()).headers.link).toContain(next.split('?')[1]);
   await add('a');
   expect(names((await again()).json())).toEqual(['a']);
 });

@@ -12,6 +12,7 @@ import {
 } from 'fastify';
 import type { Registry } from 'prom-client';
 import { z } from 'zod';
+import { prefersHtml } from './accept.ts';
 import { answer, commonErrors } from './answers.ts';
 import { drainOnClose } from './draining.ts';
 import { answerClientError, answerErrors, ROUTER_OPTIONS } from './errors.ts';
@@ -134,6 +135,10 @@ class RequestLog extends LogController {
   }
 }
 
+const varySchema = z
+  .string()
+  .meta({ description: 'What the answer goes by.', examples: ['Accept'] });
+
 function addWelcomeRoute(app: HttpService, title: string): void {
   const message = `Welcome to the ${title}`;
   const schema = z
@@ -146,9 +151,26 @@ function addWelcomeRoute(app: HttpService, title: string): void {
         operationId: 'getWelcome',
         summary: 'Which service is this?',
         tags: ['operations'],
-        response: { 200: answer('A greeting.', schema), ...commonErrors },
+        description:
+          'A browser, whose `Accept` prefers `text/html`, is sent to this documentation.',
+        response: {
+          ...commonErrors,
+          200: { ...answer('A greeting.', schema), headers: { Vary: varySchema } },
+          302: {
+            description: 'The documentation, for a browser.',
+            headers: {
+              Location: z.string().meta({ description: 'Relative to this.', examples: ['./docs'] }),
+              Vary: varySchema,
+            },
+            content: {},
+          },
+        },
       },
     },
-    async () => ({ message }),
+    async (request, reply) => {
+      reply.header('vary', 'Accept');
+      if (prefersHtml(request.headers.accept)) return reply.redirect('./docs');
+      return { message };
+    },
   );
 }

@@ -1,7 +1,7 @@
 import helmet, { type FastifyHelmetOptions } from '@fastify/helmet';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import type { FastifyInstance, FastifySchema } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify';
 import { z } from 'zod';
 
 export interface DocumentationOptions {
@@ -37,7 +37,10 @@ const PAGE_HEADERS: FastifyHelmetOptions = {
 
 type JsonSchema = Record<string, unknown>;
 
-/** Serves the OpenAPI 3.1 document at `/openapi.json` and Swagger UI, assets and all, at `/docs`. */
+/**
+ * Serves the OpenAPI 3.1 document at `/openapi.json` and Swagger UI, assets and all, at `/docs`. Every URL in
+ * them is relative, so that they work under a path prefix, too, that a gateway strips and the service never sees.
+ */
 export async function documentRoutes(
   app: FastifyInstance,
   { info, tags, securitySchemes, webhooks = {} }: DocumentationOptions,
@@ -50,6 +53,7 @@ export async function documentRoutes(
     transformObject: (document) => ({
       ...('openapiObject' in document ? document.openapiObject : {}),
       ...describeWebhooks(webhooks, schemas),
+      servers: serversAt('.'),
       components: { ...components, schemas: Object.fromEntries(schemas) },
     }),
   });
@@ -59,9 +63,37 @@ export async function documentRoutes(
       reply.removeHeader('content-security-policy');
     });
     await pages.register(helmet, PAGE_HEADERS);
-    await pages.register(swaggerUi, { routePrefix: '/docs', theme: { title: info.title } });
+    pages.addHook('onSend', addViewport);
+    await pages.register(swaggerUi, {
+      routePrefix: '/docs',
+      indexPrefix: '.',
+      theme: { title: info.title },
+      uiHooks: { onRequest: redirectToIndex },
+      // What is read from `/docs/json` is one level further down.
+      transformSpecification: (document) => ({ ...document, servers: serversAt('..') }),
+      transformSpecificationClone: false,
+    });
   });
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+}
+
+/** Where the API is, seen from where its document was read. */
+function serversAt(url: string) {
+  return [{ url, description: 'The service that this document is from.' }];
+}
+
+/** Without it, a phone shows the page as wide as a desk, and its text too small to read. */
+async function addViewport(_request: FastifyRequest, reply: FastifyReply, payload: unknown) {
+  const isPage = String(reply.getHeader('content-type')).startsWith('text/html');
+  if (!isPage || typeof payload !== 'string') return payload;
+  const viewport = '<meta name="viewport" content="width=device-width, initial-scale=1">';
+  return payload.replace('<meta charset="UTF-8">', (charset) => `${charset}\n      ${viewport}`);
+}
+
+/** Swagger UI's own redirect begins at the root of the host. */
+function redirectToIndex(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
+  if (request.routeOptions.url === '/docs/static/index.html') reply.redirect('../');
+  else done();
 }
 
 /** The route's schema with JSON Schema in place of zod; named schemas move to `components`. */
@@ -158,14 +190,21 @@ function toJsonSchema(
 }
 
 /**
- * Leaves out what readers of the document do not need (the pattern that stands for a format, the
- * largest number that JavaScript counts to), and puts back what zod takes away: the examples of a request's field that is transformed when parsed.
+ * Leaves out what readers of the document do not need (the pattern that stands for a format, or for the text
+ * of a number; how far JavaScript counts; that an answer has no other fields today), and puts back what zod
+ * takes away: the examples of a request's field that is transformed when parsed.
  */
 function tidy({ zodSchema, jsonSchema }: ToJsonSchemaContext): void {
   const examples = z.globalRegistry.get(zodSchema)?.examples;
   if (examples) jsonSchema.examples = examples as unknown[];
-  if (jsonSchema.format) delete jsonSchema.pattern;
-  if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
-  if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
-  if (jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
+  if (jsonSchema.format || jsonSchema.type === 'integer') delete jsonSchema.pattern;
+  if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) {
+    delete jsonSchema.minimum;
+    if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+  }
+  // A strict object in a request refuses other fields, and says so.
+  const isStrict = zodSchema instanceof z.ZodObject && zodSchema.def.catchall instanceof z.ZodNever;
+  if (jsonSchema.additionalProperties === false && !isStrict) {
+    delete jsonSchema.additionalProperties;
+  }
 }

@@ -1,5 +1,7 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { Validator } from '@seriousme/openapi-schema-validator';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { HttpService, HttpServiceOptions } from '../src/http-service.ts';
 import { createLogger } from '../src/logger.ts';
 import { strictSerializerCompiler } from '../src/serialization.ts';
@@ -45,6 +47,23 @@ export function postJson(app: HttpService, url: string, body: object | string) {
     payload: typeof body === 'string' ? body : JSON.stringify(body),
     headers: { 'content-type': 'application/json' },
   });
+}
+
+/** A gateway that hands on what is under a path prefix, without it; it ends with the test. */
+export async function startGateway(prefix: string, service: string): Promise<string> {
+  const gateway = createServer(async (request, response) => {
+    const path = request.url?.startsWith(`${prefix}/`) && request.url.slice(prefix.length);
+    if (!path) return response.writeHead(404).end();
+    const { method = 'GET', headers } = request;
+    const { accept = '*/*' } = headers;
+    const init: RequestInit = { method, headers: { accept }, redirect: 'manual' };
+    const answer = await fetch(`${service}${path}`, init);
+    const { 'content-encoding': _, ...kept } = Object.fromEntries(answer.headers);
+    response.writeHead(answer.status, kept).end(Buffer.from(await answer.arrayBuffer()));
+  });
+  await new Promise<void>((resolve) => gateway.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void gateway.close().closeAllConnections());
+  return `http://127.0.0.1:${(gateway.address() as AddressInfo).port}${prefix}`;
 }
 
 /** What both APIs have in common on the wire, whatever they store. */
@@ -372,6 +391,41 @@ export function describeHttpContract(contract: HttpContract): void {
     });
   });
 
+  it.each([
+    'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8',
+    'text/html, application/json;q=0.9',
+    'application/json;q=0.5, TEXT/HTML; q=0.51',
+    'text/*, */*;q=0.1',
+  ])('sends a browser to the documentation: %s', async (accept) => {
+    const service = await app.listen({ host: '127.0.0.1', port: 0 });
+    const gateway = await startGateway('/some/prefix', service);
+    for (const base of [service, gateway]) {
+      const redirect = await fetch(`${base}/`, { headers: { accept }, redirect: 'manual' });
+      expect([redirect.status, redirect.headers.get('vary')]).toEqual([302, 'Accept']);
+      const page = await fetch(`${base}/`, { headers: { accept } });
+      expect([page.url, page.status]).toEqual([`${base}/docs`, 200]);
+      expect(page.headers.get('content-type')).toMatch(/^text\/html/);
+    }
+  });
+
+  it.each([
+    undefined,
+    '',
+    '*/*',
+    'application/json',
+    'application/json, text/plain, */*',
+    'text/html, application/json',
+    'text/html;q=0.5, application/json',
+    'text/html;q=0, */*;q=0',
+    'application/*, text/html;q=0.9',
+    'text/html;q=x',
+  ])('greets everyone else: %s', async (accept) => {
+    const headers = accept === undefined ? {} : { accept };
+    const response = await app.inject({ url: '/', headers });
+    expect([response.statusCode, response.headers.vary]).toEqual([200, 'Accept']);
+    expect(response.json()).toEqual({ message: `Welcome to the ${title}` });
+  });
+
   it('answers compact JSON in raw UTF-8', async () => {
     const response = await app.inject({ url: '/' });
     expect(response.statusCode).toBe(200);
@@ -466,13 +520,38 @@ export function describeHttpContract(contract: HttpContract): void {
         ([, url]) => url as string,
       );
       expect(assets.length).toBeGreaterThanOrEqual(5);
-      for (const url of [...assets, '/docs/json']) {
-        expect(url).toMatch(/^\//);
-        expect((await app.inject({ url })).statusCode).toBe(200);
+      for (const url of [...assets, './docs/json', './openapi.json']) {
+        expect(url).toMatch(/^\.\//);
+        expect((await app.inject({ url: url.slice(1) })).statusCode).toBe(200);
       }
       expect((await app.inject({ url: '/docs/static/swagger-initializer.js' })).body).toContain(
         'validatorUrl: null',
       );
+    });
+
+    it('fits the screen of a phone', async () => {
+      expect((await app.inject({ url: '/docs' })).body).toMatch(
+        /<meta name="viewport" content="width=device-width, initial-scale=1">/,
+      );
+    });
+
+    it('works under a path prefix that a gateway strips', async () => {
+      const service = await app.listen({ host: '127.0.0.1', port: 0 });
+      const gateway = await startGateway('/some/prefix', service);
+      for (const path of ['/docs', '/docs/', '/docs/static/index.html']) {
+        const page = await fetch(`${gateway}${path}`);
+        const assets = [...(await page.text()).matchAll(/(?:src|href)="([^"]+)"/g)];
+        expect(assets.length).toBeGreaterThanOrEqual(5);
+        for (const [, url] of assets) {
+          const asset = await fetch(new URL(url as string, page.url), { method: 'HEAD' });
+          expect([asset.url, asset.status]).toEqual([expect.any(String), 200]);
+        }
+      }
+      for (const path of ['/openapi.json', '/docs/json']) {
+        const document = await fetch(`${gateway}${path}`);
+        const { servers } = (await document.json()) as { servers: [{ url: string }] };
+        expect(new URL(servers[0].url, document.url).href).toBe(`${gateway}/`);
+      }
     });
   });
 }
