@@ -10,7 +10,13 @@ import {
   type HttpService,
   type HttpServiceOptions,
 } from 'service-kit/http-service';
-import { listHeaders, notModified, sendJson, sendList } from 'service-kit/json-list';
+import {
+  listHeaders,
+  listRequestHeadersSchema,
+  notModified,
+  sendJson,
+  sendList,
+} from 'service-kit/json-list';
 import { createSerializer } from 'service-kit/serialization';
 import { z } from 'zod';
 import { cursorAt, positionOf } from './cursor.ts';
@@ -18,6 +24,14 @@ import { customerCreateSchema, customerQuerySchema, customerSchema } from './cus
 import { type CustomerEvent, customerCreated } from './customer-event.ts';
 import { createCustomerStore } from './customer-store.ts';
 import { CUSTOMER_WEBHOOK, CUSTOMERS_TAG } from './documentation.ts';
+
+const headers = {
+  ...listHeaders,
+  Link: z.string().meta({
+    description: 'Where to go on (RFC 8288), relative to what was asked for.',
+    examples: ['<?after=426614174000-1>; rel="next"'],
+  }),
+};
 
 export interface AppOptions
   extends Pick<HttpServiceOptions, 'log' | 'metrics' | 'serializerCompiler'> {
@@ -49,8 +63,8 @@ export async function buildApp(options: AppOptions): Promise<HttpService> {
         tags: [CUSTOMERS_TAG.name],
         body: customerCreateSchema,
         response: {
-          ...bodyErrors,
           ...commonErrors,
+          ...bodyErrors,
           201: answer('The customer was created.', customerSchema),
           409: errorAnswer(
             'A customer with this e-mail address exists.',
@@ -82,20 +96,15 @@ export async function buildApp(options: AppOptions): Promise<HttpService> {
           'In order of creation: all customers, or those after a cursor. The `Link` header leads on from ' +
           'the last one, also when there are no more yet: whoever asks there later gets the new ones.',
         tags: [CUSTOMERS_TAG.name],
+        headers: listRequestHeadersSchema,
         querystring: customerQuerySchema,
         response: {
           ...commonErrors,
-          304: notModified,
+          304: { ...notModified, headers },
           422: answer('The cursor or the limit is none.', validationErrorSchema),
           200: {
             ...answer('The customers.', z.array(customerSchema)),
-            headers: {
-              ...listHeaders,
-              Link: z.string().meta({
-                description: 'Where to go on (RFC 8288).',
-                examples: ['</customers?after=426614174000-1>; rel="next"'],
-              }),
-            },
+            headers,
           },
         },
       },

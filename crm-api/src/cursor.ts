@@ -1,6 +1,7 @@
 import { InvalidRequestError } from 'service-kit/validation';
 
-const CURSOR = /^([0-9a-f]{12})-(\d{1,15})$/;
+/** What a cursor looks like. */
+export const CURSOR = /^([0-9a-f]{12})-(\d{1,15})$/;
 
 /** Where a list goes on after its first `position` records. Clients take it as it is. */
 export function cursorAt(epoch: string, position: number): string {

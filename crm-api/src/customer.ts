@@ -1,6 +1,7 @@
 import { lastValue, queryNumber } from 'service-kit/query';
 import { refuse, textSchema } from 'service-kit/validation';
 import { z } from 'zod';
+import { CURSOR } from './cursor.ts';
 import { parseEmail } from './email.ts';
 
 const example = { name: 'Jane Doe', email: 'jane.doe@example.com' };
@@ -15,7 +16,8 @@ const emailSchema = textSchema
   .meta({
     description: 'E-mail address. The domain is stored in lower case and Unicode.',
     examples: [example.email],
-    format: 'email',
+    format: 'idn-email',
+    maxLength: 254,
   });
 
 const nameSchema = textSchema.meta({
@@ -33,7 +35,7 @@ export const customerSchema = z
     email: z.string().meta({
       description: 'E-mail address, unique among the customers.',
       examples: [example.email],
-      format: 'email',
+      format: 'idn-email',
     }),
     id: z.uuid().meta({
       description: 'Identifier, a version 4 UUID.',
@@ -47,9 +49,11 @@ export const customerSchema = z
   .meta({ id: 'Customer', description: 'A customer as stored.' });
 
 export const customerQuerySchema = z.object({
-  after: lastValue(textSchema)
-    .optional()
-    .meta({ description: 'A cursor: where to go on; the Link header has it.', type: 'string' }),
+  after: lastValue(textSchema).optional().meta({
+    description: 'A cursor: where to go on; the Link header has it.',
+    type: 'string',
+    pattern: CURSOR.source,
+  }),
   limit: queryNumber({ description: 'How many at the most.', minimum: 1, maximum: 1_000_000 }),
 });
 

@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { errorAnswer } from 'service-kit/answers';
+import { z } from 'zod';
 
 const FOREIGN_PAGE = 'Pages of other sites may not use this service.';
 const FOREIGN_NAME =
@@ -9,10 +10,15 @@ const FOREIGN_NAME =
 
 /** What a route behind the guard answers to those whom it does not let through. */
 export const guardErrors = {
-  401: errorAnswer(
-    'ADMIN_TOKEN is set, and the request does not bring it.',
-    'Send the ADMIN_TOKEN as a bearer token.',
-  ),
+  401: {
+    ...errorAnswer(
+      'ADMIN_TOKEN is set, and the request does not bring it.',
+      'Send the ADMIN_TOKEN as a bearer token.',
+    ),
+    headers: {
+      'WWW-Authenticate': z.literal('Bearer').meta({ description: 'How to bring it.' }),
+    },
+  },
   403: errorAnswer(
     'Without an ADMIN_TOKEN: the request comes from a page of another site, or by a name with a dot that ALLOWED_HOSTS does not list.',
     FOREIGN_PAGE,

@@ -141,7 +141,9 @@ describe('a webhook', () => {
     expect(requestBody.content['application/json'].schema).toEqual({
       $ref: '#/components/schemas/CustomerEvent',
     });
-    expect(Object.keys(responses)).toEqual(['202', '400', '401', '413', '500', '503']);
+    expect(Object.keys(responses)).toEqual([
+      ...['202', '400', '401', '408', '413', '431', '500', '503'],
+    ]);
     expect(Object.keys(responses[503].headers)).toEqual(['Retry-After']);
   });
 

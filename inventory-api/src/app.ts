@@ -4,7 +4,13 @@ import {
   type HttpService,
   type HttpServiceOptions,
 } from 'service-kit/http-service';
-import { listHeaders, notModified, sendJson, sendList } from 'service-kit/json-list';
+import {
+  listHeaders,
+  listRequestHeadersSchema,
+  notModified,
+  sendJson,
+  sendList,
+} from 'service-kit/json-list';
 import { createSerializer } from 'service-kit/serialization';
 import { z } from 'zod';
 import {
@@ -48,8 +54,8 @@ export async function buildApp(
         headers: idempotencyKeyHeaderSchema,
         body: packageRequestCreateSchema,
         response: {
-          ...bodyErrors,
           ...commonErrors,
+          ...bodyErrors,
           ...idempotencyKeyErrors,
           201: {
             ...answer(
@@ -83,11 +89,12 @@ export async function buildApp(
         summary: 'List package requests',
         description: 'All package requests, or those of one customer, in order of creation.',
         tags: ['package requests'],
+        headers: listRequestHeadersSchema,
         querystring: packageRequestQuerySchema,
         response: {
           ...commonErrors,
           422: answer('The customer_id is not a UUID.', validationErrorSchema),
-          304: notModified,
+          304: { ...notModified, headers: listHeaders },
           200: {
             ...answer('The package requests.', z.array(packageRequestSchema)),
             headers: listHeaders,

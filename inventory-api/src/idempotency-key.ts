@@ -7,6 +7,9 @@ const PRINTABLE_ASCII = /^[ -~]*$/;
 /** A String of Structured Fields (RFC 9651, section 3.3.3); of the escapes, only `\"` and `\\` exist. */
 const QUOTED = /^"((?:[^"\\]|\\["\\])*)"$/;
 
+/** What the parser below takes, for the documentation: bare, or quoted. */
+const KEY = /^(?:[!#-~](?:[ -~]{0,253}[!-~])?|"(?:[ !#-\x5b\x5d-~]|\\["\\]){1,255}")$/;
+
 /**
  * Documents the header. It checks nothing, as Node has the name in lower case: the parser below does,
  * and answers with 400, after the body was found right.
@@ -19,6 +22,7 @@ export const idempotencyKeyHeaderSchema = z.looseObject({
       description:
         'Names this request, so that sending it again has no further effect. 1 to 255 characters of ' +
         'printable ASCII, bare or as a quoted string; both forms are the same key.',
+      pattern: KEY.source,
       examples: ['welcome-package/123e4567-e89b-42d3-a456-426614174000'],
     }),
 });

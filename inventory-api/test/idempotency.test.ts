@@ -296,10 +296,18 @@ it('documents the key, the mark of a replay and the answers', async () => {
       required: false,
       description: expect.stringMatching(/1 to 255 .*\.$/),
       example: expect.any(String),
-      schema: { type: 'string' },
+      schema: { type: 'string', pattern: expect.any(String) },
     },
   ]);
   await expectCreated(await post(BODY, parameters[0].example));
+  const pattern = new RegExp(parameters[0].schema.pattern);
+  const max = 'x'.repeat(255);
+  const keys = ['a', 'a "b\\', '"a b"', '"\\"\\\\"', '"[~]"', max, `"${max}"`];
+  const flawed = ['', '"', '""', '"a', '"a"b', '"\\a"', 'é', 'a\tb', `${max}x`, `"${max}x"`];
+  for (const key of [...keys, ...flawed]) {
+    expect([key, pattern.test(key)]).toEqual([key, keys.includes(key)]);
+    expect([key, (await post(BODY, key)).statusCode === 201]).toEqual([key, keys.includes(key)]);
+  }
   expect(responses['201'].headers).toEqual({
     'Idempotency-Replayed': {
       description: expect.stringMatching(/\.$/),

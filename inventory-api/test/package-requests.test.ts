@@ -249,6 +249,7 @@ describe('a list of one customer', () => {
         description: expect.stringMatching(/\.$/),
         schema: { type: 'string', format: 'uuid' },
       },
+      expect.objectContaining({ in: 'header', name: 'If-None-Match', required: false }),
     ]);
     expect(responses['422'].content['application/json'].schema).toEqual({
       $ref: '#/components/schemas/ValidationError',

@@ -42,15 +42,18 @@ export function errorAnswer(description: string, detail: string) {
   };
 }
 
-/** The answers that any route may give beside its own. */
+/** The answers that any route may give beside its own; before its own, of which the same status says more. */
 export const commonErrors = {
+  400: errorAnswer('The request is not valid HTTP.', 'Bad Request'),
+  408: errorAnswer('The request took longer than 10 seconds to arrive.', 'Request Timeout'),
+  431: errorAnswer('The headers are larger than 16 KiB.', 'Request Header Fields Too Large'),
   500: errorAnswer('Something broke; the log of the service says what.', 'Internal Server Error'),
 };
 
 /** The answers to a body that cannot be used, for every route that takes one. */
 export const bodyErrors = {
   400: errorAnswer(
-    'The body is not valid UTF-8, or broken and nested too deeply to say where.',
+    'The request is not valid HTTP, or its body not valid UTF-8.',
     'The body is not valid UTF-8.',
   ),
   413: errorAnswer('The body is larger than 1 MiB.', 'Request body is too large'),

@@ -15,6 +15,14 @@ export const listHeaders = {
   ETag: z.string().meta({ description: 'For `If-None-Match`.', examples: ['"426614174000-0-1"'] }),
 };
 
+/** Documents what a list may be asked with. It checks nothing, as Node has the name in lower case. */
+export const listRequestHeadersSchema = z.looseObject({
+  'If-None-Match': z.string().optional().meta({
+    // Without an example: Swagger UI would fill it in.
+    description: 'The `ETag` of what the client has, or several of them.',
+  }),
+});
+
 /** Up to this size, a list is one write; a larger one is sent as fast as the client takes it. */
 const MAX_AT_ONCE_BYTES = 64 * 1024;
 

@@ -18,14 +18,20 @@ const MAX_SECRETS = 2;
 const MIN_SECRET_BYTES = 24;
 const MAX_SECRET_BYTES = 64;
 
+/** With a dot in it, some of the id could be taken for the timestamp, and that for the body. */
+const ID = /^[^.]+$/;
+const TIMESTAMP = /^\d{1,12}$/;
+
 /** The headers of a webhook, for the documentation of both ends. */
 export const webhookHeaders = {
   'webhook-id': z.string().meta({
     description: 'Identifies the event: the same whenever it is sent again.',
+    pattern: ID.source,
     examples: ['9b2d7c1e-5f4a-4c3b-8d6e-7f8091a2b3c4'],
   }),
   'webhook-timestamp': z.string().meta({
     description: 'When it was sent this time, in seconds of Unix time.',
+    pattern: TIMESTAMP.source,
     examples: ['1767268800'],
   }),
   'webhook-signature': z.string().meta({
@@ -106,10 +112,8 @@ export function verifyWebhook(
   if (typeof id !== 'string' || typeof timestamp !== 'string' || typeof signatures !== 'string') {
     return invalid('webhook-id, webhook-timestamp and webhook-signature must be there');
   }
-  // With a dot in it, some of the id could be taken for the timestamp, and that for the body.
-  if (!/^[^.]+$/.test(id)) return invalid('webhook-id must not have a dot in it');
-  if (!/^\d{1,12}$/.test(timestamp))
-    return invalid('webhook-timestamp must be a number of seconds');
+  if (!ID.test(id)) return invalid('webhook-id must not have a dot in it');
+  if (!TIMESTAMP.test(timestamp)) return invalid('webhook-timestamp must be a number of seconds');
   const ageSeconds = Math.floor(now / 1_000) - Number(timestamp);
   if (Math.abs(ageSeconds) > TOLERANCE_SECONDS) {
     const distance = `${Math.abs(ageSeconds)} s in the ${ageSeconds > 0 ? 'past' : 'future'}`;

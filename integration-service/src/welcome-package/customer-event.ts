@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MAX_ID_BYTES } from './customer-id.ts';
 import type { Customer } from './customer-list.ts';
 import { parseRecord } from './customer-list.ts';
 
@@ -15,23 +16,52 @@ export class EventError extends Error {
 }
 
 /** As much as this service needs; a CRM may say more. */
-export const eventSchema = z
-  .object({
-    event_type: z
-      .enum(['CREATE', 'UPDATE', 'DELETE'], {
-        error: 'its event_type is none of CREATE, UPDATE and DELETE',
-      })
-      .meta({ description: 'What has become of the customer.', examples: ['CREATE'] }),
-    customer: z
-      .unknown()
-      .optional()
-      .meta({
-        type: 'object',
-        description: 'As the list of customers shows it: with an `id`, and mostly with a `name`.',
-        examples: [{ id: '123e4567-e89b-42d3-a456-426614174000', name: 'Jane Doe' }],
-      }),
-  })
-  .meta({ id: 'CustomerEvent', description: 'Something that happened to a customer.' });
+const eventSchema = z.object({
+  event_type: z.enum(['CREATE', 'UPDATE', 'DELETE'], {
+    error: 'its event_type is none of CREATE, UPDATE and DELETE',
+  }),
+  customer: z.unknown().optional(),
+});
+
+const typeMeta = { description: 'What has become of the customer.' };
+
+/** What `parseEvent` takes, for the documentation: of its customer, an event needs as much as is done with it. */
+export const documentedEventSchema = z
+  .discriminatedUnion('event_type', [
+    z.object({
+      event_type: z.literal('CREATE').meta({ ...typeMeta, examples: ['CREATE'] }),
+      customer: z
+        .looseObject({
+          id: z
+            .string()
+            .min(1)
+            .max(MAX_ID_BYTES)
+            .meta({
+              description: `At most ${MAX_ID_BYTES} bytes of UTF-8, without NUL.`,
+              pattern: '^[^\\u0000]*$',
+            }),
+          name: z.unknown().optional().meta({ description: 'What is no string is no name.' }),
+        })
+        .meta({
+          description: 'As the list of customers shows it.',
+          examples: [{ id: '123e4567-e89b-42d3-a456-426614174000', name: 'Jane Doe' }],
+        }),
+    }),
+    z.object({
+      event_type: z.enum(['UPDATE', 'DELETE']).meta(typeMeta),
+      customer: z.unknown().optional().meta({ description: 'Not looked at.' }),
+    }),
+  ])
+  .meta({
+    id: 'CustomerEvent',
+    description: 'Something that happened to a customer.',
+    examples: [
+      {
+        event_type: 'CREATE',
+        customer: { id: '123e4567-e89b-42d3-a456-426614174000', name: 'Jane Doe' },
+      },
+    ],
+  });
 
 /**
  * Parses an event of the CRM.

@@ -12,7 +12,7 @@ export function canonicalId(id: string): string {
 }
 
 /** More than any real system's, and small enough for an index of PostgreSQL. */
-const MAX_ID_BYTES = 1_024;
+export const MAX_ID_BYTES = 1_024;
 
 /** Why an id cannot be used; `undefined` when it can. */
 export function idFlaw(id: unknown): string | undefined {

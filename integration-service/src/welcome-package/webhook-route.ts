@@ -7,7 +7,7 @@ import { verifyWebhook, webhookHeaders } from 'service-kit/webhook-signature';
 import { z } from 'zod';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
 import type { EventMetrics } from '../metrics.ts';
-import { EventError, eventSchema, readEvent } from './customer-event.ts';
+import { documentedEventSchema, EventError, readEvent } from './customer-event.ts';
 import type { Customer } from './customer-list.ts';
 import type { Intake } from './intake.ts';
 
@@ -79,7 +79,7 @@ export function addWebhookRoute(app: HttpService, options: WebhookRouteOptions):
             'send one again has no effect.',
           tags: [WEBHOOKS_TAG.name],
           headers: z.looseObject(webhookHeaders),
-          body: eventSchema,
+          body: documentedEventSchema,
           response: {
             ...commonErrors,
             202: { description: 'The event was taken.', content: {} },
