@@ -31,10 +31,11 @@ export async function createProject(env: NodeJS.ProcessEnv = {}, ...profiles: st
     rabbitmq: await freePort(),
     management: await freePort(),
   };
+  const name = `compose-test-${process.pid}-${ports.crm}`;
   const environment = {
     ...process.env,
     ...UNSET,
-    COMPOSE_PROJECT_NAME: `compose-test-${process.pid}-${ports.crm}`,
+    COMPOSE_PROJECT_NAME: name,
     CRM_API_PORT: ports.crm,
     INVENTORY_API_PORT: ports.inventory,
     INTEGRATION_SERVICE_PORT: ports.service,
@@ -53,9 +54,11 @@ export async function createProject(env: NodeJS.ProcessEnv = {}, ...profiles: st
     });
     return stdout;
   }
-  afterAll(() => compose('down', '--volumes', '--rmi', 'local'));
+  const all = ['--volumes', '--remove-orphans', '--rmi', 'local'];
+  afterAll(() => compose('--profile', '*', 'down', ...all));
 
   return {
+    name,
     ports,
     compose,
     /** From now on, commands see these variables, too. */

@@ -82,3 +82,14 @@ it('docker-compose.yml hands on every variable of the poller', () => {
     expect(compose).toContain(`\${${name}:-`);
   }
 });
+
+it('a system on the machine itself can be reached from the containers that call one', () => {
+  for (const service of ['crm-api', 'integration-service'])
+    expect(read('docker-compose.yml')).toMatch(
+      new RegExp(`${service}/Dockerfile }\\n    extra_hosts: \\*host\\n`),
+    );
+});
+
+it('npm does not warn of every package that its own Node is older than ours', () => {
+  expect(read('.npmrc')).toMatch(/^loglevel=error$/m);
+});
