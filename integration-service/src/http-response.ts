@@ -35,3 +35,11 @@ export function excerpt(body: Buffer): string {
   const text = body.toString('utf8', 0, 500).replaceAll(/\s+/g, ' ').trim();
   return text.length > 120 ? `${text.slice(0, 120)}…` : text;
 }
+
+/**
+ * What went wrong without what was in the answer, for those who may not see that: the begin of a body stands
+ * behind a colon.
+ */
+export function withoutExcerpt(reason: string): string {
+  return reason.split(': ', 1)[0] as string;
+}

@@ -1,6 +1,6 @@
 import { createLogger } from 'service-kit/logger';
 import { warnOfMisspelt } from 'service-kit/misspelt';
-import { createMetrics, type Readiness } from 'service-kit/operations';
+import { createMetrics } from 'service-kit/operations';
 import { serve } from 'service-kit/run';
 import { buildApp } from './app.ts';
 import type { Config } from './config.ts';
@@ -11,8 +11,10 @@ import { LedgerError } from './delivery/ledger/ledger-error.ts';
 import { createDeliveryMetrics } from './delivery/metrics.ts';
 import { createHttpClient } from './http-client.ts';
 import { createEventMetrics, createPollerMetrics } from './metrics.ts';
+import { checkReadiness } from './readiness.ts';
 import { createCrmClient } from './welcome-package/crm-client.ts';
 import { canonicalId } from './welcome-package/customer-id.ts';
+import { createCycleLog } from './welcome-package/cycle-log.ts';
 import { openEventSources } from './welcome-package/event-sources.ts';
 import { createInventoryClient, WELCOME_PACKAGE } from './welcome-package/inventory-client.ts';
 import { createPoller } from './welcome-package/poller.ts';
@@ -60,9 +62,11 @@ export async function runService(config: Config, onStep?: (step: Step) => void):
     onStep,
   });
   const sight = createSight({ ledger, log, onSighted: dispatcher.wake, now, onStep });
+  const cycleLog = createCycleLog(log);
   const poller = createPoller({
     ...config,
-    crm: createCrmClient({ ...config, http, url: config.crmUrl, log }),
+    crm: createCrmClient({ ...config, http, url: config.crmUrl, log: cycleLog.log }),
+    cycleLog,
     ledger,
     sight,
     metrics: createPollerMetrics(metrics),
@@ -80,7 +84,8 @@ export async function runService(config: Config, onStep?: (step: Step) => void):
     ...config,
     log,
     metrics,
-    checkReadiness,
+    checkReadiness: () =>
+      checkReadiness({ ledger, poller, breakers: { [target.name]: breaker }, events }),
     ledger,
     targets: { [WELCOME_PACKAGE]: target },
     canonicalId,
@@ -88,11 +93,6 @@ export async function runService(config: Config, onStep?: (step: Step) => void):
     webhookRoute: events.webhookRoute,
     now,
   });
-
-  function checkReadiness(): Readiness {
-    const problem = ledger.problem();
-    return problem ? { ready: false, reason: problem.message } : poller.checkReadiness();
-  }
 
   async function openLedgerOrExit(): Promise<Ledger> {
     try {

@@ -43,6 +43,20 @@ it('is ready when the poller is', async () => {
   expect(response.json()).toEqual({ status: 'ok' });
 });
 
+it.each([
+  [200, { ready: true }, { status: 'ok' }],
+  [503, { ready: false, reason: 'No poll succeeded.' }, { detail: 'No poll succeeded.' }],
+] as const)(
+  'names what is degraded, also where it can do its work: %i',
+  async (status, readiness, body) => {
+    const degraded = [{ part: 'inventory', reason: 'It fails.' }];
+    const app = await setUp({ checkReadiness: () => ({ ...readiness, degraded }) });
+    const response = await app.inject({ url: '/readyz' });
+    expect(response.statusCode).toBe(status);
+    expect(response.json()).toEqual({ ...body, degraded });
+  },
+);
+
 it("shows the poller's metrics and those of the process", async () => {
   const { body, headers } = await (await setUp()).inject({ url: '/metrics' });
   expect(headers['content-type']).toMatch(/^text\/plain/);

@@ -64,7 +64,7 @@ describe('a CRM that leads on from its last record', () => {
     await poller.runCycle();
     await poller.runCycle();
     expect(take()).toEqual(['/customers?after=2 304', '/customers?after=2 304']);
-    expect(messages('info').filter((line) => line === 'No new customers found.')).toHaveLength(2);
+    expect(messages().filter((line) => line === 'No new customers found.')).toHaveLength(2);
     pages['/customers?after=2'] = { answer: records('c'), next: '/customers?after=3' };
     pages['/customers?after=3'] = { answer: [], next: '/customers?after=3' };
     await poller.runCycle();

@@ -384,12 +384,25 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     ]);
   });
 
-  it('remembers a rejected record, each once', async () => {
+  it('remembers a rejected record, each once, and which of them a person has accepted', async () => {
     const { ledger } = await setUp();
-    const records = ['{}', '{"id":7}', '{}'].map((record) => ({ record, reason: 'no id' }));
+    const records = ['b', 'a\0\ud800', 'b'].map((id, position) => {
+      return { fingerprint: `print of ${id.slice(0, 1)}`, position, id, reason: 'no id' };
+    });
     expect(await ledger.reject(LEG, records, T0)).toHaveLength(2);
     expect(await ledger.reject(LEG, records, T0)).toEqual([]);
     expect(await ledger.reject('another-leg', records, T0)).toHaveLength(2);
+    expect(await ledger.countUnaccepted(LEG)).toBe(2);
+    await ledger.acceptRejected(LEG, ['print of b', 'print of another'], T0);
+    expect(await ledger.countUnaccepted(LEG)).toBe(1);
+    const [a, b] = [
+      { ...records[1], isAccepted: false },
+      { ...records[0], isAccepted: true },
+    ];
+    expect(await ledger.rejectedRecords(LEG, 9)).toEqual([a, b]);
+    expect(await ledger.rejectedRecords(LEG, 1)).toEqual([a]);
+    expect(await ledger.rejectedRecords(LEG, 1, 'print of a')).toEqual([b]);
+    expect(await ledger.countUnaccepted('another-leg')).toBe(2);
   });
 
   it('gives the turn to poll to one at a time, with how far the source was read', async () => {

@@ -117,18 +117,82 @@ describe('readiness', () => {
     network.use(crmLists([]));
     const { poller } = await setUpService({ pollingIntervalMs: 10_000, maxRetries: 1 });
     const reason = 'No poll of the CRM succeeded in the last 30 seconds.';
-    expect(poller.checkReadiness()).toEqual({ ready: false, reason });
+    const degraded = [{ part: 'crm', reason }];
+    expect(poller.checkReadiness()).toEqual({ ready: false, reason, degraded });
 
     await poller.runCycle();
-    expect(poller.checkReadiness()).toEqual({ ready: true });
+    expect(poller.checkReadiness()).toEqual({ ready: true, degraded: [] });
     vi.advanceTimersByTime(30_000);
-    expect(poller.checkReadiness()).toEqual({ ready: true });
+    expect(poller.checkReadiness()).toEqual({ ready: true, degraded: [] });
 
-    network.use(http.get(CRM_URL, () => HttpResponse.error()));
+    network.use(http.get(CRM_URL, () => new HttpResponse('Jane', { status: 503 })));
     await poller.runCycle();
+    const why = 'The last poll of the CRM failed: 503 Service Unavailable.';
+    expect(poller.checkReadiness()).toEqual({
+      ready: true,
+      degraded: [{ part: 'crm', reason: why }],
+    });
     vi.advanceTimersByTime(1);
-    expect(poller.checkReadiness()).toEqual({ ready: false, reason });
+    expect(poller.checkReadiness()).toMatchObject({ ready: false, reason: `${reason} ${why}` });
     vi.useRealTimers();
+  });
+});
+
+describe('a list of which no record can be used', () => {
+  const reason =
+    'None of the 2 records in the list of the CRM can be used (position 0, id 7: its id is not a string). Nobody is served. npm run audit lists them.';
+
+  it('makes the service unready at every poll, with one warning and the reason', async () => {
+    const etag = '"as-it-was"';
+    network.use(
+      http.get(CRM_URL, ({ request }) =>
+        request.headers.get('if-none-match') === etag
+          ? new HttpResponse(null, { status: 304 })
+          : HttpResponse.json([{ id: 7, name: 'Jane' }, { id: 8 }], { headers: { etag } }),
+      ),
+    );
+    const { poller, messages, metric } = await setUpService();
+    await poller.runCycle();
+    expect(messages('warn').slice(1)).toEqual([
+      'Skipping a record: position 0, id 7: its id is not a string.',
+      'Skipping a record: position 1, id 8: its id is not a string.',
+    ]);
+    for (let poll = 2; poll <= 3; poll++) {
+      await poller.runCycle();
+      expect(messages('warn').filter((message) => message === reason)).toHaveLength(poll);
+      expect(messages('warn')).toHaveLength(poll + 2);
+      expect(poller.checkReadiness()).toMatchObject({ ready: false, reason });
+    }
+    expect(messages()).not.toContain('No new customers found.');
+    expect(messages().join()).not.toContain('Jane');
+    expect(await metric('polls_total{result="success"}')).toBe(0);
+
+    network.use(crmLists([{ id: '7' }, { id: 8 }]));
+    await poller.runCycle();
+    const records = '2 record(s) of the CRM cannot be used: npm run audit';
+    expect(poller.checkReadiness()).toMatchObject({
+      ready: true,
+      degraded: [{ part: 'unusable records', reason: expect.stringContaining(records) }],
+    });
+  });
+
+  it('is no reason where it is only what came since the last poll', async () => {
+    const link = '<?after=1>; rel="next"';
+    network.use(
+      http.get(CRM_URL, ({ request }) => {
+        const isMore = request.url.includes('after');
+        return HttpResponse.json(isMore ? [{ id: 7 }] : [ALICE], {
+          headers: isMore ? {} : { link },
+        });
+      }),
+    );
+    const { poller, messages } = await setUpService();
+    await poller.runCycle();
+    await poller.runCycle();
+    expect(poller.checkReadiness()).toMatchObject({ ready: true });
+    expect(messages('warn')).toEqual([
+      'Skipping a record: position 1, id 7: its id is not a string.',
+    ]);
   });
 });
 

@@ -203,17 +203,17 @@ describe('the list of customers', () => {
     await poller.runCycle();
     expect(await keysOf('pending')).toEqual([ALICE.id, BOB.id]);
     expect(messages('warn')).toEqual([
-      'Skipping the record at position 1 of the list: it is no object. null',
-      'Skipping the record at position 2 of the list: it is no object. 7',
-      'Skipping the record at position 3 of the list: it is no object. "text"',
-      'Skipping the record at position 4 of the list: it is no object. []',
-      'Skipping the record at position 5 of the list: it has no id. {}',
-      'Skipping the record at position 6 of the list: it has no id. {"id":""}',
-      'Skipping the record at position 7 of the list: it has no id. {"id":null}',
-      'Skipping the record at position 8 of the list: its id is not a string. {"id":7}',
-      'Skipping the record at position 9 of the list: its id has characters that cannot be stored. {"id":"a\\u0000"}',
-      'Skipping the record at position 10 of the list: its id has characters that cannot be stored. {"id":"\\ud800"}',
-      expect.stringMatching(/^Skipping 1 more/),
+      'Skipping a record: position 1: it is no object.',
+      'Skipping a record: position 2: it is no object.',
+      'Skipping a record: position 3: it is no object.',
+      'Skipping a record: position 4: it is no object.',
+      'Skipping a record: position 5: it has no id.',
+      'Skipping a record: position 6: it has no id.',
+      'Skipping a record: position 7: it has no id.',
+      'Skipping a record: position 8, id 7: its id is not a string.',
+      'Skipping a record: position 9, id a\0: its id has characters that cannot be stored.',
+      'Skipping a record: position 10, id \ufffd: its id has characters that cannot be stored.',
+      'Skipping 1 more such record(s).',
     ]);
     // seen = new + known + invalid + held
     expect(await metric('customers_seen_total{result="new"}')).toBe(2);

@@ -21,6 +21,7 @@ import { createHttpClient } from '../src/http-client.ts';
 import { createPollerMetrics } from '../src/metrics.ts';
 import type { Step } from '../src/service.ts';
 import { createCrmClient } from '../src/welcome-package/crm-client.ts';
+import { createCycleLog } from '../src/welcome-package/cycle-log.ts';
 import { createInventoryClient, WELCOME_PACKAGE } from '../src/welcome-package/inventory-client.ts';
 import { createPoller } from '../src/welcome-package/poller.ts';
 import { createSight } from '../src/welcome-package/sight.ts';
@@ -181,6 +182,7 @@ export async function setUpService(options: ServiceTestOptions = {}) {
     onStep,
   });
   const sight = createSight({ ledger, log, onSighted: dispatcher.wake, now, onStep });
+  const cycleLog = createCycleLog(log, monotonicNow);
   const poller = createPoller({
     crm: createCrmClient({
       http: client,
@@ -188,8 +190,9 @@ export async function setUpService(options: ServiceTestOptions = {}) {
       maxRetries: options.maxRetries ?? 3,
       retryDelayMs: options.retryDelayMs ?? 0,
       maxResponseBytes,
-      log,
+      log: cycleLog.log,
     }),
+    cycleLog,
     ledger,
     sight,
     metrics: createPollerMetrics(registry),

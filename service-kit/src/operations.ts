@@ -1,14 +1,47 @@
 import { collectDefaultMetrics, Histogram, Registry } from 'prom-client';
 import { z } from 'zod';
-import { answer, commonErrors, errorAnswer } from './answers.ts';
+import { answer, commonErrors, errorSchema } from './answers.ts';
 import type { HttpService } from './http-service.ts';
 
-/** Whether a service can do its work; if not, `reason` says in one sentence what keeps it from it. */
-export type Readiness = { ready: true } | { ready: false; reason: string };
+/** A part that does not work as it should, and why, in one sentence or two. */
+export interface Degradation {
+  part: string;
+  reason: string;
+}
+
+/**
+ * Whether a service can do its work; if not, `reason` says what keeps it from it. `degraded` names every
+ * part that does not work as it should, also while the service as a whole does.
+ */
+export type Readiness = ({ ready: true } | { ready: false; reason: string }) & {
+  degraded?: Degradation[] | undefined;
+};
 
 const statusSchema = z
   .object({ status: z.literal('ok').describe('Always `ok`.') })
   .meta({ id: 'Status', description: 'The service answers.', examples: [{ status: 'ok' }] });
+
+const degradedSchema = z
+  .array(
+    z.object({
+      part: z.string().describe('What does not work as it should.'),
+      reason: z.string().describe('Why, and what to do.'),
+    }),
+  )
+  .optional()
+  .describe('The parts that do not work as they should; left out when all of them do.');
+
+const readySchema = statusSchema.extend({ degraded: degradedSchema }).meta({
+  id: 'Readiness',
+  description: 'The service can do its work.',
+  examples: [{ status: 'ok' }],
+});
+
+const unreadySchema = errorSchema.extend({ degraded: degradedSchema }).meta({
+  id: 'Unreadiness',
+  description: 'What keeps the service from its work.',
+  examples: [{ detail: 'No poll of the CRM succeeded in the last 30 seconds.' }],
+});
 
 const tags = ['operations'];
 
@@ -35,18 +68,16 @@ export function addHealthRoutes(app: HttpService, checkReadiness: () => Readines
         tags,
         response: {
           ...commonErrors,
-          200: answer('It can.', statusSchema),
-          503: errorAnswer(
-            'It cannot, and why.',
-            'No poll of the CRM succeeded in the last 30 seconds.',
-          ),
+          200: answer('It can.', readySchema),
+          503: answer('It cannot, and why.', unreadySchema),
         },
       },
     },
     async (_request, reply) => {
       const readiness = checkReadiness();
-      if (readiness.ready) return { status: 'ok' as const };
-      return reply.code(503).send({ detail: readiness.reason });
+      const degraded = readiness.degraded?.length ? readiness.degraded : undefined;
+      if (readiness.ready) return { status: 'ok' as const, degraded };
+      return reply.code(503).send({ detail: readiness.reason, degraded });
     },
   );
 }

@@ -19,6 +19,8 @@ export interface Passage {
 
 export interface CircuitBreaker {
   state(): BreakerState;
+  /** Why it is not closed; `undefined` when it is. */
+  problem(): string | undefined;
   /** How many calls may begin now: any number when closed, one when half-open, none when open. */
   capacity(): number;
   /** How long until that may change by itself; 0 when calls may begin. */
@@ -49,6 +51,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
   let askedToWaitUntil = 0;
   let probe: symbol | undefined;
   let isRefused = false;
+  let lastReason = '';
 
   function open(forMs: number): void {
     isOpen = true;
@@ -78,6 +81,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
   return {
     state,
     capacity,
+    problem: () => (isOpen ? lastReason : undefined),
     waitMs: () => (isOpen ? Math.max(0, openUntil - monotonicNow()) : 0),
     pass() {
       if (capacity() === 0) return undefined;
@@ -97,6 +101,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
         fail(reason, retryAfterMs = 0) {
           askedToWaitUntil = Math.max(askedToWaitUntil, monotonicNow() + retryAfterMs);
           failures += 1;
+          lastReason = reason;
           if (isOpen && !isStale()) open(Math.min(openMs * 2, OPEN_MS.longest));
           else if (isOpen) openUntil = Math.max(openUntil, askedToWaitUntil);
           else if (failures >= FAILURES_TO_OPEN) {
@@ -108,6 +113,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
           end();
         },
         refuse(reason) {
+          lastReason = reason;
           if (!isStale()) open(isOpen ? Math.min(openMs * 2, OPEN_MS.longest) : openMs);
           if (!isRefused) {
             isRefused = true;

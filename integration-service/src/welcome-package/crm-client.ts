@@ -17,6 +17,7 @@ import {
   positionAfter,
   withoutCredentials,
 } from './position.ts';
+import { type UnusableRecord, unusableRecord } from './unusable-records.ts';
 
 /**
  * A poll ends after so many pages, and the next one goes on there: of a list that grows as fast as it is
@@ -40,24 +41,28 @@ export interface CrmClientOptions {
   maxRetries: number;
   retryDelayMs: number;
   maxResponseBytes: number;
-  log: Logger;
+  log: Pick<Logger, 'debug' | 'info' | 'error'>;
+}
+
+/** Why a poll brought nothing: the CRM did not let us in, which is not attempted again, or anything else. */
+export interface FailedPoll {
+  kind: 'failed' | 'refused';
+  reason: string;
 }
 
 export interface CrmClient {
   /**
-   * The customers from a position on, or all; `unchanged` when there is nothing new, `failed` when every
-   * attempt failed or the signal ended it, `refused` when the CRM does not let us in, which is not
-   * attempted again. After a failure at a position, the next attempt begins at the beginning.
+   * The customers from a position on, or all; `unchanged` when there is nothing new. After a failure at a
+   * position, the next attempt begins at the beginning.
    */
-  poll(
-    from: Position | undefined,
-    signal: AbortSignal,
-  ): Promise<Poll | 'unchanged' | 'failed' | 'refused'>;
+  poll(from: Position | undefined, signal: AbortSignal): Promise<Poll | 'unchanged' | FailedPoll>;
   /**
    * The customers as they come, in one attempt; only all of them when it ends without an error.
+   *
+   * @param onUnusable told of every record that is no customer. Default: nobody is
    * @throws {ReadError}
    */
-  readCustomers(): AsyncIterable<Customer>;
+  readCustomers(onUnusable?: (record: UnusableRecord) => void): AsyncIterable<Customer>;
 }
 
 /** Reads the CRM, in as many pages as it has, and from where it was read to if it leads there. */
@@ -127,11 +132,16 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
       } catch (error) {
         if (request.signal?.aborted || !(error instanceof ReadError)) throw error;
         if (isSaved && error.status !== TOO_MANY) throw startOverAfter(error, request.url);
-        log.error(`Failed to fetch customers (Attempt ${attempt}/${maxRetries}): ${error.message}`);
+        report(error, attempt);
         if (error.isUnauthorized || attempt >= maxRetries) throw error;
       }
       await sleep(retryDelayMs, undefined, { signal: request.signal });
     }
+  }
+
+  function report({ message, isUnauthorized }: ReadError, attempt: number): void {
+    const hint = isUnauthorized ? `. ${CREDENTIALS_HINT}` : '';
+    log.error(`Failed to fetch customers (Attempt ${attempt}/${maxRetries}): ${message}${hint}`);
   }
 
   async function addPage(customers: CustomerList, { records }: Page) {
@@ -155,8 +165,7 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
         if (signal.aborted || !(error instanceof StartOverError)) throw error;
         const { reason } = error;
         if (reason) {
-          const { message } = reason;
-          log.error(`Failed to fetch customers (Attempt ${attempt}/${maxRetries}): ${message}`);
+          report(reason, attempt);
           if (attempt >= maxRetries) throw reason;
           attempt += 1;
           await sleep(retryDelayMs, undefined, { signal });
@@ -175,21 +184,26 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
         log.info('Successfully fetched customers.');
         return poll;
       } catch (error) {
-        if (signal.aborted) return 'failed';
+        if (signal.aborted) return { kind: 'failed', reason: 'it was stopped' };
         if (!(error instanceof ReadError)) throw error;
-        return error.isUnauthorized ? 'refused' : 'failed';
+        return { kind: error.isUnauthorized ? 'refused' : 'failed', reason: error.message };
       }
     },
-    async *readCustomers() {
+    async *readCustomers(onUnusable) {
+      let position = 0;
       for await (const record of readPages(source, { url: listUrl })) {
         const customer = parseRecord(record);
         if (typeof customer !== 'string') yield customer;
+        else onUnusable?.(unusableRecord(record, position, customer));
+        position += 1;
       }
     },
   };
 }
 
 type CrmPage = Page & PageRead;
+
+const CREDENTIALS_HINT = 'Check the user name and password in CRM_API_URL.';
 
 /** What a CRM answers that does not know a position, or not any more. */
 const GONE = [400, 404, 410, 416, 422];

@@ -1,20 +1,12 @@
 import { z } from 'zod';
 import { createSpool, type Spool } from '../spool.ts';
 import { idFlaw } from './customer-id.ts';
+import { type UnusableRecord, unusableRecord } from './unusable-records.ts';
 
 /** What this service needs of a customer; a CRM may say more. */
 export interface Customer {
   id: string;
   name: string;
-}
-
-/** A record that is no customer, with the reason. */
-export interface UnusableRecord {
-  /** In the list, from 0. */
-  position: number;
-  reason: string;
-  /** As JSON, or how that begins. */
-  record: string;
 }
 
 /** The customers that a poll brought, as text: a million of them take 30 MB. */
@@ -32,7 +24,6 @@ export interface CustomerList extends Iterable<Customer> {
 
 /** A list of nothing else must not fill the memory. */
 const MAX_UNUSABLE = 1_000;
-const MAX_RECORD_CHARACTERS = 500;
 
 const recordSchema = z.looseObject({ name: z.string().catch('unnamed') });
 
@@ -62,8 +53,7 @@ export function createCustomerList(): CustomerList {
           first ??= customer.id;
           page.add(JSON.stringify([customer.id, customer.name]));
         } else if (unusableOfPage.length < MAX_UNUSABLE) {
-          const begin = JSON.stringify(record).slice(0, MAX_RECORD_CHARACTERS);
-          unusableOfPage.push({ position, reason: customer, record: begin });
+          unusableOfPage.push(unusableRecord(record, position, customer));
         }
         position += 1;
       }

@@ -11,6 +11,8 @@ type Context = Pick<IntakeOptions, 'sight' | 'ledger' | 'log'> &
 export interface EventSources {
   /** For the route of webhooks; `undefined` when it is not to be. */
   webhookRoute: Pick<WebhookRouteOptions, 'secrets' | 'intake' | 'metrics'> | undefined;
+  /** Why customers are not heard of by themselves; `undefined` when they are, or nobody asked for that. */
+  problem(): string | undefined;
   /** Takes nothing more. What was taken is in the ledger when this resolves. */
   close(): Promise<void>;
 }
@@ -38,6 +40,7 @@ export function openEventSources(
     url && createRabbitmqConsumer({ ...context, url, intake: openIntake('rabbitmq') });
   return {
     webhookRoute,
+    problem: () => consumer?.problem(),
     async close() {
       // Messages that wait for the ledger are given back first.
       await consumer?.close();

@@ -7,7 +7,6 @@ import { idempotencyKey } from '../delivery/idempotency-key.ts';
 import { type Outcome, outcomeOfFailure, outcomeOfResponse } from '../delivery/outcome.ts';
 import { ReadError, type SendOptions, type Target } from '../delivery/target.ts';
 import { CallError, type HttpClient } from '../http-client.ts';
-import { excerpt } from '../http-response.ts';
 import { type ListSource, readPages } from '../pages.ts';
 import { canonicalId, idFlaw } from './customer-id.ts';
 
@@ -129,8 +128,8 @@ export function createInventoryClient(options: InventoryClientOptions): Target {
       }
       // Nothing that is there could be found in such a list, and all of it would be sent again.
       if (!isOurs && stranger !== undefined) {
-        const begin = excerpt(Buffer.from(JSON.stringify(stranger)));
-        throw new ReadError(`it lists nothing with a customer_id, but ${begin}`, { system: NAME });
+        const found = describeStranger(stranger);
+        throw new ReadError(`it lists nothing with a customer_id, but ${found}`, { system: NAME });
       }
     },
   };
@@ -144,6 +143,13 @@ function customerIdOf({ payload }: Claim): string {
 function requestIdOf(body: unknown, key: string): string | undefined {
   const request = welcomePackageSchema.and(requestIdSchema).safeParse(body).data;
   return request?.customer_id === key ? request.request_id : undefined;
+}
+
+/** What a record is, without anything of its content. */
+function describeStranger(record: unknown): string {
+  if (typeof record !== 'object' || record === null) return 'what is no object';
+  const fields = Object.keys(record).slice(0, 10).join(', ').slice(0, 200);
+  return fields ? `records with ${fields}` : 'empty records';
 }
 
 /** A listed record, if it is a welcome package; other packages are none of our business. */

@@ -8,16 +8,20 @@ import { LEASE_MS } from '../delivery/ledger/work.ts';
 import { createTurns } from '../delivery/turns.ts';
 import type { PollerMetrics } from '../metrics.ts';
 import type { CrmClient, Poll } from './crm-client.ts';
-import type { CustomerList } from './customer-list.ts';
+import type { CycleLog } from './cycle-log.ts';
 import { WELCOME_PACKAGE } from './inventory-client.ts';
+import { createPollHealth } from './poll-health.ts';
 import { type Position, positionSchema } from './position.ts';
 import type { SightCustomers } from './sight.ts';
+import { createUnusableRecords, uselessness } from './unusable-records.ts';
 
 export interface PollerOptions {
   crm: CrmClient;
   ledger: Ledger;
   sight: SightCustomers;
   metrics: PollerMetrics;
+  /** What the CRM client logs to, too: it knows of the cycle that its lines belong to. */
+  cycleLog: CycleLog;
   log: Logger;
   pollingIntervalMs: number;
   /** How often the whole list is read although the CRM leads to what is new. */
@@ -38,7 +42,10 @@ export interface Poller {
   stop(): Promise<void>;
   /** One cycle: fetch the customers, write down who is new. What fails is logged. */
   runCycle(): Promise<void>;
-  /** Ready when a poll, by this or another replica, succeeded within the last three intervals. */
+  /**
+   * Ready when a poll, by this or another replica, succeeded within the last three intervals, and the last
+   * list had a record that can be used.
+   */
   checkReadiness(): Readiness;
 }
 
@@ -47,11 +54,12 @@ const MAX_REFUSED_WAIT_MS = 300_000;
 
 /** Sees to it that every customer of the CRM gets into the ledger. Cycles never overlap. */
 export function createPoller(options: PollerOptions): Poller {
-  const { crm, ledger, metrics, log, pollingIntervalMs, sweepIntervalMs, surgeLimit, now } =
-    options;
+  const { crm, ledger, metrics, cycleLog, log } = options;
+  const { pollingIntervalMs, sweepIntervalMs, surgeLimit, now } = options;
   const stopping = new AbortController();
   let running: Promise<void> | undefined;
-  let polledAtMs = Number.NEGATIVE_INFINITY;
+  const health = createPollHealth(options);
+  const unusableRecords = createUnusableRecords({ ...options, health });
   let refusals = 0;
   const turns = createTurns({
     leg: WELCOME_PACKAGE,
@@ -67,33 +75,29 @@ export function createPoller(options: PollerOptions): Poller {
       const waitMs = await runInTurn();
       await sleep(waitMs, undefined, { signal: stopping.signal }).catch(() => {});
     }
-    await turns.release(polledAt()).catch(report);
+    await turns.release(health.succeededAtTime()).catch(report);
   }
 
   /** Runs a cycle when it is this replica's turn; returns how long to wait for the next. */
   async function runInTurn(): Promise<number> {
     try {
-      const turn = await turns.take(polledAt());
+      await unusableRecords.count();
+      const turn = await turns.take(health.succeededAtTime());
       if (!turn.isMine) {
-        if (turn.polledAt !== null) polledAtMs = performance.now() - (now() - turn.polledAt);
+        if (turn.polledAt !== null) health.succeededAt(turn.polledAt);
         return Math.min(Math.max(turn.waitMs, 10), pollingIntervalMs);
       }
       await turns.keepWhile(() => runCycle(turn));
       if (stopping.signal.aborted) return 0;
       // Others may try sooner than a CRM that does not let us in is tried again by this process.
       const othersMs = Math.min(waitMs(), Math.max(pollingIntervalMs, LEASE_MS));
-      await turns.end({ waitMs: waitMs(), othersMs, polledAt: polledAt() });
+      await turns.end({ waitMs: waitMs(), othersMs, polledAt: health.succeededAtTime() });
       return waitMs();
     } catch (error) {
       if (error === stopping.signal.reason) return 0;
       report(error);
       return Math.min(pollingIntervalMs, 1_000);
     }
-  }
-
-  function polledAt(): number | undefined {
-    const ago = performance.now() - polledAtMs;
-    return Number.isFinite(ago) ? Math.round(now() - ago) : undefined;
   }
 
   /** The ledger says itself what is wrong with it. */
@@ -108,17 +112,30 @@ export function createPoller(options: PollerOptions): Poller {
   }
 
   async function runCycle(progress?: ReadProgress): Promise<void> {
-    log.info('--- Polling cycle started ---');
-    const from = beginning(progress ?? (await ledger.readProgress(WELCOME_PACKAGE)));
+    cycleLog.begin();
+    try {
+      await pollOnce(progress ?? (await ledger.readProgress(WELCOME_PACKAGE)));
+    } catch (error) {
+      cycleLog.show();
+      throw error;
+    } finally {
+      cycleLog.end();
+    }
+  }
+
+  async function pollOnce(progress: ReadProgress): Promise<void> {
+    const { info, warn } = cycleLog.log;
+    info('--- Polling cycle started ---');
+    const from = beginning(progress);
     const poll = await fetch(from);
     if (stopping.signal.aborted) return;
     if (poll === undefined && from) await ledger.forgetPosition(WELCOME_PACKAGE);
-    if (poll === undefined) log.warn('Skipping processing cycle due to CRM API fetch failure.');
-    else if (poll === 'unchanged') log.info('No new customers found.');
+    if (poll === undefined) warn('Skipping processing cycle due to CRM API fetch failure.');
+    else if (poll === 'unchanged') info('No new customers found.');
     else await record(poll, from);
     if (stopping.signal.aborted) return;
     if (poll && surgeLimit !== undefined) await remindOfHeld(surgeLimit);
-    log.info(`--- Polling cycle finished. Waiting for ${waitMs() / 1000} seconds. ---`);
+    info(`--- Polling cycle finished. Waiting for ${waitMs() / 1000} seconds. ---`);
   }
 
   /** Where to read on; `undefined` when it is time to read the whole list. */
@@ -134,32 +151,45 @@ export function createPoller(options: PollerOptions): Poller {
     const result = await crm.poll(from, stopping.signal);
     if (stopping.signal.aborted) return undefined;
     observe();
-    const isSuccess = result !== 'failed' && result !== 'refused';
-    refusals = result === 'refused' ? refusals + 1 : 0;
-    metrics.polls.inc({ result: isSuccess ? 'success' : 'failure' });
-    if (!isSuccess) return undefined;
-    metrics.lastSuccessfulPoll.setToCurrentTime();
-    polledAtMs = performance.now();
+    const isFailed = result !== 'unchanged' && 'kind' in result;
+    const useless = result !== 'unchanged' && !isFailed && uselessness(result);
+    refusals = isFailed && result.kind === 'refused' ? refusals + 1 : 0;
+    metrics.polls.inc({ result: isFailed || useless ? 'failure' : 'success' });
+    if (isFailed) {
+      health.failed(result.reason);
+      return undefined;
+    }
+    if (useless) {
+      health.uselessList(useless);
+      cycleLog.log.warn(useless);
+    } else {
+      metrics.lastSuccessfulPoll.setToCurrentTime();
+      health.succeeded();
+    }
     return result;
   }
 
-  async function record({ customers, position, isWhole }: Poll, from: Position | undefined) {
-    const { unusable, unusableCount } = customers;
+  async function record(poll: Poll, from: Position | undefined) {
+    const { customers, position, isWhole } = poll;
     // First, because with the position of these behind them, nobody looks at them again.
-    await reject(unusable);
+    await unusableRecords.reject(poll);
+    const isUseless = uselessness(poll) !== undefined;
     const isNew = JSON.stringify(position) !== JSON.stringify(from);
     const isFurther = isNew || (isWhole && from !== undefined);
     const { fresh, held, known } = await options.sight(customers, {
       surgeLimit,
-      progress: isFurther ? { position, isWhole } : undefined,
+      // A list of which nothing can be used is read again, from its beginning, until that has been mended.
+      progress: isFurther && !isUseless ? { position, isWhole } : undefined,
       signal: stopping.signal,
+      onFresh: cycleLog.show,
     });
+    if (fresh + held > 0) cycleLog.show();
     const seen = metrics.customersSeen;
     seen.inc({ result: 'new' }, fresh);
     seen.inc({ result: 'held' }, held);
-    seen.inc({ result: 'invalid' }, unusableCount);
+    seen.inc({ result: 'invalid' }, customers.unusableCount);
     seen.inc({ result: 'known' }, known);
-    if (fresh + held === 0) log.info('No new customers found.');
+    if (fresh + held === 0 && !isUseless) cycleLog.log.info('No new customers found.');
   }
 
   async function remindOfHeld(limit: number): Promise<void> {
@@ -169,16 +199,6 @@ export function createPoller(options: PollerOptions): Poller {
     log.warn(
       `Holding ${held} customers back: more than SURGE_LIMIT (${limit}) new ones came at once. Release them with POST /deliveries/release.`,
     );
-  }
-
-  async function reject(unusable: CustomerList['unusable']): Promise<void> {
-    const rejected = await ledger.reject(WELCOME_PACKAGE, unusable, now());
-    for (const { position, reason, record } of rejected.slice(0, 10)) {
-      log.warn(
-        `Skipping the record at position ${position} of the list: ${reason}. ${record.slice(0, 120)}`,
-      );
-    }
-    if (rejected.length > 10) log.warn(`Skipping ${rejected.length - 10} more such record(s).`);
   }
 
   return {
@@ -191,13 +211,6 @@ export function createPoller(options: PollerOptions): Poller {
       await running?.catch(() => {});
     },
     runCycle: () => runCycle(),
-    checkReadiness() {
-      if (performance.now() - polledAtMs <= 3 * pollingIntervalMs) return { ready: true };
-      const seconds = (3 * pollingIntervalMs) / 1000;
-      return {
-        ready: false,
-        reason: `No poll of the CRM succeeded in the last ${seconds} seconds.`,
-      };
-    },
+    checkReadiness: health.readiness,
   };
 }

@@ -23,6 +23,8 @@ export interface ConsumerOptions extends Omit<RabbitmqOptions, 'name'> {
 }
 
 export interface RabbitmqConsumer {
+  /** Why no messages come; `undefined` when they do. */
+  problem(): string | undefined;
   /** Takes no more messages, and gives back those that it has not dealt with. */
   close(): Promise<void>;
 }
@@ -137,6 +139,10 @@ export function createRabbitmqConsumer(options: ConsumerOptions): RabbitmqConsum
   }
 
   return {
+    problem: () =>
+      connection.ready
+        ? undefined
+        : 'There is no connection to RabbitMQ. Customers are found by polling until there is.',
     async close() {
       stopping.abort();
       clearInterval(timer);

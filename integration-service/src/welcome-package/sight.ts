@@ -22,7 +22,10 @@ export interface SightContext {
 
 export type SightCustomers = (
   customers: Iterable<Customer>,
-  options: Omit<SightOptions<Sighting>, 'now' | 'onFresh'>,
+  options: Omit<SightOptions<Sighting>, 'now' | 'onFresh'> & {
+    /** Called before anything is said of new ones. */
+    onFresh?: () => void;
+  },
 ) => Promise<SightingCounts>;
 
 /**
@@ -40,6 +43,7 @@ export function createSight(context: SightContext): SightCustomers {
       ...options,
       now: now(),
       onFresh(sightings) {
+        options.onFresh?.();
         for (const { customer } of sightings) {
           brief('new customers', `Found new customer: ${customer.name} (ID: ${customer.id})`);
         }

@@ -47,6 +47,7 @@ const empty = {
   dead: [],
   held: [],
   in_flight: [],
+  unusable: [],
 };
 
 describe('npm run audit', () => {
@@ -68,6 +69,7 @@ describe('npm run audit', () => {
         'dead             0  given up, until replayed',
         'held             0  kept back, until released',
         'in_flight        0  on their way',
+        'unusable         0  records of the CRM that are no customers',
       ],
     });
     expect(JSON.parse((await command('audit', '--json')).lines.join())).toEqual(empty);
@@ -106,6 +108,42 @@ describe('npm run audit', () => {
     expect(inventory.map(({ customer_id }) => customer_id).sort()).toEqual([BOB, ALICE]);
     expect(lost).toHaveLength(1);
     expect((await command('audit')).exitCode).toBe(0);
+  });
+
+  it('counts records that cannot be used as drift until somebody accepts them', async () => {
+    const { crm, command, start, settings } = await setUp();
+    Object.assign(settings, { POLLING_INTERVAL_SECONDS: '3600' });
+    const odd = { id: 7, name: 'Jane Doe', email: 'jane@example.com' } as unknown as { id: string };
+    crm.push(odd);
+    const service = await start();
+    await service.until(/Successfully created package request/, 2);
+    // The service has seen the one, and never sees the other.
+    crm.splice(2, 1, { id: '' }, { id: 'c' });
+    crm.pop();
+    const audited = await command('audit');
+    expect(audited.exitCode).toBe(1);
+    expect(audited.lines.slice(6)).toEqual([
+      'unusable         2  records of the CRM that are no customers',
+      '  position 2: it has no id',
+      '  position 2, id 7: its id is not a string (not listed now)',
+      'Nobody has accepted 2 of them: correct them in the CRM, or run',
+      'npm run audit -- --accept, which accepts all that are there now.',
+    ]);
+    expect(await command('audit', '--accept')).toMatchObject({ exitCode: 0 });
+    crm.push({ id: '' }, odd, { id: 8 } as never);
+    const { exitCode, lines } = await command('audit', '--json');
+    expect(exitCode).toBe(1);
+    const told = { listed: true, accepted: true };
+    expect(JSON.parse(lines.join())).toEqual({
+      ...empty,
+      drift: true,
+      unusable: [
+        { ...told, position: 2, id: null, reason: 'it has no id' },
+        { ...told, position: 4, id: '7', reason: 'its id is not a string' },
+        { ...told, position: 5, id: '8', reason: 'its id is not a string', accepted: false },
+      ],
+    });
+    expect([...lines, ...audited.lines, ...service.lines].join()).not.toMatch(/jane/i);
   });
 
   it('waits for the next poll before it calls a new customer missing', async () => {

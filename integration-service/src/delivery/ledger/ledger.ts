@@ -7,6 +7,7 @@ import { createLegs } from './legs.ts';
 import { migrate } from './migrations.ts';
 import { explainPostgres, openPostgres } from './postgres.ts';
 import { createReading } from './reading.ts';
+import { createRejectedRecords } from './rejected-records.ts';
 import { createSightings } from './sightings.ts';
 import { openSqlite } from './sqlite.ts';
 import type { Tables } from './tables.ts';
@@ -18,6 +19,7 @@ export type LedgerLocation = { kind: 'sqlite'; path: string } | { kind: 'postgre
 
 type Parts = ReturnType<typeof createLegs> &
   ReturnType<typeof createSightings> &
+  ReturnType<typeof createRejectedRecords> &
   ReturnType<typeof createWebhooks> &
   ReturnType<typeof createWork> &
   ReturnType<typeof createReading> &
@@ -67,6 +69,7 @@ export async function openLedger(
   const parts: Parts = {
     ...createLegs(db),
     ...createSightings(db),
+    ...createRejectedRecords(db),
     ...createWebhooks(db),
     ...createWork(db, { skipLocked: location.kind === 'postgres' }),
     ...createReading(db),

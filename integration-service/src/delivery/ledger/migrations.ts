@@ -1,14 +1,18 @@
 import { type Kysely, sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import { checkMigrations, MIGRATION_TABLE, type MigrationName } from './migration-names.ts';
+import { fingerprintOf, shownIdOf } from './record-identity.ts';
 import { isSqlite } from './rows.ts';
 
+const ACCEPTED_REJECTS = '2026-11-28-accepted-rejects';
+
 /** In the order of their names. A migration that has been released is never changed. */
-const MIGRATIONS: Record<MigrationName, Migration> = {
+export const MIGRATIONS: Record<MigrationName, Migration> = {
   '2026-11-20-deliveries': { up: createTables },
   '2026-11-21-positions': { up: addPositions },
   '2026-11-22-lanes': { up: shrinkLanes },
   '2026-11-23-webhooks': { up: createWebhooks },
+  [ACCEPTED_REJECTS]: { up: scrubRejectedRecords },
 };
 
 async function createTables(db: Kysely<unknown>): Promise<void> {
@@ -92,6 +96,52 @@ async function createWebhooks(db: Kysely<unknown>): Promise<void> {
   await sql`create index webhooks_by_age on webhooks (received_at)`.execute(db);
 }
 
+/**
+ * Rejected records were kept whole, with names and e-mail addresses. What stays is where the ledger can
+ * tell them from others, and their ids. The table is made anew, because SQLite leaves what was there in
+ * pages that it uses otherwise; with `secure_delete` it fills those of a table that is dropped with zeros.
+ */
+async function scrubRejectedRecords(db: Kysely<unknown>): Promise<void> {
+  const number = numberType(db);
+  await setSecureDelete(db, true);
+  await sql`alter table rejected_records rename to whole_records`.execute(db);
+  await sql`create table rejected_records (
+    leg text not null,
+    fingerprint text not null,
+    record text not null,
+    reason text not null,
+    first_seen_at ${number} not null,
+    accepted_at ${number},
+    constraint rejected_records_key primary key (leg, fingerprint)
+  )`.execute(db);
+  const { rows } = await sql<{ leg: string; fingerprint: string; record: string }>`
+    select leg, fingerprint, record from whole_records`.execute(db);
+  for (const { leg, fingerprint, record } of rows) {
+    const scrubbed = scrub(record);
+    await sql`insert into rejected_records (leg, fingerprint, record, reason, first_seen_at)
+      select leg, ${scrubbed.fingerprint ?? fingerprint}, ${scrubbed.record}, reason, first_seen_at
+      from whole_records where leg = ${leg} and fingerprint = ${fingerprint}
+      on conflict do nothing`.execute(db);
+  }
+  await sql`drop table whole_records`.execute(db);
+  await setSecureDelete(db, false);
+}
+
+async function setSecureDelete(db: Kysely<unknown>, isOn: boolean): Promise<void> {
+  if (isSqlite(db)) await sql`pragma secure_delete = ${sql.raw(isOn ? 'on' : 'off')}`.execute(db);
+}
+
+/** Of a record that was cut off, nothing can be told, and it comes once more if it is still there. */
+function scrub(record: string): { fingerprint?: string; record: string } {
+  try {
+    const value = JSON.parse(record);
+    const kept = JSON.stringify({ position: null, id: shownIdOf(value) });
+    return { fingerprint: fingerprintOf(value), record: kept };
+  } catch {
+    return { record: JSON.stringify({ position: null, id: null }) };
+  }
+}
+
 function numberType(db: Kysely<unknown>) {
   return isSqlite(db) ? sql`integer` : sql`bigint`;
 }
@@ -103,7 +153,7 @@ function numberType(db: Kysely<unknown>) {
  */
 export async function migrate<Tables>(db: Kysely<Tables>, ledgerName: string): Promise<void> {
   const migrator = new Migrator({ db, provider: { getMigrations: async () => MIGRATIONS } });
-  const { error } = await migrator.migrateToLatest();
+  const { error, results = [] } = await migrator.migrateToLatest();
   if (error instanceof Error && error.message.includes('previously executed migration')) {
     const table = sql.table(MIGRATION_TABLE);
     const { rows } = await sql<{ name: string }>`select name from ${table}`.execute(db);
@@ -113,4 +163,8 @@ export async function migrate<Tables>(db: Kysely<Tables>, ledgerName: string): P
     );
   }
   if (error) throw error;
+  // What was scrubbed is in the write-ahead log until then.
+  if (isSqlite(db) && results.some(({ migrationName: name }) => name === ACCEPTED_REJECTS)) {
+    await sql`pragma wal_checkpoint(truncate)`.execute(db);
+  }
 }

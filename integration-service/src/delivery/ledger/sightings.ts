@@ -1,19 +1,11 @@
-import { createHash } from 'node:crypto';
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { type Kysely, sql, type Transaction } from 'kysely';
 import type { Evidence, Sighting } from '../delivery.ts';
-import { chunksOf, insertEvents, storable } from './events.ts';
+import { chunksOf, insertEvents } from './events.ts';
 import { type Progress, writeProgress } from './legs.ts';
 import { isSqlite, rowsOf } from './rows.ts';
 import type { Tables } from './tables.ts';
 import { insertWebhooks } from './webhooks.ts';
-
-/** A record of a source that can never become a delivery. */
-export interface RejectedRecord {
-  /** The record, or how it begins. */
-  record: string;
-  reason: string;
-}
 
 /** What became of the sightings of one poll: each is counted in one of the three. */
 export interface SightingCounts {
@@ -147,28 +139,6 @@ export function createSightings(db: Kysely<Tables>) {
         await yieldToOthers();
       }
       return counts;
-    },
-
-    /** Keeps records that cannot be used, with the reason; returns those that were not known. */
-    async reject<Rejected extends RejectedRecord>(
-      leg: string,
-      records: Rejected[],
-      now: number,
-    ): Promise<Rejected[]> {
-      const fresh: Rejected[] = [];
-      for (const rejected of records) {
-        const { record, reason } = rejected;
-        const fingerprint = createHash('sha256').update(record).digest('hex');
-        const row = { leg, fingerprint, record: storable(record), reason, first_seen_at: now };
-        const inserted = await db
-          .insertInto('rejected_records')
-          .values(row)
-          .onConflict((conflict) => conflict.columns(['leg', 'fingerprint']).doNothing())
-          .returning('fingerprint')
-          .executeTakeFirst();
-        if (inserted) fresh.push(rejected);
-      }
-      return fresh;
     },
 
     /** Writes down as delivered what the target turned out to hold, sighted or not. */

@@ -58,13 +58,16 @@ interface LegTable {
   swept_at: Generated<number | null>;
 }
 
-/** Records of a source that cannot become deliveries, each once. */
+/** Records of a source that cannot become deliveries, each once, without their content. */
 interface RejectedRecordTable {
   leg: string;
   fingerprint: string;
+  /** JSON: where it stood, and its id. */
   record: string;
   reason: string;
   first_seen_at: number;
+  /** When a person has accepted it. */
+  accepted_at: Generated<number | null>;
 }
 
 interface AuditTable {

@@ -1,0 +1,39 @@
+import { createHash } from 'node:crypto';
+
+/** A record of a list has a handful of values; one that was made to harm may have millions. */
+const MAX_VALUES = 10_000;
+
+/**
+ * Tells a record from others without keeping any of it: a SHA-256 of the first 10,000 values in it. Neither
+ * deep nor long records are written out for it. Ledgers keep it, so it stays as it is.
+ */
+export function fingerprintOf(record: unknown): string {
+  const hash = createHash('sha256');
+  const waiting: unknown[] = [record];
+  for (let count = 0; count < MAX_VALUES && waiting.length > 0; count++) {
+    const value = waiting.pop();
+    if (typeof value !== 'object' || value === null) {
+      hash.update(`${JSON.stringify(value) ?? typeof value},`);
+      continue;
+    }
+    const isArray = Array.isArray(value);
+    // With its length, an opening bracket needs no closing one.
+    const children = isArray ? value.slice(0, MAX_VALUES) : Object.entries(value).flat();
+    hash.update(`${isArray ? '[' : '{'}${children.length},`);
+    for (let i = children.length - 1; i >= 0; i--) waiting.push(children[i]);
+  }
+  return hash.digest('hex');
+}
+
+/** More tells nobody more. */
+const MAX_ID_CHARACTERS = 100;
+
+/** The id of a record, or what stands in its place, for people; null when it has none. */
+export function shownIdOf(record: unknown): string | null {
+  const id =
+    typeof record === 'object' && record !== null && 'id' in record ? record.id : undefined;
+  if (id === undefined || id === null || id === '') return null;
+  if (typeof id === 'object') return Array.isArray(id) ? 'an array' : 'an object';
+  const text = String(id).slice(0, MAX_ID_CHARACTERS).toWellFormed();
+  return String(id).length > text.length ? `${text}…` : text;
+}

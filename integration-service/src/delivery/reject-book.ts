@@ -1,0 +1,102 @@
+import { DatabaseSync } from 'node:sqlite';
+import type { Ledger } from './ledger/ledger.ts';
+import type { KnownReject, RejectedRecord } from './ledger/rejected-records.ts';
+
+/** One that a source shows now, or has shown. */
+export interface ReviewedReject extends Omit<KnownReject, 'fingerprint'> {
+  isListed: boolean;
+}
+
+export interface RejectBookOptions {
+  leg: string;
+  ledger: Pick<Ledger, 'reject' | 'rejectedRecords' | 'acceptRejected'>;
+  /** Unix time in milliseconds. */
+  now: () => number;
+}
+
+const PAGE = 1_000;
+
+/**
+ * The records of a source that cannot be used, those that it shows now beside those that the ledger knows,
+ * in a temporary file: a list of nothing else must not fill the memory. Records that are alike are one.
+ */
+export function createRejectBook({ leg, ledger, now }: RejectBookOptions) {
+  const database = new DatabaseSync('');
+  database.exec(`
+    pragma journal_mode = off;
+    pragma synchronous = off;
+    create table rejects (
+      fingerprint text primary key,
+      position integer,
+      id text,
+      reason text not null,
+      is_listed integer not null,
+      is_accepted integer not null default 0
+    ) without rowid;
+    begin`);
+  const insert = `insert into rejects (fingerprint, position, id, reason, is_listed, is_accepted)
+    values (?, ?, ?, ?, ?, ?) on conflict do`;
+  const enterListed = database.prepare(`${insert} nothing`);
+  // Where the source shows it now is truer than where it has once been.
+  const enterKnown = database.prepare(`${insert} update set is_accepted = excluded.is_accepted`);
+  const select = database.prepare('select * from rejects order by is_listed desc, position, id');
+
+  function* rows(): Generator<RejectedRecord & ReviewedReject> {
+    for (const row of select.iterate()) {
+      const { fingerprint, position, id, reason } = row as unknown as RejectedRecord;
+      const [isListed, isAccepted] = [row.is_listed === 1, row.is_accepted === 1];
+      yield { fingerprint, position, id, reason, isListed, isAccepted };
+    }
+  }
+
+  return {
+    /** Enters one that the source shows; any number of times. */
+    enter({ fingerprint, position, id, reason }: RejectedRecord): void {
+      enterListed.run(fingerprint, position, id, reason, 1, 0);
+    },
+
+    /** Enters what the ledger knows, after what the source shows. */
+    async enterLedger(): Promise<void> {
+      for (let after = ''; ; ) {
+        const known = await ledger.rejectedRecords(leg, PAGE, after);
+        for (const { fingerprint, position, id, reason, isAccepted } of known) {
+          enterKnown.run(fingerprint, position, id, reason, 0, Number(isAccepted));
+          after = fingerprint;
+        }
+        if (known.length < PAGE) return;
+      }
+    },
+
+    counts(): { all: number; unaccepted: number } {
+      const row = database
+        .prepare('select count(*) as n, count(*) filter (where not is_accepted) as u from rejects')
+        .get();
+      return { all: Number(row?.n), unaccepted: Number(row?.u) };
+    },
+
+    /** Those that the source shows now first. */
+    rows,
+
+    /** Accepts all that are in it, and no other that may have come meanwhile. */
+    async accept(): Promise<void> {
+      let page: RejectedRecord[] = [];
+      const acceptPage = async () => {
+        await ledger.reject(leg, page, now());
+        await ledger.acceptRejected(
+          leg,
+          page.map(({ fingerprint }) => fingerprint),
+          now(),
+        );
+        page = [];
+      };
+      for (const row of rows()) {
+        if (!row.isAccepted) page.push(row);
+        if (page.length === PAGE) await acceptPage();
+      }
+      await acceptPage();
+      database.exec('update rejects set is_accepted = 1');
+    },
+
+    close: () => database.close(),
+  };
+}

@@ -1,0 +1,43 @@
+import type { Degradation, Readiness } from 'service-kit/operations';
+import type { CircuitBreaker } from './delivery/circuit-breaker.ts';
+import type { Ledger } from './delivery/ledger/ledger.ts';
+import { withoutExcerpt } from './http-response.ts';
+import type { EventSources } from './welcome-package/event-sources.ts';
+import type { Poller } from './welcome-package/poller.ts';
+
+export interface ReadinessParts {
+  ledger: Pick<Ledger, 'problem'>;
+  poller: Pick<Poller, 'checkReadiness'>;
+  /** By the name of its target. */
+  breakers: Record<string, Pick<CircuitBreaker, 'problem'>>;
+  events: Pick<EventSources, 'problem'>;
+}
+
+/**
+ * Whether the service can do its work: the ledger works and the CRM can be read. That a target or a source of
+ * events fails is named only, because nothing is lost by it, and a restart would not help.
+ */
+export function checkReadiness(parts: ReadinessParts): Readiness {
+  const { ledger, poller, breakers, events } = parts;
+  const degraded: Degradation[] = [];
+  const note = (part: string, reason: string | undefined) => {
+    if (reason !== undefined) degraded.push({ part, reason });
+  };
+  const problem = ledger.problem()?.message;
+  note('ledger', problem);
+  const polls = poller.checkReadiness();
+  degraded.push(...(polls.degraded ?? []));
+  for (const [target, breaker] of Object.entries(breakers)) {
+    note(target, describe(target, breaker.problem()));
+  }
+  note('events', events.problem());
+  if (problem !== undefined) return { ready: false, reason: problem, degraded };
+  return { ...polls, degraded };
+}
+
+function describe(target: string, problem: string | undefined): string | undefined {
+  return (
+    problem &&
+    `The ${target} fails: ${withoutExcerpt(problem)}. Nothing is lost; one call now and then tries it.`
+  );
+}

@@ -1,0 +1,62 @@
+import type { Ledger } from '../delivery/ledger/ledger.ts';
+import { fingerprintOf, shownIdOf } from '../delivery/ledger/record-identity.ts';
+import type { RejectedRecord } from '../delivery/ledger/rejected-records.ts';
+import type { Poll } from './crm-client.ts';
+import type { CycleLog } from './cycle-log.ts';
+import { WELCOME_PACKAGE } from './inventory-client.ts';
+import type { PollHealth } from './poll-health.ts';
+
+/** A record that is no customer: where it stands, and why it is none. Nothing of its content. */
+export type UnusableRecord = RejectedRecord & { position: number };
+
+/** What may be kept and shown of a record that is no customer. */
+export function unusableRecord(record: unknown, position: number, reason: string): UnusableRecord {
+  return { fingerprint: fingerprintOf(record), position, id: shownIdOf(record), reason };
+}
+
+/** A record that is no customer, for people: `position 4, id 7: its id is not a string`. */
+export function describeUnusable({ position, id, reason }: RejectedRecord): string {
+  const where = position === null ? 'position not known' : `position ${position}`;
+  return `${where}${id === null ? '' : `, id ${id}`}: ${reason}`;
+}
+
+/** That nothing of a whole list can be used, and why; `undefined` when something can, or it is empty. */
+export function uselessness({ customers, isWhole }: Poll): string | undefined {
+  const [first] = customers.unusable;
+  if (!first || !isWhole || !customers[Symbol.iterator]().next().done) return undefined;
+  const count = customers.unusableCount;
+  return `None of the ${count} records in the list of the CRM can be used (${describeUnusable(first)}). Nobody is served. npm run audit lists them.`;
+}
+
+export interface UnusableRecordsOptions {
+  ledger: Pick<Ledger, 'reject' | 'countUnaccepted'>;
+  health: PollHealth;
+  cycleLog: CycleLog;
+  /** Unix time in milliseconds. */
+  now: () => number;
+}
+
+/** Keeps in the ledger what polls show and nobody can use, and says so once. */
+export function createUnusableRecords({ ledger, health, cycleLog, now }: UnusableRecordsOptions) {
+  /** Looks how many nobody has accepted: an audit may have accepted some meanwhile. */
+  async function count(): Promise<void> {
+    health.unaccepted(await ledger.countUnaccepted(WELCOME_PACKAGE));
+  }
+
+  return {
+    count,
+    async reject({ customers, isWhole }: Pick<Poll, 'customers' | 'isWhole'>): Promise<void> {
+      // Where it stands in what came since the last poll says nothing of where it stands in the list.
+      const records = customers.unusable.map(
+        (each): RejectedRecord => (isWhole ? each : { ...each, position: null }),
+      );
+      const rejected = await ledger.reject(WELCOME_PACKAGE, records, now());
+      if (rejected.length === 0) return;
+      await count();
+      const { warn } = cycleLog.log;
+      for (const each of rejected.slice(0, 10))
+        warn(`Skipping a record: ${describeUnusable(each)}.`);
+      if (rejected.length > 10) warn(`Skipping ${rejected.length - 10} more such record(s).`);
+    },
+  };
+}
