@@ -95,6 +95,7 @@ export function createHttpClient({ connections, timeoutMs }: HttpClientOptions):
     let isOver = false;
     let isSent = false;
     let status: number | undefined;
+    let encoding: string | undefined;
     let size = 0;
 
     function end(): void {
@@ -124,10 +125,14 @@ export function createHttpClient({ connections, timeoutMs }: HttpClientOptions):
       onResponseStart(_controller, statusCode, responseHeaders) {
         if (statusCode < 200) return;
         status = statusCode;
-        refuseCompression(responseHeaders);
+        encoding = encodingOf(responseHeaders);
         receiver.onHead(status, responseHeaders);
       },
       onResponseData(_controller, chunk) {
+        // An answer without a body may say how it would be compressed.
+        if (encoding !== undefined) {
+          throw new Error(`the body came compressed (${encoding}), which was not asked for`);
+        }
         size += chunk.length;
         if (size > maxBytes) throw new Error(`the body is larger than ${maxBytes / 1_000_000} MB`);
         receiver.onData(chunk);
@@ -225,8 +230,9 @@ function headersFor(url: URL, hasBody: boolean): Record<string, string> {
   };
 }
 
-function refuseCompression(headers: IncomingHttpHeaders): void {
-  const encoding = headers['content-encoding'] ?? 'identity';
-  if (encoding === 'identity') return;
-  throw new Error(`the body came compressed (${encoding}), which was not asked for`);
+/** The codings of a body, which are a list without case (RFC 9110, section 8.4); undefined for none. */
+function encodingOf(headers: IncomingHttpHeaders): string | undefined {
+  const codings = String(headers['content-encoding'] ?? '').split(',');
+  const real = codings.filter((coding) => !['', 'identity'].includes(coding.trim().toLowerCase()));
+  return real.length > 0 ? codings.join(',') : undefined;
 }

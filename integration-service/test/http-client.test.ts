@@ -225,7 +225,25 @@ describe('the body of an answer', () => {
     await closed.promise;
   });
 
-  it.each(['gzip', 'gzip, gzip'])(
+  it.each(['identity', 'Identity', 'identity, identity', ' , identity', ''])(
+    'is taken when it is not compressed, in whatever way that is said: %j',
+    async (encoding) => {
+      const url = await startHttpServer((_request, response) => {
+        response.setHeader('content-encoding', [encoding, encoding]);
+        response.end('[]');
+      });
+      expect(String((await setUp()(url)).body)).toBe('[]');
+    },
+  );
+
+  it.each([204, 304])('may be missing, however it would be compressed: %d', async (status) => {
+    const url = await startHttpServer((_request, response) => {
+      response.writeHead(status, { 'content-encoding': 'gzip' }).end();
+    });
+    expect(await setUp()(url)).toMatchObject({ status, body: Buffer.alloc(0) });
+  });
+
+  it.each(['gzip', 'gzip, gzip', 'identity, GZIP'])(
     'is refused when it comes compressed (%s), since it could unpack to any size',
     async (encoding) => {
       const url = await startHttpServer((_request, response) => {

@@ -121,7 +121,8 @@ export function verifyWebhook(
   }
   const expected = secrets.map((secret) => signatureOf(secret, { id, timestamp }, body));
   const isSigned = signatures
-    .split(' ')
+    // Of header lines that came apart, Node makes one with commas.
+    .split(/,?[ \t]+/)
     .some((given) => expected.some((signature) => isEqual(given, signature)));
   if (!isSigned) return invalid('webhook-signature has no signature made with our secret');
   return { isValid: true, id, timestamp: Number(timestamp) };

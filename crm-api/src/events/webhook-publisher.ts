@@ -64,8 +64,7 @@ export function createWebhookPublisher(options: WebhookOptions): Publisher {
         });
         // Whatever it says: read, so that the connection can be used again.
         await body.dump();
-        const retryAfter = headers['retry-after'] as string | undefined;
-        return resultOf(statusCode, parseRetryAfter(retryAfter, now()));
+        return resultOf(statusCode, parseRetryAfter(headers['retry-after'], now()));
       } catch (error) {
         const reason = timeout.aborted
           ? `no answer within ${timeoutMs / 1_000} s`
