@@ -1,3 +1,10 @@
+import {
+  decodeJson,
+  JsonError,
+  MAX_DEPTH,
+  parseExactly,
+  parseForeignJson,
+} from 'service-kit/foreign-json';
 import type { HttpStream } from './http-client.ts';
 import { excerpt } from './http-response.ts';
 
@@ -20,13 +27,16 @@ const NAMES = new Map([
   [QUOTE, 'a JSON string'],
 ]);
 
-const decoder = new TextDecoder('utf-8', { fatal: true });
+/** As deep as the array with an element that is still taken whole. */
+const DEEPEST = 1 + MAX_DEPTH;
 
 /**
  * The elements of a body that is one JSON array, each as soon as it is there. Holds no more of the
  * body than one chunk and one element, and accepts what `JSON.parse` accepts of the whole body in
- * UTF-8, with or without a byte order mark. A body may be refused after any number of elements:
- * they are good for use when the last one has come. A caller who stops earlier closes the body.
+ * UTF-8, with or without a byte order mark, as `parseForeignJson` does. Of an element that nests deeper
+ * than `MAX_DEPTH`, what is deeper reads as null, so that it stops no other one. A body may be refused
+ * after any number of elements: they are good for use when the last one has come. A caller who stops
+ * earlier closes the body.
  *
  * @throws {Error} `expected a JSON array of customers, but got broken JSON (text/html): <h1>Sign in`
  * and the like, with the flaw that comes first; also whatever reading the body throws
@@ -39,7 +49,7 @@ export async function* readJsonArray(
   const type = headers['content-type'] ?? 'no content type';
   const refuse = (found: string) => new Error(`${expected} ${found}: ${excerpt(head)}`);
 
-  const findLastComma = createCommaFinder();
+  const scan = createScanner();
   let size = 0;
   let head = Buffer.alloc(0);
   let opener: number | undefined;
@@ -50,14 +60,17 @@ export async function* readJsonArray(
 
   function parseRun(): unknown[] {
     let value: unknown;
+    const bytes = Buffer.concat(run);
     try {
-      // Not Buffer.toString: it would turn bad bytes into other ids without a word.
-      value = JSON.parse(decoder.decode(Buffer.concat(run)));
+      value = opener === OPEN_ARRAY ? parseExactly(decodeJson(bytes)) : parseForeignJson(bytes);
     } catch (error) {
-      throw refuse(`${error instanceof SyntaxError ? 'broken JSON' : 'invalid UTF-8'} (${type})`);
+      const isText = !(error instanceof JsonError && error.flaw === 'encoding');
+      throw refuse(`${isText ? 'broken JSON' : 'invalid UTF-8'} (${type})`);
     }
     if (value === null) throw refuse('null');
-    if (!Array.isArray(value)) throw refuse(`a JSON ${typeof value}`);
+    if (!Array.isArray(value)) {
+      throw refuse(`a JSON ${JSON.isRawJSON(value) ? 'number' : typeof value}`);
+    }
     // Without elements, there is a comma too many.
     if (value.length === 0 && !isWhole) throw refuse(`broken JSON (${type})`);
     return value;
@@ -70,15 +83,15 @@ export async function* readJsonArray(
     if (opener !== undefined && opener !== OPEN_ARRAY && size > MAX_OTHER_BYTES) {
       throw refuse(NAMES.get(opener) ?? `broken JSON (${type})`);
     }
-    const comma = opener === OPEN_ARRAY ? findLastComma(chunk) : -1;
+    const { bytes, comma } = opener === OPEN_ARRAY ? scan(chunk) : { bytes: chunk, comma: -1 };
     // An error should show as much of the body as if it had come in one chunk.
     if (comma < 0 || size < HEAD_BYTES) {
-      run.push(chunk);
+      run.push(bytes);
     } else {
       isWhole = false;
-      run.push(chunk.subarray(0, comma), Buffer.from(']'));
+      run.push(bytes.subarray(0, comma), Buffer.from(']'));
       yield* parseRun();
-      run = [Buffer.from('['), chunk.subarray(comma + 1)];
+      run = [Buffer.from('['), bytes.subarray(comma + 1)];
     }
   }
   if (size === 0) throw new Error(`${expected} an empty body`);
@@ -86,15 +99,23 @@ export async function* readJsonArray(
 }
 
 /**
- * Finds the last comma between two elements of the array in each chunk that comes, or -1.
- * In broken JSON it is any comma or none.
+ * Gives each chunk back with null for what nests too deep, and the last comma in it between two elements
+ * of the array, or -1. In broken JSON it is any comma or none.
  */
-function createCommaFinder(): (chunk: Buffer) => number {
+function createScanner(): (chunk: Buffer) => { bytes: Buffer; comma: number } {
   let depth = 0;
   let isInString = false;
   let start = 0;
   return (chunk) => {
     let comma = -1;
+    const kept: Buffer[] = [];
+    let keptBytes = 0;
+    // Where what is kept begins; while it is too deep, nowhere.
+    let from = depth > DEEPEST ? chunk.length : 0;
+    const keep = (bytes: Buffer) => {
+      keptBytes += bytes.length;
+      kept.push(bytes);
+    };
     let at = start;
     for (; at < chunk.length; at++) {
       const byte = chunk[at];
@@ -102,11 +123,19 @@ function createCommaFinder(): (chunk: Buffer) => number {
       if (byte === BACKSLASH) at++;
       else if (byte === QUOTE) isInString = !isInString;
       else if (isInString) continue;
-      else if (byte === OPEN_ARRAY || byte === OPEN_OBJECT) depth++;
-      else if (byte === CLOSE_ARRAY || byte === CLOSE_OBJECT) depth--;
-      else if (byte === COMMA && depth === 1) comma = at;
+      else if (byte === OPEN_ARRAY || byte === OPEN_OBJECT) {
+        if (depth++ !== DEEPEST) continue;
+        keep(chunk.subarray(from, at));
+        from = chunk.length;
+      } else if (byte === CLOSE_ARRAY || byte === CLOSE_OBJECT) {
+        if (--depth !== DEEPEST) continue;
+        keep(Buffer.from('null'));
+        from = at + 1;
+      } else if (byte === COMMA && depth === 1) comma = keptBytes + at - from;
     }
     start = at - chunk.length;
-    return comma;
+    if (kept.length === 0 && from === 0) return { bytes: chunk, comma };
+    keep(chunk.subarray(from));
+    return { bytes: Buffer.concat(kept), comma };
   };
 }

@@ -1,15 +1,15 @@
-import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { HttpError } from './errors.ts';
+import { decodeJson, JsonError, parseForeignJson } from './foreign-json.ts';
 import { jsonErrorOffset } from './json-error.ts';
 import { InvalidRequestError } from './validation.ts';
 
-const BYTE_ORDER_MARK = Buffer.from('\ufeff');
 const JSON_TYPE = /^application\/(?:[\w!#$&^.+-]+\+)?json$/;
 
 /**
  * Reads request bodies as JSON: `application/json`, `application/*+json`, or no content type at all.
- * Any other type is a 415, invalid UTF-8 a 400, broken JSON a 422. An empty body becomes `null`.
+ * Any other type is a 415; invalid UTF-8, or what nests too deep, a 400; broken JSON a 422. An empty body
+ * becomes `null`.
  */
 export function acceptJsonBodies(app: FastifyInstance): void {
   // Hooks and parsers that wait for nothing take a callback: a promise costs each request a microsecond.
@@ -37,21 +37,20 @@ function checkType({ headers }: FastifyRequest): void {
 
 function parseJson(body: Buffer): unknown {
   if (body.length === 0) return null;
-  if (!isUtf8(body)) throw new HttpError(400, 'The body is not valid UTF-8.');
-  const text = body.toString(
-    'utf8',
-    body.indexOf(BYTE_ORDER_MARK) === 0 ? BYTE_ORDER_MARK.length : 0,
-  );
   try {
-    return JSON.parse(text);
-  } catch {
-    const loc = ['body', countCharacters(text, jsonErrorOffset(text))];
+    return parseForeignJson(body);
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error;
+    if (error.flaw === 'encoding') throw new HttpError(400, 'The body is not valid UTF-8.');
+    if (error.flaw === 'depth') throw new HttpError(400, 'There was an error parsing the body');
+    const loc = ['body', errorPosition(decodeJson(body))];
     throw new InvalidRequestError([
       { type: 'json_invalid', loc, msg: 'JSON decode error', input: {} },
     ]);
   }
 }
 
-function countCharacters(text: string, end: number): number {
-  return [...text.slice(0, end)].length;
+/** In characters, from 0. */
+function errorPosition(text: string): number {
+  return [...text.slice(0, jsonErrorOffset(text))].length;
 }

@@ -1,5 +1,5 @@
 import { setImmediate as otherEvents } from 'node:timers/promises';
-import { Connection, type Envelope, type PublisherProps } from 'rabbitmq-client';
+import { type Channel, Connection, type Envelope, type PublisherProps } from 'rabbitmq-client';
 import { messageOf } from './error-message.ts';
 import type { Logger } from './logger.ts';
 
@@ -37,6 +37,36 @@ export function connectRabbitmq({ url, name, log }: RabbitmqOptions): Connection
     log.info(`RabbitMQ at ${url.host} takes messages again.`),
   );
   return connection;
+}
+
+/** What the client does not set itself, and keeps its hands off the body of a message that has it. */
+const AS_IT_IS = 'identity';
+
+/**
+ * Has the connection give the bodies of messages as the bytes that came: what is said to be JSON or text,
+ * the client parses and decodes otherwise, and bad UTF-8, numbers and spellings are lost.
+ */
+export function receiveBytes(connection: Connection): void {
+  const { acquire } = connection;
+  connection.acquire = async (options) => {
+    const channel = (await acquire.call(connection, options)) as Channel & Receiving;
+    const { _onHeader: onHeader } = channel;
+    channel._onHeader = (frame) => {
+      frame.fields.contentEncoding ||= AS_IT_IS;
+      onHeader.call(channel, frame);
+    };
+    return channel;
+  };
+}
+
+/** The encoding that the sender named. */
+export function encodingOf({ contentEncoding }: Envelope): string | undefined {
+  return contentEncoding === AS_IT_IS ? undefined : contentEncoding;
+}
+
+/** Private to the client, whose version is fixed. */
+interface Receiving {
+  _onHeader(frame: { fields: { contentEncoding?: string } }): void;
 }
 
 /** What an error of the client says, in words for people. */

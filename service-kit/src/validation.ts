@@ -24,7 +24,8 @@ export class InvalidRequestError extends Error {
 export const validatorCompiler: FastifySchemaCompiler<z.ZodType> =
   ({ schema, httpPart = 'body' }) =>
   (data) => {
-    const result = schema.safeParse(data);
+    // A number with digits to keep is an object, for zod.
+    const result = schema.safeParse(JSON.isRawJSON(data) ? Number(data.rawJSON) : data);
     if (result.success) return { value: result.data };
     // What Fastify calls the querystring is the query in FastAPI.
     const part = httpPart === 'querystring' ? 'query' : httpPart;

@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import type { EnvironmentError } from 'service-kit/environment';
+import { parseForeignJson } from 'service-kit/foreign-json';
 import { endWithoutReader, print, printText } from 'service-kit/terminal';
 import { EXIT_FAILED, printFailure, UnableError, UsageError } from './command.ts';
 
@@ -64,7 +65,7 @@ function readEventFile(path: string): SQSEvent {
   const file = resolve(process.env.INIT_CWD ?? '', path);
   let event: SQSEvent | null;
   try {
-    event = JSON.parse(readFileSync(file, 'utf8'));
+    event = parseForeignJson(readFileSync(file)) as SQSEvent | null;
   } catch (error) {
     throw new UnableError(`${file} cannot be read: ${(error as Error).message}`);
   }

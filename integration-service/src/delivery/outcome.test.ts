@@ -7,6 +7,8 @@ import { outcomeOfFailure, outcomeOfResponse, WithdrawnError } from './outcome.t
 const NOW = Date.parse('2026-11-06T08:49:37Z');
 const ID = 'c3e8e5a6-3d7c-4c6c-8f3e-4d4b1a1b1a1a';
 const REQUEST = { customer_id: ID, package_type: 'welcome_package', request_id: 'r7' };
+const LONG = JSON.rawJSON('90071992547409931234');
+const DEEP = '['.repeat(2_000) + ']'.repeat(2_000);
 
 function outcomeOf(response: Partial<Omit<HttpResponse, 'body'>> & { body?: string }) {
   const { status = 200, headers = {}, body = '' } = response;
@@ -99,9 +101,12 @@ describe.each([200, 201])('a %d to a request for a welcome package', (status) =>
     ['without a package type', { customer_id: ID, request_id: 'r7' }, 'r7'],
     ['with a number as its id', { ...REQUEST, request_id: 7 }, '7'],
     ['with 0 as its id', { ...REQUEST, request_id: 0 }, '0'],
+    ['with a longer number', { ...REQUEST, request_id: LONG }, '90071992547409931234'],
   ])('is delivered: a package request %s', async (_, body, evidence) => {
     const expected = { kind: 'delivered', evidence, statusCode: status };
-    expect(await send(JSON.stringify(body))).toEqual(expected);
+    for (const mark of ['', '\ufeff']) {
+      expect(await send(mark + JSON.stringify(body))).toEqual(expected);
+    }
   });
 
   const { request_id, customer_id, ...rest } = REQUEST;
@@ -119,7 +124,7 @@ describe.each([200, 201])('a %d to a request for a welcome package', (status) =>
     ['a list', `[${text}]`],
     ['an object around it', `{"data": ${text}}`],
     ['half of it', text.slice(0, -1)],
-    ['a byte order mark before it', `\ufeff${text}`],
+    ['an object with more levels than are read', `${text.slice(0, -1)},"a":${DEEP}}`],
     ['a customer id of broken UTF-8', Buffer.from(text.replace('c3e8', '\xff'), 'latin1')],
     ['UTF-16', Buffer.from(text, 'utf16le')],
   ])('is unknown, and so settled: %s', async (_, body) => {

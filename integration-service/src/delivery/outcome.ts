@@ -1,3 +1,4 @@
+import { parseForeignJson } from 'service-kit/foreign-json';
 import { parseRetryAfter } from 'service-kit/retry';
 import type { CallError, HttpResponse } from '../http-client.ts';
 import { describeResponse } from '../http-response.ts';
@@ -93,7 +94,7 @@ export function outcomeOfFailure({ message: reason, isSent, status, cause }: Cal
 
 function parseJson(body: Buffer): unknown {
   try {
-    return JSON.parse(body.toString());
+    return parseForeignJson(body);
   } catch {
     return undefined;
   }

@@ -36,10 +36,14 @@ describe('an event', () => {
     const read = { kind: 'created', customer: { id: 'ü', name: 'ü' } };
     expect(readEvent(text)).toEqual(read);
     expect(readEvent(Buffer.from(text))).toEqual(read);
+    expect(readEvent(`\ufeff${text}`)).toEqual(read);
+    expect(readEvent(Buffer.from(`\ufeff${text}`))).toEqual(read);
     const broken = Buffer.from(text.replace('ü', '\xff'), 'latin1');
     expect(() => readEvent(broken)).toThrow(new EventError('it is not valid UTF-8'));
     for (const nothing of ['', '{', `${text},`]) {
       expect(() => readEvent(nothing)).toThrow(new EventError('it is not JSON'));
     }
+    const deep = `{"event_type":"CREATE","customer":${'['.repeat(1e6)}${']'.repeat(1e6)}}`;
+    expect(() => readEvent(deep)).toThrow(new EventError('it nests deeper than 1000 levels'));
   });
 });

@@ -1,3 +1,4 @@
+import { JsonError, parseForeignJson } from 'service-kit/foreign-json';
 import { z } from 'zod';
 import { MAX_ID_BYTES } from './customer-id.ts';
 import type { Customer } from './customer-list.ts';
@@ -81,26 +82,15 @@ export function parseEvent(value: unknown): CustomerEvent {
   return { kind: 'created', customer };
 }
 
-const UTF8 = new TextDecoder('utf-8', { fatal: true });
-
 /**
  * Parses an event from the bytes, or the text, that it came as.
  *
  * @throws {EventError} also when that is not JSON in UTF-8
  */
-export function readEvent(bytes: Buffer | string): CustomerEvent {
-  let text: string;
+export function readEvent(json: Buffer | string): CustomerEvent {
   try {
-    // Another character in place of one that cannot be read would make another id.
-    text = typeof bytes === 'string' ? bytes : UTF8.decode(bytes);
-  } catch {
-    throw new EventError('it is not valid UTF-8');
+    return parseEvent(parseForeignJson(json));
+  } catch (error) {
+    throw error instanceof JsonError ? new EventError(error.message) : error;
   }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw new EventError('it is not JSON');
-  }
-  return parseEvent(value);
 }

@@ -3,6 +3,7 @@ import type { AsyncMessage, Connection } from 'rabbitmq-client';
 import {
   connectRabbitmq,
   createConfirmedPublisher,
+  encodingOf,
   type RabbitmqOptions,
   rabbitmqReason,
 } from 'service-kit/rabbitmq';
@@ -10,7 +11,7 @@ import { backoffMs } from 'service-kit/retry';
 
 /** The queue of messages that cannot be used. */
 export interface DeadLetters {
-  /** Adds a message, with the reason as a header; resolves with false when it was stopped before. */
+  /** Adds a message, whose body came as bytes, with the reason as a header; resolves with false when it was stopped before. */
   add(message: AsyncMessage, reason: string): Promise<boolean>;
   close(): void;
 }
@@ -55,10 +56,11 @@ export function createDeadLetters(queue: string, options: DeadLettersOptions): D
   async function tryToAdd(message: AsyncMessage, reason: string): Promise<void> {
     opened ??= open();
     const { messageId, type, timestamp, correlationId, contentType } = message;
-    const properties = { messageId, type, timestamp, correlationId, contentType };
+    const contentEncoding = encodingOf(message);
+    const properties = { messageId, type, timestamp, correlationId, contentType, contentEncoding };
     const envelope = { exchange: DEAD_LETTER_EXCHANGE, routingKey: queue, ...defined(properties) };
     const headers = { ...message.headers, reason };
-    if (await opened.publish({ ...envelope, headers }, bytesOf(message))) return;
+    if (await opened.publish({ ...envelope, headers }, message.body)) return;
     throw new Error(`no queue is bound to the exchange ${DEAD_LETTER_EXCHANGE}`);
   }
 
@@ -86,10 +88,4 @@ export function createDeadLetters(queue: string, options: DeadLettersOptions): D
 
 function defined<Of extends object>(values: Of) {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
-}
-
-/** The client has parsed what is said to be JSON: that is written anew. */
-function bytesOf({ body }: AsyncMessage): Buffer {
-  if (Buffer.isBuffer(body)) return body;
-  return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
 }

@@ -1,4 +1,5 @@
 import { createBriefLog } from 'service-kit/brief-log';
+import { numberTextSchema } from 'service-kit/foreign-json';
 import type { Logger } from 'service-kit/logger';
 import { parseRetryAfter } from 'service-kit/retry';
 import { z } from 'zod';
@@ -28,7 +29,7 @@ const welcomePackageSchema = z.object({
 const packageRequestSchema = z.object({ customer_id: z.string() });
 
 const requestIdSchema = z.object({
-  request_id: z.union([z.string().min(1), z.number()]).transform(String),
+  request_id: z.union([z.string().min(1), numberTextSchema]),
 });
 
 /** What is to be delivered when a customer is seen. */

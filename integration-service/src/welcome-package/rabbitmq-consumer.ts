@@ -5,11 +5,12 @@ import {
   connectRabbitmq,
   type RabbitmqOptions,
   rabbitmqReason,
+  receiveBytes,
 } from 'service-kit/rabbitmq';
 import { backoffMs } from 'service-kit/retry';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
 import type { EventMetrics } from '../metrics.ts';
-import { type CustomerEvent, EventError, parseEvent, readEvent } from './customer-event.ts';
+import { type CustomerEvent, EventError, readEvent } from './customer-event.ts';
 import { createDeadLetters, DEAD_LETTER_EXCHANGE, declareDeadLetters } from './dead-letters.ts';
 import type { Intake } from './intake.ts';
 
@@ -63,6 +64,7 @@ export function createRabbitmqConsumer(options: ConsumerOptions): RabbitmqConsum
   const stopping = new AbortController();
   const { signal } = stopping;
   const connection = connectRabbitmq({ ...options, name: 'integration-service' });
+  receiveBytes(connection);
   const deadLetters = createDeadLetters(QUEUE, { ...options, signal });
   const consumer = connection.createConsumer(
     {
@@ -100,7 +102,7 @@ export function createRabbitmqConsumer(options: ConsumerOptions): RabbitmqConsum
   async function handle(message: AsyncMessage): Promise<ConsumerStatus> {
     let event: CustomerEvent;
     try {
-      event = parseMessage(message);
+      event = readEvent(message.body);
     } catch (error) {
       if (!(error instanceof EventError)) throw error;
       return setAside(message, error.message);
@@ -153,15 +155,4 @@ export function createRabbitmqConsumer(options: ConsumerOptions): RabbitmqConsum
       deadLetters.close();
     },
   };
-}
-
-/** The client has parsed the body already if it is said to be JSON, and made a text of one that is text. */
-function parseMessage({ body }: AsyncMessage): CustomerEvent {
-  if (Buffer.isBuffer(body) || typeof body === 'string') return readEvent(body);
-  const event = parseEvent(body);
-  // What was not UTF-8 has become this character, and the id another id.
-  if (event.kind === 'created' && event.customer.id.includes('\ufffd')) {
-    throw new EventError('its customer cannot be used: its id is not valid UTF-8');
-  }
-  return event;
 }

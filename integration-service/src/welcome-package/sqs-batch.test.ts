@@ -88,3 +88,13 @@ it('begins nothing when the time is over', async () => {
   expect(answer).toEqual({ batchItemFailures: [{ itemIdentifier: '1' }] });
   expect(begun).toEqual([]);
 });
+
+it('takes a message that begins with a byte order mark', async () => {
+  const body = `\ufeff${JSON.stringify({ event_type: 'CREATE', customer: { id: 'a' } })}`;
+  const delivered: string[] = [];
+  const deliver = async ({ id }: { id: string }) => void delivered.push(id);
+  const { signal } = new AbortController();
+  const records = [{ messageId: '1', body }] as SQSRecord[];
+  await workBatch(records, { concurrency: 1, deliver, signal, log });
+  expect(delivered).toEqual(['a']);
+});

@@ -119,7 +119,7 @@ describe('npm run lambda', () => {
 
   it.each<[string, string[], NodeJS.ProcessEnv, RegExp]>([
     ['there is no such file', ['nowhere.json'], {}, /nowhere\.json cannot be read: ENOENT/],
-    ['the file is no JSON', ['README.md'], {}, /README\.md cannot be read: Unexpected token/],
+    ['the file is no JSON', ['README.md'], {}, /README\.md cannot be read: it is not JSON/],
     ['the file is no event', ['package.json'], {}, /package\.json is no SQS event/],
     ['no file is named', [], {}, /^One event file is needed\.\n\nUsage: npm run lambda -- /],
     ['an option is not known', ['--what'], {}, /^Unknown option '--what'.*\n\nUsage: /],

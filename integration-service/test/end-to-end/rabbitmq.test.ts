@@ -1,5 +1,6 @@
 import { Registry } from 'prom-client';
 import { Connection, type SyncMessage } from 'rabbitmq-client';
+import { receiveBytes } from 'service-kit/rabbitmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { LedgerError } from '../../src/delivery/ledger/ledger-error.ts';
 import { createEventMetrics } from '../../src/metrics.ts';
@@ -64,10 +65,13 @@ async function startConnected(env: NodeJS.ProcessEnv = {}) {
   return { ...service, ...(await untilQueue()) };
 }
 
-/** Resolves when the queue is there, and empty. */
+/** Resolves when the queue is there, empty and bound. */
 async function untilQueue() {
   const connection = connect();
   await expect.poll(() => count(connection, QUEUE).catch(() => -1)).toBe(0);
+  // As the consumer does after it has declared the queue, or is about to do.
+  await connection.exchangeDeclare({ exchange: EXCHANGE, type: 'topic', durable: true });
+  await connection.queueBind({ exchange: EXCHANGE, queue: QUEUE, routingKey: 'customer.#' });
   return { connection, send: await createSender(connection) };
 }
 
@@ -83,7 +87,7 @@ async function createSender(connection: Connection) {
     );
 }
 
-async function get(connection: Connection, queue: string): Promise<SyncMessage> {
+async function get(connection: Pick<Connection, 'basicGet'>, queue: string): Promise<SyncMessage> {
   let message: SyncMessage | undefined;
   await expect
     .poll(async () => (message = await connection.basicGet({ queue, noAck: true })))
@@ -100,9 +104,6 @@ async function connected(serviceUrl: string): Promise<string | undefined> {
   const metrics = await (await fetch(`${serviceUrl}/metrics`)).text();
   return /^event_source_connected\{source="rabbitmq"\} (.)$/m.exec(metrics)?.[1];
 }
-
-/** As the client shows a body that is JSON. */
-const asText = (body: unknown) => (Buffer.isBuffer(body) ? String(body) : JSON.stringify(body));
 
 /** A consumer in this process, of whose messages the test decides what becomes; with its log. */
 async function consume(take: Intake['take'], options: Partial<ConsumerOptions> = {}) {
@@ -132,35 +133,49 @@ describe.skipIf(!hasDocker)('a consumer of RabbitMQ', () => {
     expect(await service.stop()).toBe(0);
   });
 
+  const latin1 = Buffer.from('{"event_type":"CREATE","customer":{"id":"\xff"}}', 'latin1');
   it.each([
-    ['no JSON', Buffer.from('{"event'), 'application/json', 'it is not JSON'],
+    ['no JSON', '{"event', 'application/json', 'it is not JSON'],
     ['no UTF-8', Buffer.from([0xff]), 'application/octet-stream', 'it is not valid UTF-8'],
+    ['JSON that is no UTF-8', latin1, 'application/json', 'it is not valid UTF-8'],
+    ['text that is no UTF-8', latin1, 'text/plain', 'it is not valid UTF-8'],
     [
-      'an id that is no UTF-8',
-      Buffer.from('{"event_type":"CREATE","customer":{"id":"\xff"}}', 'latin1'),
+      'no event',
+      '{ "a": 1.0, "a": 12345678901234567890 }',
       'application/json',
-      'its customer cannot be used: its id is not valid UTF-8',
+      'its event_type is none of CREATE, UPDATE and DELETE',
     ],
-    ['no event', { a: 1 }, undefined, 'its event_type is none of CREATE, UPDATE and DELETE'],
-    ['no customer', eventOf(7), undefined, 'its customer cannot be used: its id is not a string'],
+    [
+      'no customer',
+      '{"event_type":"CREATE","customer":{"id":12345678901234567890}}',
+      'application/json',
+      'its customer cannot be used: its id is not a string',
+    ],
   ])(
-    'sets a message aside that is %s, with the reason, and goes on',
+    'sets a message aside byte by byte that is %s, with the reason, and goes on',
     async (_, body, type, reason) => {
       const { connection, send, ...service } = await startConnected();
-      await send(body, type);
+      await send(Buffer.from(body), type);
       await send(eventOf(`after ${reason}`));
       await service.until(/Successfully created package request/);
-      const message = await get(connection, `${QUEUE}.dead-letter`);
-      expect(message.headers).toMatchObject({ reason });
-      expect(Buffer.isBuffer(message.body) ? message.body : JSON.stringify(message.body)).toEqual(
-        Buffer.isBuffer(message.body) ? body : asText(body),
-      );
-      expect(service.lines.join('\n')).toContain(
-        `Moved a message to the queue ${QUEUE}.dead-letter`,
-      );
+      receiveBytes(connection);
+      const channel = await connection.acquire();
+      const message = await get(channel, `${QUEUE}.dead-letter`);
+      expect(message).toMatchObject({ headers: { reason }, contentType: type });
+      expect(message.body).toEqual(Buffer.from(body));
+      await service.until(/Moved a message to the queue integration\.welcome-package\.dead-letter/);
       expect(await count(connection, QUEUE)).toBe(0);
     },
   );
+
+  it('takes a message that begins with a byte order mark, whatever it is said to be', async () => {
+    const { send, ...service } = await startConnected();
+    const types = ['text/plain', 'application/json', 'application/octet-stream'];
+    for (const type of types)
+      await send(Buffer.from(`\ufeff${JSON.stringify(eventOf(type))}`), type);
+    await service.until(/Successfully created package request/, types.length);
+    expect(service.asked.toSorted()).toEqual(types.toSorted());
+  });
 
   it('takes UPDATE and DELETE without doing anything', async () => {
     const { send, ...service } = await startConnected();

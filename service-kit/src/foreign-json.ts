@@ -1,0 +1,124 @@
+import { isUtf8 } from 'node:buffer';
+import { z } from 'zod';
+
+/** A number that JSON.stringify writes as it was written. */
+interface RawJson {
+  rawJSON: string;
+}
+
+declare global {
+  // ES2027, which the compiler's library does not know yet.
+  interface JSON {
+    parse(
+      text: string,
+      reviver: (key: string, value: unknown, context: { source?: string }) => unknown,
+    ): unknown;
+    rawJSON(text: string): RawJson;
+    isRawJSON(value: unknown): value is RawJson;
+  }
+}
+
+/** How deep JSON from outside may nest: more than any real record, and little enough for what recurses. */
+export const MAX_DEPTH = 1_000;
+
+/** Why JSON from outside cannot be used. Of broken JSON, the `cause` is what `JSON.parse` says. */
+export class JsonError extends Error {
+  override readonly name = 'JsonError';
+  readonly code = 'JSON_INVALID';
+  readonly flaw: 'encoding' | 'depth' | 'syntax';
+
+  constructor(flaw: JsonError['flaw'], options?: ErrorOptions) {
+    const messages = {
+      encoding: 'it is not valid UTF-8',
+      depth: `it nests deeper than ${MAX_DEPTH} levels`,
+      syntax: 'it is not JSON',
+    };
+    super(messages[flaw], options);
+    this.flaw = flaw;
+  }
+}
+
+/**
+ * Parses JSON from outside, with or without a byte order mark. A whole number beyond 2^53 becomes what
+ * `JSON.rawJSON` makes: `JSON.stringify` writes it with all its digits.
+ *
+ * @throws {JsonError}
+ */
+export function parseForeignJson(json: Buffer | string): unknown {
+  const text = typeof json === 'string' ? json.replace(/^\ufeff/, '') : decodeJson(json);
+  if (isTooDeep(text)) throw new JsonError('depth');
+  try {
+    return parseExactly(text);
+  } catch (cause) {
+    throw new JsonError('syntax', { cause });
+  }
+}
+
+/**
+ * The text of bytes in UTF-8, without a byte order mark. Another character in place of one that cannot be
+ * read would make another id.
+ *
+ * @throws {JsonError}
+ */
+export function decodeJson(bytes: Buffer): string {
+  if (!isUtf8(bytes)) throw new JsonError('encoding');
+  const hasMark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
+  return bytes.toString('utf8', hasMark ? 3 : 0);
+}
+
+/**
+ * `JSON.parse`, but for whole numbers beyond 2^53. The text must not nest deeper than `MAX_DEPTH`.
+ *
+ * @throws {SyntaxError}
+ */
+export function parseExactly(text: string): unknown {
+  // It takes eight times as long with the function, which hardly any text needs.
+  return hasLongNumber(text) ? JSON.parse(text, keepDigits) : JSON.parse(text);
+}
+
+/** A number, as the text that it was written as. */
+export const numberTextSchema = z.union([
+  z.number().transform(String),
+  z.custom<RawJson>(JSON.isRawJSON).transform(({ rawJSON }) => rawJSON),
+]);
+
+function keepDigits(_key: string, value: unknown, { source }: { source?: string }): unknown {
+  const isExact = typeof value !== 'number' || Math.abs(value) <= Number.MAX_SAFE_INTEGER;
+  return isExact || source === undefined ? value : JSON.rawJSON(source);
+}
+
+/** The digits of 2^53. */
+const LONG = 16;
+
+/** Whether as many digits stand in a row anywhere: one of them is at a position that is looked at. */
+function hasLongNumber(text: string): boolean {
+  for (let at = LONG - 1; at < text.length; at += LONG) {
+    if (!isDigit(text.charCodeAt(at))) continue;
+    let [first, last] = [at, at];
+    while (isDigit(text.charCodeAt(first - 1))) first--;
+    while (isDigit(text.charCodeAt(last + 1))) last++;
+    if (last - first + 1 >= LONG) return true;
+  }
+  return false;
+}
+
+function isDigit(code: number): boolean {
+  return code >= 0x30 && code <= 0x39;
+}
+
+/** Without parsing it: what is made of millions of levels takes seconds, and more to walk through. */
+function isTooDeep(text: string): boolean {
+  if (text.length <= MAX_DEPTH) return false;
+  let depth = 0;
+  let isInString = false;
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at];
+    if (char === '\\') at++;
+    else if (char === '"') isInString = !isInString;
+    else if (isInString) continue;
+    else if (char === '[' || char === '{') {
+      if (++depth > MAX_DEPTH) return true;
+    } else if (char === ']' || char === '}') depth--;
+  }
+  return false;
+}
