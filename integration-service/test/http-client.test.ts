@@ -307,7 +307,7 @@ it('the poller reads a list that has always one more page in parts, one a poll',
     expect(asked).toEqual(pages);
     expect(await keysOf('pending')).toEqual(pages.map((page) => `customer-${page}`));
   }
-});
+}, 60_000);
 
 describe('whether a request was sent', () => {
   const post = { method: 'POST', json: {} } as const;
