@@ -49,6 +49,13 @@ export interface PageRequest {
 /** A list of more pages has no end. */
 const MAX_PAGES = 10_000;
 
+const ANEW = {
+  // Whatever is between here and there asks the system itself. Not no-cache: many systems take that for more.
+  'cache-control': 'max-age=0',
+  // PostgREST does not say otherwise whether it has left something out.
+  prefer: 'count=exact',
+};
+
 /**
  * Asks for a page. What an answer says of itself and of the list must be understood: of a page that is not
  * whole, not current, or leads on nobody knows where, nothing is to be concluded.
@@ -61,13 +68,7 @@ export async function openPage(
 ): Promise<Page> {
   const { http, system, what, maxBytes } = source;
   try {
-    const headers = {
-      // Not no-cache, to which many servers never answer 304.
-      'cache-control': 'max-age=0',
-      // PostgREST does not say otherwise whether it has left something out.
-      prefer: 'count=exact',
-      ...(etag !== undefined && { 'if-none-match': etag }),
-    };
+    const headers = etag === undefined ? ANEW : { 'if-none-match': etag };
     const stream = await http.open({ method: 'GET', url, headers, maxBytes, signal });
     const isUnchanged = stream.status === 304 && etag !== undefined;
     if (!isUnchanged) await refusePart(stream, source);

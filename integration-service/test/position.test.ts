@@ -97,6 +97,15 @@ describe('numbered pages of which the last one leads on, too', () => {
     expect(crm.take()).toHaveLength(2);
   });
 
+  it('are two requests also when all of them are empty', async () => {
+    const { crm, poller, unseen } = await setUp(0, { leadsOn, isTagged: false });
+    await poller.runCycle();
+    expect(crm.take()).toEqual(['/customers', '/customers?page=2']);
+    crm.add('first');
+    await poller.runCycle();
+    expect(await unseen()).toEqual([]);
+  });
+
   it('are read from the beginning when the pages have moved', async () => {
     const { crm, poller, unseen } = await setUp(12, { leadsOn });
     crm.ids.splice(0, 3);

@@ -82,13 +82,14 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
     const behind = from?.next === undefined ? undefined : locate(from.next, listUrl);
     const isWhole = start.href === listUrl.href && !behind;
     const customers = createCustomerList();
-    const trail = createTrail({
-      ...{ system: source.system, maxPages: MAX_PAGES_PER_POLL, isWhole },
-      ...(behind && { maxEmptyPages: 0 }),
-    });
     const isSaved = from !== undefined;
     const request = { url: start, etag: from?.etag, signal };
     let page = await readPage(customers, request, { attempt, isFirst: true, isSaved });
+    const trail = createTrail({
+      ...{ system: source.system, maxPages: MAX_PAGES_PER_POLL, isWhole },
+      // Behind the last page that had records, one without any is the end.
+      ...(behind && { maxEmptyPages: page.isUnchanged || page.count > 0 ? 0 : 1 }),
+    });
     let lastFull: PageRead | undefined;
     if (from && page.isUnchanged) {
       const next = page.next ?? behind;
@@ -97,7 +98,7 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
       if (!leadsOn) return 'unchanged';
       lastFull = { ...page, next, etag: from.etag, first: from.first };
       page = await readPage(customers, { url: next, signal }, { isSaved });
-    } else if (from && !isWhole && hasMoved(from, page)) {
+    } else if (from && !isWhole && hasMoved(from, page, listUrl)) {
       throw new StartOverError();
     }
     for (let count = 0; ; ) {
@@ -222,9 +223,9 @@ class StartOverError extends Error {
 }
 
 /** Whether a position is not any more where it was in the list: pages with numbers move when one is deleted. */
-function hasMoved({ first }: Position, page: CrmPage): boolean {
+function hasMoved({ first }: Position, page: CrmPage, listUrl: URL): boolean {
   if (first !== undefined) return page.first !== first;
-  return page.count === 0 && page.next?.href !== page.url.href;
+  return page.count === 0 && ![page.next?.href, listUrl.href].includes(page.url.href);
 }
 
 /** What is not whole at its end may be so when it is read anew, from its beginning. */
