@@ -6,9 +6,11 @@ import { buildApp } from './app.ts';
 import type { Config } from './config.ts';
 import { createCircuitBreaker } from './delivery/circuit-breaker.ts';
 import { createDispatcher, type DispatchStep } from './delivery/dispatcher.ts';
+import { createGate } from './delivery/gate.ts';
 import { type Ledger, openLedger } from './delivery/ledger/ledger.ts';
 import { LedgerError } from './delivery/ledger/ledger-error.ts';
 import { createDeliveryMetrics } from './delivery/metrics.ts';
+import { createPause } from './delivery/pauses.ts';
 import { createHttpClient } from './http-client.ts';
 import { createEventMetrics, createPollerMetrics } from './metrics.ts';
 import { checkReadiness } from './readiness.ts';
@@ -42,17 +44,22 @@ export async function runService(config: Config, onStep?: (step: Step) => void):
   });
   const target = createInventoryClient({ ...config, http, url: config.inventoryUrl, log, now });
   const breaker = createCircuitBreaker({ target: target.name, log, monotonicNow });
+  const pauseOf = (system: string, label?: string) =>
+    createPause({ system, ...(label && { label }), ledger, log, now, monotonicNow });
+  const pauses = { crm: pauseOf('crm', 'CRM'), target: pauseOf(target.name) };
+  const gate = createGate({ breaker, pause: pauses.target, now });
   const dispatcher = createDispatcher({
     leg: WELCOME_PACKAGE,
     target,
     ledger,
-    breaker,
+    gate,
     concurrency: config.deliveryConcurrency,
     maxAttempts: config.maxAttempts,
     metrics: createDeliveryMetrics(metrics, {
       legs: [WELCOME_PACKAGE],
       ledger,
       breakers: { [target.name]: breaker },
+      pauses: Object.values(pauses),
       now,
     }),
     log,
@@ -65,7 +72,11 @@ export async function runService(config: Config, onStep?: (step: Step) => void):
   const cycleLog = createCycleLog(log);
   const poller = createPoller({
     ...config,
-    crm: createCrmClient({ ...config, http, url: config.crmUrl, log: cycleLog.log }),
+    crm: createCrmClient({
+      ...config,
+      ...{ http, url: config.crmUrl, pause: pauses.crm, log: cycleLog.log, now },
+    }),
+    pause: pauses.crm,
     cycleLog,
     ledger,
     sight,

@@ -93,7 +93,7 @@ describe('a new customer', () => {
 describe('a package request without effect', () => {
   it.each([
     ['503 Service Unavailable', () => new HttpResponse(null, { status: 503 })],
-    ['429 Too Many Requests: slow down', () => new HttpResponse('slow down', { status: 429 })],
+    ['425 Too Early: slow down', () => new HttpResponse('slow down', { status: 425 })],
   ])('is tried again, and holds up nobody else: %s', async (reason, fail) => {
     const asked: string[] = [];
     network.use(

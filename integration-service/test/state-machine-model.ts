@@ -7,10 +7,12 @@ import { vi } from 'vitest';
 import { createCircuitBreaker } from '../src/delivery/circuit-breaker.ts';
 import type { Claim, Sighting, Status } from '../src/delivery/delivery.ts';
 import { createDispatcher, type DispatchStep } from '../src/delivery/dispatcher.ts';
+import { createGate } from '../src/delivery/gate.ts';
 import { type Ledger, openLedger } from '../src/delivery/ledger/ledger.ts';
 import type { DeliveryRow, HistoryEvent } from '../src/delivery/ledger/tables.ts';
 import { createDeliveryMetrics } from '../src/delivery/metrics.ts';
 import { type Outcome, WithdrawnError } from '../src/delivery/outcome.ts';
+import { createPause } from '../src/delivery/pauses.ts';
 import { replay } from '../src/delivery/replay.ts';
 import { ReadError, type Target } from '../src/delivery/target.ts';
 
@@ -30,7 +32,7 @@ export interface Behaviour {
 
 /** What the target does with one read: it answers what it held when the read began. */
 export interface ReadBehaviour {
-  kind: 'ok' | 'failing' | 'unauthorized';
+  kind: 'ok' | 'failing' | 'unauthorized' | 'throttled';
   answerMs: number;
 }
 
@@ -62,6 +64,7 @@ interface Worker {
   ledger: Ledger;
   dispatcher: ReturnType<typeof createDispatcher>;
   breaker: ReturnType<typeof createCircuitBreaker>;
+  gate: ReturnType<typeof createGate>;
   /** Its ledger as the poller has it: the process neither dies nor sleeps in the middle. */
   poller: <Result>(use: (ledger: Ledger) => Promise<Result>) => Promise<Result>;
   close: () => Promise<void>;
@@ -74,6 +77,10 @@ interface Worker {
   openedAt: number;
   /** The breaker was open when the last claim began. */
   wasOpen: boolean;
+  /** What it has seen throttled. */
+  throttled: Set<string>;
+  /** Until when it certainly sends nothing. */
+  pausedUntil: number;
 }
 
 export type World = Awaited<ReturnType<typeof createWorld>>;
@@ -177,8 +184,12 @@ export async function createWorld({
     const ledger = await oneAtATime(() => openLedger({ kind: 'sqlite', path }, log, options));
     if (workers[index]) return oneAtATime(ledger.close);
     const breaker = createCircuitBreaker({ target: 'target', log, monotonicNow });
+    const paused = { ledger: guarded(ledger, () => worker), log, now, monotonicNow };
+    const pause = createPause({ system: 'target', ...paused });
+    const gate = createGate({ breaker, pause, now });
     const worker: Worker = {
-      ...{ close: ledger.close, breaker, isDead: false, halt: undefined, trap: undefined },
+      ...{ throttled: new Set(), pausedUntil: Number.NEGATIVE_INFINITY },
+      ...{ close: ledger.close, breaker, gate, isDead: false, halt: undefined, trap: undefined },
       poller: (use) => oneAtATime(() => use(ledger)),
       ...{ callsUnderWay: 0, failuresInRow: 0, openedAt: Number.NEGATIVE_INFINITY, wasOpen: false },
       ledger: guarded(ledger, () => worker),
@@ -186,10 +197,16 @@ export async function createWorld({
         leg: LEG,
         target: targetFor(() => worker),
         ledger: guarded(ledger, () => worker),
-        breaker,
+        gate,
         concurrency: CONCURRENCY,
         maxAttempts: MAX_ATTEMPTS,
-        metrics: createDeliveryMetrics(new Registry(), { legs: [], ledger, breakers: {}, now }),
+        metrics: createDeliveryMetrics(new Registry(), {
+          legs: [],
+          ledger,
+          breakers: {},
+          pauses: [],
+          now,
+        }),
         ...{ log, now, monotonicNow, random },
         onStep: (step) => tick(worker, step),
       }),
@@ -235,6 +252,8 @@ export async function createWorld({
         const reason = `call ${calls.size + 1}`;
         const isFree =
           kind === 'unauthorized' || ((kind === 'not sent' || kind === 'transient') && isProbe);
+        const isPaused = monotonicNow() < worker.pausedUntil;
+        assert(!isPaused, `${reason}: the system was to be left alone`);
         calls.set(reason, { ...behaviour, isFree });
         await pass(worker);
         const beganAt = monotonicNow();
@@ -272,6 +291,12 @@ export async function createWorld({
         if (kind === 'permanent') return { kind, reason, statusCode: 422 };
         if (kind === 'unauthorized') return { kind, reason, statusCode: 401 };
         if (kind === 'unknown') return { kind, reason, retryAfterMs };
+        if (kind === 'throttled') {
+          // The first of a delivery is the system's, whatever the others are.
+          if (!worker.throttled.has(claim.key)) pauseFor(worker, retryAfterMs);
+          worker.throttled.add(claim.key);
+          return { kind, reason, statusCode: 429, retryAfterMs };
+        }
         return { kind: 'transient', reason, retryAfterMs, isSent: kind === 'transient' };
       },
       async *read({ only } = {}) {
@@ -286,11 +311,17 @@ export async function createWorld({
         if (kind !== 'ok')
           throw new ReadError(kind, {
             system: 'target',
+            status: kind === 'throttled' ? 429 : undefined,
             isUnauthorized: kind === 'unauthorized',
           });
         for (const key of held) yield { ...sightingOf(key), evidence: `found ${key}` };
       },
     };
+  }
+
+  function pauseFor(worker: Worker, retryAfterMs = 0): void {
+    const end = monotonicNow() + Math.max(retryAfterMs, 1_000);
+    worker.pausedUntil = Math.max(worker.pausedUntil, end);
   }
 
   function effect(key: string): void {
@@ -300,6 +331,7 @@ export async function createWorld({
 
   /** A breaker that only knows when calls may certainly not begin: for 2 s from when it opens. */
   function noteForBreaker(worker: Worker, kind: string, beganAt: number): void {
+    if (kind === 'throttled') return;
     if (isOpen(worker) && beganAt < worker.openedAt) return;
     if (kind === 'delivered' || kind === 'permanent') {
       worker.failuresInRow = 0;
@@ -358,10 +390,12 @@ export async function createWorld({
         expectStatus(what, 'pending');
         assert(attempt === attempts + 1, `${row.key}: attempt ${attempt} after ${attempts}`);
         // A delivery that was withdrawn before the target was called has no call.
-        const isFree = call?.isFree || what === 'withdrawn';
+        // What is throttled for itself alone is counted, and called transient.
+        const isFree = call?.isFree || what === 'withdrawn' || what === 'throttled';
         if (!isFree) attempts += 1;
         reads = 0;
-        const isSame = what === (call?.kind === 'not sent' ? 'transient' : call?.kind);
+        const isOwn = call?.kind === 'throttled' && what === 'transient';
+        const isSame = isOwn || what === (call?.kind === 'not sent' ? 'transient' : call?.kind);
         assert(isSame || ['withdrawn', 'lease_lost'].includes(what), `${row.key}: wrongly ${what}`);
         if (what === 'delivered') status = 'delivered';
         else if (what === 'permanent') status = 'dead';
@@ -424,7 +458,7 @@ export async function createWorld({
     const waits = [...heads.values()].map(({ status, next_attempt_at }) => {
       if (next_attempt_at === null) return status === 'held' ? 3_600_000 : 2_000;
       const dueMs = next_attempt_at - now();
-      const waitMs = Math.min(...living().map(({ breaker }) => breaker.waitMs()));
+      const waitMs = Math.min(...living().map(({ gate }) => gate.waitMs()));
       return dueMs > 0 ? dueMs : Math.max(lullMs, Number.isFinite(waitMs) ? waitMs : 0);
     });
     const isBusy = living().some(({ halt, callsUnderWay }) => halt || callsUnderWay > 0);

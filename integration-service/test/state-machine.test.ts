@@ -9,8 +9,8 @@
  *    its one effect, or dead for a reason that its history tells; none is lost.
  * 2. A call goes out only for what is committed in the ledger, due, and this worker's by the token.
  * 3. Of one lane one is under way at a time, and none before those sighted earlier are at their end.
- * 4. No more attempts than allowed; what was refused with 401, withdrawn, or could not be sent while
- *    the breaker was not closed, costs none. For 2 s after it opens, no call begins.
+ * 4. No more attempts than allowed; what was refused with 401, throttled, withdrawn, or could not be sent
+ *    while the breaker was not closed, costs none. For 2 s after it opens, and in a pause, no call begins.
  * 5. A row is what its history says (so that nothing is sent again after its end unless replayed),
  *    `next_attempt_at` is set for the pending and unknown alone, and the history only grows.
  * 6. Leases are lost only after a crash, a pause or a jump; who starts alone takes over at once.
@@ -61,7 +61,11 @@ const behaviour = (latestMs: number): fc.Arbitrary<Behaviour> =>
       commitMs: fc.option(ms(latestMs), { nil: undefined }),
       retryAfterMs,
     }),
-    fc.record({ kind: fc.constant('transient' as const), answerMs, retryAfterMs }),
+    fc.record({
+      kind: fc.constantFrom('transient' as const, 'throttled' as const),
+      answerMs,
+      retryAfterMs,
+    }),
     fc.record({
       kind: fc.constantFrom('permanent' as const, 'unauthorized' as const, 'not sent' as const),
       answerMs,
@@ -69,7 +73,7 @@ const behaviour = (latestMs: number): fc.Arbitrary<Behaviour> =>
   );
 
 const readBehaviour = fc.record({
-  kind: fc.constantFrom('ok' as const, 'ok' as const, 'failing' as const, 'unauthorized' as const),
+  kind: fc.constantFrom(...(['ok', 'ok', 'ok', 'failing', 'unauthorized', 'throttled'] as const)),
   answerMs: fc.oneof(fc.constant(0), ms(3_000)),
 });
 

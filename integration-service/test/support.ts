@@ -9,14 +9,16 @@ import {
 import { HttpRequestInterceptor } from '@mswjs/interceptors/http';
 import { HttpResponse, http, type JsonBodyType } from 'msw';
 import { defineNetwork, InterceptorSource } from 'msw/experimental';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterAll, afterEach, beforeAll, onTestFinished } from 'vitest';
 import { createCircuitBreaker } from '../src/delivery/circuit-breaker.ts';
 import type { Status } from '../src/delivery/delivery.ts';
 import { createDispatcher } from '../src/delivery/dispatcher.ts';
+import { createGate } from '../src/delivery/gate.ts';
 import { type LedgerLocation, openLedger } from '../src/delivery/ledger/ledger.ts';
 import { createDeliveryMetrics } from '../src/delivery/metrics.ts';
+import { createPause } from '../src/delivery/pauses.ts';
 import { createHttpClient } from '../src/http-client.ts';
 import { createPollerMetrics } from '../src/metrics.ts';
 import type { Step } from '../src/service.ts';
@@ -56,6 +58,12 @@ export function mockNetwork() {
   afterEach(() => network.resetHandlers());
   afterAll(() => network.disable());
   return network;
+}
+
+/** A pause of a system that no ledger knows of. */
+export function pauseOf(system: string, log: Logger) {
+  const ledger = { readPause: async () => undefined, savePause: async () => {} };
+  return createPause({ system, ledger, log, now: Date.now, monotonicNow: () => performance.now() });
 }
 
 /** The CRM lists these customers. */
@@ -146,7 +154,8 @@ export async function setUpService(options: ServiceTestOptions = {}) {
     steps.emit('step', step);
   };
   let offsetMs = 0;
-  const now = () => Date.now() + offsetMs;
+  let skewMs = 0;
+  const now = () => Date.now() + offsetMs + skewMs;
   const monotonicNow = () => performance.now() + offsetMs;
   const ledger = await openLedger(options.ledger ?? { kind: 'sqlite', path: ':memory:' }, log);
   const client = createHttpClient({
@@ -162,17 +171,24 @@ export async function setUpService(options: ServiceTestOptions = {}) {
     now,
   });
   const breaker = createCircuitBreaker({ target: 'inventory', log, monotonicNow });
+  const common = { ledger, log, now, monotonicNow };
+  const pauses = {
+    crm: createPause({ system: 'crm', ...common }),
+    inventory: createPause({ system: 'inventory', ...common }),
+  };
+  const gate = createGate({ breaker, pause: pauses.inventory, now });
   const dispatcher = createDispatcher({
     leg: WELCOME_PACKAGE,
     target: inventory,
     ledger,
-    breaker,
+    gate,
     concurrency,
     maxAttempts: options.maxAttempts ?? 25,
     metrics: createDeliveryMetrics(registry, {
       legs: [WELCOME_PACKAGE],
       ledger,
       breakers: { inventory: breaker },
+      pauses: Object.values(pauses),
       now,
     }),
     log,
@@ -190,8 +206,11 @@ export async function setUpService(options: ServiceTestOptions = {}) {
       maxRetries: options.maxRetries ?? 3,
       retryDelayMs: options.retryDelayMs ?? 0,
       maxResponseBytes,
+      pause: pauses.crm,
       log: cycleLog.log,
+      now,
     }),
+    pause: pauses.crm,
     cycleLog,
     ledger,
     sight,
@@ -224,6 +243,9 @@ export async function setUpService(options: ServiceTestOptions = {}) {
     dispatcher,
     ledger,
     breaker,
+    gate,
+    pauses,
+    now,
     inventory,
     registry,
     sight,
@@ -242,6 +264,11 @@ export async function setUpService(options: ServiceTestOptions = {}) {
     /** Lets time pass for everything that is due, leased or broken open. */
     advance(ms: number): void {
       offsetMs += ms;
+      dispatcher.wake();
+    },
+    /** The wall clock jumps, and no other. */
+    jump(ms: number): void {
+      skewMs += ms;
       dispatcher.wake();
     },
     async metric(line: string): Promise<number> {

@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { createHttpClient } from '../src/http-client.ts';
 import { createCrmClient } from '../src/welcome-package/crm-client.ts';
 import { createInventoryClient } from '../src/welcome-package/inventory-client.ts';
-import { packageRequest, setUpService, startHttpServer } from './support.ts';
+import { packageRequest, pauseOf, setUpService, startHttpServer } from './support.ts';
 
 interface Answer {
   status?: number;
@@ -31,9 +31,15 @@ async function setUp(...first: Answer[]) {
   const url = new URL('/list', server);
   const http = createHttpClient({ connections: 1, timeoutMs: 5_000 });
   onTestFinished(() => http.close());
-  const common = { http, url, maxResponseBytes: 1_000_000, log: pino({ level: 'silent' }) };
-  const crm = createCrmClient({ ...common, maxRetries: 1, retryDelayMs: 0 });
-  const inventory = createInventoryClient({ ...common, now: Date.now });
+  const log = pino({ level: 'silent' });
+  const common = { http, url, maxResponseBytes: 1_000_000, log, now: Date.now };
+  const crm = createCrmClient({
+    ...common,
+    pause: pauseOf('crm', log),
+    maxRetries: 1,
+    retryDelayMs: 0,
+  });
+  const inventory = createInventoryClient(common);
   const outcomeOf = async (read: () => AsyncIterable<unknown>) => {
     try {
       return (await Array.fromAsync(read())).length;

@@ -5,6 +5,7 @@ import { endWithoutReader, printError, printText } from 'service-kit/terminal';
 import { type Config, parseConfig } from '../config.ts';
 import { type Ledger, openExistingLedger } from '../delivery/ledger/ledger.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
+import { createPause } from '../delivery/pauses.ts';
 import { ReadError, type Target } from '../delivery/target.ts';
 import { CallError, createHttpClient } from '../http-client.ts';
 import { type CrmClient, createCrmClient } from '../welcome-package/crm-client.ts';
@@ -51,7 +52,9 @@ export async function runCommand(
       log,
       now: Date.now,
     });
-    const crm = createCrmClient({ ...config, http, url: config.crmUrl, log });
+    const clocks = { now: Date.now, monotonicNow: () => performance.now() };
+    const pause = createPause({ system: 'crm', ledger, log, ...clocks });
+    const crm = createCrmClient({ ...config, http, url: config.crmUrl, pause, log, ...clocks });
     const exitCode = await run({ config, ledger, inventory, crm });
     await ledger.close();
     process.exit(exitCode);

@@ -1,6 +1,6 @@
 import type { Logger } from 'service-kit/logger';
-import type { CircuitBreaker, Passage } from './circuit-breaker.ts';
 import type { Evidence } from './delivery.ts';
+import type { Gate, Permit } from './gate.ts';
 import { CHUNK } from './ledger/events.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { readThrough } from './settle.ts';
@@ -10,7 +10,7 @@ export interface AdoptionOptions {
   leg: string;
   target: Target;
   ledger: Ledger;
-  breaker: CircuitBreaker;
+  gate: Gate;
   log: Logger;
   /** Unix time in milliseconds. */
   now: () => number;
@@ -20,14 +20,14 @@ export interface AdoptionOptions {
 
 /** Sees to it that a new ledger is adopted before anything is sent. */
 export function createAdoption(options: AdoptionOptions) {
-  const { leg, target, ledger, breaker, log, signal } = options;
+  const { leg, target, ledger, gate, log, signal } = options;
   let isDone = false;
 
-  async function read(passage: Passage): Promise<void> {
+  async function read(permit: Permit): Promise<void> {
     log.info(`The ledger is new: asking the ${target.name} what it already holds.`);
     try {
-      const count = await readThrough(passage, () => adopt(options));
-      passage.succeed();
+      const count = await readThrough(permit, () => adopt(options));
+      permit.succeed();
       log.info(`The ${target.name} already holds ${count}. Nothing of it is sent again.`);
       isDone = true;
     } catch (error) {
@@ -42,8 +42,8 @@ export function createAdoption(options: AdoptionOptions) {
     /** Tries it when it is not done yet; returns whether it is now. */
     async ensure(): Promise<boolean> {
       isDone ||= await ledger.isAdopted(leg);
-      const passage = isDone ? undefined : breaker.pass();
-      if (passage) await read(passage);
+      const permit = isDone ? undefined : gate.pass();
+      if (permit) await read(permit);
       return isDone;
     },
   };
@@ -57,7 +57,7 @@ export function createAdoption(options: AdoptionOptions) {
  *
  * @throws {ReadError} when the target could not be read to the end
  */
-async function adopt(options: Omit<AdoptionOptions, 'breaker' | 'log'>): Promise<number> {
+async function adopt(options: Omit<AdoptionOptions, 'gate' | 'log'>): Promise<number> {
   const { leg, target, ledger, now, signal } = options;
   let count = 0;
   let chunk: Evidence[] = [];

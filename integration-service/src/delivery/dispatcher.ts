@@ -1,7 +1,7 @@
 import type { Logger } from 'service-kit/logger';
 import { createAdoption } from './adopt.ts';
-import type { CircuitBreaker, Passage } from './circuit-breaker.ts';
 import type { Claim } from './delivery.ts';
+import type { Gate, Permit } from './gate.ts';
 import { createLeases } from './leases.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { LedgerError } from './ledger/ledger-error.ts';
@@ -27,7 +27,7 @@ export interface DispatcherOptions {
   leg: string;
   target: Target;
   ledger: Ledger;
-  breaker: CircuitBreaker;
+  gate: Gate;
   /** Deliveries under way at the same time. */
   concurrency: number;
   /** Attempts of one delivery before it is dead. */
@@ -77,7 +77,7 @@ const SETTLE_LOOK_MS = 100;
  * calls, and what is claimed when the process dies must be settled.
  */
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const { leg, target, ledger, breaker, concurrency, maxAttempts, log } = options;
+  const { leg, target, ledger, gate, concurrency, maxAttempts, log } = options;
   const { now, monotonicNow, random, onStep = () => {} } = options;
   const stopping = new AbortController();
   const cutOff = new AbortController();
@@ -124,8 +124,9 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   /** Does everything that can be done now; returns how long to wait unless woken. */
   async function round(): Promise<number> {
-    if (stopping.signal.aborted || breaker.state() !== 'closed') giveBack();
+    if (stopping.signal.aborted || gate.isProbing() || gate.waitMs() > 0) giveBack();
     await results.commit();
+    await gate.pause.save();
     await leases.renew();
     if (stopping.signal.aborted) return TICK_MS;
     if (adoption.isDone() && sending === 0 && queue.isEmpty()) {
@@ -138,7 +139,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     }
     if (!(await adoption.ensure())) return TICK_MS;
     // Of a target that is probed, the first gets the only call: one time the one, one time the other.
-    if (breaker.capacity() === 1) settlesFirst = !settlesFirst;
+    if (gate.capacity() === 1) settlesFirst = !settlesFirst;
     if (settlesFirst) await settle();
     await claim();
     if (!settlesFirst) await settle();
@@ -146,6 +147,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   async function recover(options: { isAlone: boolean }): Promise<void> {
+    await gate.pause.refresh();
     const count = await ledger.recover(leg, now(), options);
     if (count === 0) return;
     log.info(
@@ -160,9 +162,9 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   async function claim(): Promise<void> {
-    // The breaker may have closed without a call that has ended.
+    // The gate may have opened without a call that has ended.
     sendQueued();
-    const limit = Math.min(queue.room(sending), breaker.capacity());
+    const limit = Math.min(queue.room(sending), gate.capacity());
     if (limit <= 0 || stopping.signal.aborted) return;
     const lease = leases.lease();
     onStep('claiming');
@@ -175,24 +177,24 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   function sendQueued(): void {
     while (sending < concurrency && !queue.isEmpty() && !stopping.signal.aborted) {
-      const passage = breaker.pass();
-      if (!passage) return;
+      const permit = gate.pass();
+      if (!permit) return;
       sending += 1;
-      void send(queue.take(), passage);
+      void send(queue.take(), permit);
     }
   }
 
-  async function send(claim: Claim, passage: Passage): Promise<void> {
-    const isProbe = breaker.state() !== 'closed';
-    const outcome = await call(claim);
+  async function send(claim: Claim, permit: Permit): Promise<void> {
+    const isProbe = gate.isProbing();
+    const answer = await call(claim);
     onStep('received');
-    tell(passage, outcome);
+    const outcome = tell(permit, claim, answer);
     const policy = { maxAttempts, now: now(), random, isProbe };
     results.add({ claim, outcome, transition: afterAttempt(claim, outcome, policy) });
     sending -= 1;
     queue.end();
     sendQueued();
-    if (queue.isLow() || breaker.state() !== 'closed') wake();
+    if (queue.isLow() || gate.isNarrow()) wake();
     else wakeSoon();
   }
 
@@ -216,7 +218,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   async function untilNextDue(): Promise<number> {
-    if (breaker.capacity() === 0) return Math.min(breaker.waitMs() || TICK_MS, TICK_MS);
+    if (gate.capacity() === 0) return Math.min(gate.waitMs() || TICK_MS, TICK_MS);
     if (!queue.isEmpty()) return SETTLE_LOOK_MS;
     return untilDue(await ledger.nextDueAt(leg, now()));
   }
@@ -264,21 +266,30 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   };
 }
 
-/** Tells the breaker what a call says about the target. */
-function tell(passage: Passage, outcome: Outcome): void {
+/** Tells the gate what a call says about the target; returns what it means for the delivery. */
+function tell(permit: Permit, { key }: Claim, outcome: Outcome): Outcome {
   switch (outcome.kind) {
     case 'delivered':
     case 'permanent':
-      passage.succeed();
+      permit.succeed(key);
       break;
+    case 'throttled': {
+      const { reason, retryAfterMs } = outcome;
+      const { verdict, waitMs } = permit.throttle(key, reason, retryAfterMs);
+      const isOwn = verdict === 'its own';
+      return isOwn
+        ? { ...outcome, kind: 'transient', isSent: true, retryAfterMs: waitMs }
+        : { ...outcome, retryAfterMs: waitMs };
+    }
     case 'transient':
     case 'unknown':
-      passage.fail(outcome.reason, outcome.retryAfterMs);
+      permit.fail(outcome.reason, outcome.retryAfterMs);
       break;
     case 'unauthorized':
-      passage.refuse(outcome.reason);
+      permit.refuse(outcome.reason);
       break;
     case 'withdrawn':
-      passage.cancel();
+      permit.cancel();
   }
+  return outcome;
 }

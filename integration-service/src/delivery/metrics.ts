@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { CircuitBreaker } from './circuit-breaker.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { OUTCOMES } from './outcome.ts';
+import type { Pause } from './pauses.ts';
 
 /** What became of an attempt of unknown outcome, by one read of the target. */
 export const VERDICTS = ['found', 'not_found', 'unreadable'] as const;
@@ -15,11 +16,13 @@ export function createDeliveryMetrics(
     legs: string[];
     ledger: Ledger;
     breakers: Record<string, CircuitBreaker>;
+    /** Of all systems. */
+    pauses: Pause[];
     /** Unix time in milliseconds. */
     now: () => number;
   },
 ) {
-  const { legs, ledger, breakers, now } = options;
+  const { legs, ledger, breakers, pauses, now } = options;
   const registers = [registry];
 
   /** A gauge that is looked up in the ledger when it is asked for; without one, it has no values. */
@@ -73,6 +76,15 @@ export function createDeliveryMetrics(
       for (const [target, breaker] of Object.entries(breakers)) {
         this.set({ target }, BREAKER_STATES[breaker.state()]);
       }
+    },
+  });
+  new Gauge({
+    name: 'system_pause_seconds',
+    help: 'How long each system is still left alone because it wants fewer calls; 0 when it is called',
+    labelNames: ['system'],
+    registers,
+    collect() {
+      for (const { system, waitMs } of pauses) this.set({ system }, waitMs() / 1000);
     },
   });
   const attempts = new Counter({

@@ -20,7 +20,8 @@ describe('a status', () => {
   const kinds: Record<string, number[]> = {
     delivered: [200, 201],
     unauthorized: [401, 403],
-    transient: [408, 425, 429, 503],
+    throttled: [429],
+    transient: [408, 425, 503],
   };
   const kindOf = (status: number) =>
     Object.keys(kinds).find((kind) => kinds[kind]?.includes(status)) ??
@@ -35,8 +36,8 @@ describe('a status', () => {
   );
 
   it.each([
-    [503, 'transient'],
-    [429, 'transient'],
+    [503, 'throttled'],
+    [429, 'throttled'],
     [409, 'transient'],
     [502, 'unknown'],
   ])('%d is %s, and may say when to come back', (status, kind) => {

@@ -7,6 +7,7 @@ import { describeResponse } from '../http-response.ts';
  * What one call to a target came to:
  * - `delivered`: the target has said that it has it, and under which id
  * - `transient`: certainly without effect; to be tried again
+ * - `throttled`: the target wants fewer calls of all kinds; it did nothing, and is left alone for a while
  * - `unknown`: it may have taken effect; the target is asked before it is tried again
  * - `permanent`: refused; trying again cannot help
  * - `unauthorized`: we were refused, not the delivery; nothing can go out until that is mended
@@ -22,6 +23,7 @@ export type Outcome =
       /** False when no connection came about. */
       isSent: boolean;
     }
+  | { kind: 'throttled'; reason: string; statusCode: number; retryAfterMs?: number | undefined }
   | { kind: 'unknown'; reason: string; statusCode?: number; retryAfterMs?: number | undefined }
   | { kind: 'permanent'; reason: string; statusCode: number }
   | { kind: 'unauthorized'; reason: string; statusCode: number }
@@ -31,6 +33,7 @@ export type Outcome =
 export const OUTCOMES = [
   'delivered',
   'transient',
+  'throttled',
   'unknown',
   'permanent',
   'unauthorized',
@@ -43,8 +46,16 @@ export class WithdrawnError extends Error {
   readonly code = 'WITHDRAWN';
 }
 
-/** Request Timeout, Too Early, Too Many Requests, Service Unavailable: by definition not processed. */
-const WITHOUT_EFFECT = [408, 425, 429, 503];
+/**
+ * Whether an answer says that the system as a whole wants fewer calls: Too Many Requests, or Service
+ * Unavailable with a time to come again. Without that, a 503 may be about this one call.
+ */
+export function isThrottling(status: number | undefined, retryAfterMs: number | undefined) {
+  return status === 429 || (status === 503 && retryAfterMs !== undefined);
+}
+
+/** Request Timeout, Too Early, Service Unavailable: by definition not processed. */
+const WITHOUT_EFFECT = [408, 425, 503];
 
 /** What an API says of a request whose twin, with the same idempotency key, it still works on. */
 const IN_FLIGHT =
@@ -73,6 +84,9 @@ export function outcomeOfResponse(
   }
   if (statusCode === 401 || statusCode === 403) {
     return { kind: 'unauthorized', reason, statusCode };
+  }
+  if (isThrottling(statusCode, retryAfterMs)) {
+    return { kind: 'throttled', reason, statusCode, retryAfterMs };
   }
   if (
     WITHOUT_EFFECT.includes(statusCode) ||

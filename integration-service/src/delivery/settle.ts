@@ -1,6 +1,6 @@
 import type { Logger } from 'service-kit/logger';
-import type { CircuitBreaker, Passage } from './circuit-breaker.ts';
 import type { Claim, Transition } from './delivery.ts';
+import { type Gate, type Permit, READ } from './gate.ts';
 import type { Leases } from './leases.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { VERDICTS } from './metrics.ts';
@@ -24,7 +24,7 @@ export interface SettlerOptions {
   leg: string;
   target: Target;
   ledger: Ledger;
-  breaker: CircuitBreaker;
+  gate: Gate;
   leases: Leases;
   maxAttempts: number;
   log: Logger;
@@ -39,22 +39,22 @@ export interface SettlerOptions {
 
 /** Finds out what became of attempts of unknown outcome, a round at a time, beside what is sent. */
 export function createSettler(options: SettlerOptions) {
-  const { leg, target, ledger, breaker, leases, maxAttempts, log } = options;
+  const { leg, target, ledger, gate, leases, maxAttempts, log } = options;
   const { now, random, signal, onSettled } = options;
   /** What kept each from being settled, as its history tells it: that must not grow with every read. */
   const told = new Map<string, string>();
   let isSettling = false;
 
-  async function settle(claims: Claim[], passage: Passage): Promise<void> {
+  async function settle(claims: Claim[], permit: Permit): Promise<void> {
     try {
       // Before a delivery is sent again, the whole list must say that the target does not have it.
       const mayFilter = claims.every(({ reads }) => reads < SETTLE_DELAYS_MS.length - 1);
-      const findings = await readThrough(passage, () =>
+      const findings = await readThrough(permit, () =>
         findAtTarget(target, claims, { mayFilter, signal }),
       );
       // That it can be read does not mean that it takes what is sent; that it has some of it, does.
-      if (findings.size > 0) passage.succeed();
-      else passage.cancel();
+      if (findings.size > 0) permit.succeed(READ);
+      else permit.cancel();
       const policy = { maxAttempts, now: now(), random };
       told.clear();
       onSettled(
@@ -68,11 +68,12 @@ export function createSettler(options: SettlerOptions) {
       if (!(error instanceof ReadError)) throw error;
       log.error(`Could not ask the ${target.name} what became of an attempt: ${error.message}`);
       const { message } = error;
+      const waitMs = Math.max(RETRY_MS, error.isThrottled ? (error.retryAfterMs ?? 0) : 0);
       onSettled(
         claims.map((claim) => {
           const isTold = told.get(claim.key) === message;
           told.set(claim.key, message);
-          const transition = stillUnknown(claim, now(), isTold ? undefined : message);
+          const transition = stillUnknown(claim, now() + waitMs, isTold ? undefined : message);
           return { claim, verdict: 'unreadable', transition };
         }),
       );
@@ -85,27 +86,27 @@ export function createSettler(options: SettlerOptions) {
     /** Begins a round, if none is under way, one is due, and the target may be called. */
     async begin(): Promise<void> {
       if (isSettling) return;
-      const passage = breaker.pass();
-      if (!passage) return;
+      const permit = gate.pass();
+      if (!permit) return;
       const lease = leases.lease();
       const claims = await ledger
         .claimUnknown(leg, { limit: ROUND, now: now() })
         .catch((error: unknown) => {
-          passage.cancel();
+          permit.cancel();
           throw error;
         });
-      if (claims.length === 0) return passage.cancel();
+      if (claims.length === 0) return permit.cancel();
       for (const claim of claims) leases.hold(claim, lease);
       isSettling = true;
-      void settle(claims, passage);
+      void settle(claims, permit);
     },
   };
 }
 
-function stillUnknown(claim: Claim, now: number, reason: string | undefined): Transition {
+function stillUnknown(claim: Claim, nextAttemptAt: number, reason: string | undefined): Transition {
   const { attempts, reads, lastError } = claim;
   const event = reason === undefined ? undefined : { what: 'not_read', attempt: attempts, reason };
-  return { status: 'unknown', attempts, reads, nextAttemptAt: now + RETRY_MS, lastError, event };
+  return { status: 'unknown', attempts, reads, nextAttemptAt, lastError, event };
 }
 
 /** What a target turned out to have: its ids by key. */
@@ -132,17 +133,18 @@ export async function findAtTarget(
   return findings;
 }
 
-/** Runs a read of the target, and tells the breaker when it fails. What a success means, the caller knows. */
+/** Runs a read of the target, and tells the gate when it fails. What a success means, the caller knows. */
 export async function readThrough<Result>(
-  passage: Passage,
+  permit: Permit,
   read: () => Promise<Result>,
 ): Promise<Result> {
   try {
     return await read();
   } catch (error) {
-    if (!(error instanceof ReadError)) passage.cancel();
-    else if (error.isUnauthorized) passage.refuse(error.message);
-    else passage.fail(error.message, error.retryAfterMs);
+    if (!(error instanceof ReadError)) permit.cancel();
+    else if (error.isUnauthorized) permit.refuse(error.message);
+    else if (error.isThrottled) permit.throttle(READ, error.message, error.retryAfterMs);
+    else permit.fail(error.message, error.retryAfterMs);
     throw error;
   }
 }

@@ -1,5 +1,5 @@
 import type { Claim, Evidence } from './delivery.ts';
-import type { Outcome } from './outcome.ts';
+import { isThrottling, type Outcome } from './outcome.ts';
 
 export interface SendOptions {
   signal: AbortSignal;
@@ -37,6 +37,8 @@ export class ReadError extends Error {
   readonly status: number | undefined;
   readonly isUnauthorized: boolean;
   readonly retryAfterMs: number | undefined;
+  /** It wants fewer calls: nothing is to be asked of it for a while. */
+  readonly isThrottled: boolean;
 
   constructor(
     message: string,
@@ -53,5 +55,6 @@ export class ReadError extends Error {
     this.status = options.status;
     this.isUnauthorized = options.isUnauthorized ?? false;
     this.retryAfterMs = options.retryAfterMs;
+    this.isThrottled = isThrottling(options.status, options.retryAfterMs);
   }
 }

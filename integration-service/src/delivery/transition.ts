@@ -60,6 +60,8 @@ export function afterAttempt(
     case 'withdrawn':
     case 'unauthorized':
       return pending(attempts - 1, 0);
+    case 'throttled':
+      return pending(attempts - 1, outcome.retryAfterMs ?? 0);
     case 'unknown':
       return {
         ...pending(attempts, Math.max(SETTLE_DELAYS_MS[0] as number, outcome.retryAfterMs ?? 0)),

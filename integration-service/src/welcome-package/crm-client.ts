@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'service-kit/logger';
+import { parseRetryAfter } from 'service-kit/retry';
+import type { Pause } from '../delivery/pauses.ts';
 import { ReadError } from '../delivery/target.ts';
 import type { HttpClient } from '../http-client.ts';
 import { type ListSource, openPage, type Page, type PageRequest, readPages } from '../pages.ts';
@@ -25,6 +27,9 @@ import { type UnusableRecord, unusableRecord } from './unusable-records.ts';
  */
 const MAX_PAGES_PER_POLL = 1_000;
 
+/** A poll waits for the end of a pause that is not longer, and goes on where it was. */
+const MAX_PAUSE_IN_POLL_MS = 60_000;
+
 /** What a poll brought. */
 export interface Poll {
   customers: CustomerList;
@@ -41,7 +46,11 @@ export interface CrmClientOptions {
   maxRetries: number;
   retryDelayMs: number;
   maxResponseBytes: number;
+  /** Of the CRM. A poll begins it, and goes on after it when it is short. */
+  pause: Pause;
   log: Pick<Logger, 'debug' | 'info' | 'error'>;
+  /** Unix time in milliseconds. */
+  now: () => number;
 }
 
 /** Why a poll brought nothing: the CRM did not let us in, which is not attempted again, or anything else. */
@@ -68,8 +77,10 @@ export interface CrmClient {
 /** Reads the CRM, in as many pages as it has, and from where it was read to if it leads there. */
 export function createCrmClient(options: CrmClientOptions): CrmClient {
   const { http, url: listUrl, maxRetries, retryDelayMs, maxResponseBytes, log } = options;
+  const { pause, now } = options;
   const source: ListSource = {
     ...{ http, system: 'CRM', what: 'customers', maxBytes: maxResponseBytes, mayBeOlder: true },
+    retryAfterMs: (headers) => parseRetryAfter(headers['retry-after'], now()),
   };
 
   /** Reads the list, all of it or from a position on, where a page that is unchanged says only half. */
@@ -129,20 +140,33 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
       log[isFirst ? 'info' : 'debug']('Attempting to fetch customers from CRM...');
       try {
         const page = await openPage(source, request);
+        pause.succeed();
         return { ...page, url: request.url, ...(await addPage(customers, page)) };
       } catch (error) {
         if (request.signal?.aborted || !(error instanceof ReadError)) throw error;
         if (isSaved && error.status !== TOO_MANY) throw startOverAfter(error, request.url);
-        report(error, attempt);
-        if (error.isUnauthorized || attempt >= maxRetries) throw error;
+        await waitAfter(error, { attempt, isLast: error.isUnauthorized, signal: request.signal });
       }
-      await sleep(retryDelayMs, undefined, { signal: request.signal });
     }
   }
 
-  function report({ message, isUnauthorized }: ReadError, attempt: number): void {
-    const hint = isUnauthorized ? `. ${CREDENTIALS_HINT}` : '';
-    log.error(`Failed to fetch customers (Attempt ${attempt}/${maxRetries}): ${message}${hint}`);
+  /** Waits for the next attempt; throws what the last one ended with when there is none. */
+  async function waitAfter(
+    error: ReadError,
+    options: { attempt: number; isLast?: boolean; signal: AbortSignal | undefined },
+  ): Promise<void> {
+    const { attempt, isLast, signal } = options;
+    const hint = error.isUnauthorized ? `. ${CREDENTIALS_HINT}` : '';
+    const message = `${error.message}${hint}`;
+    log.error(`Failed to fetch customers (Attempt ${attempt}/${maxRetries}): ${message}`);
+    if (error.isThrottled) {
+      pause.begin(error.message, error.retryAfterMs);
+      await pause.save();
+    }
+    const isTooLong = pause.waitMs() > MAX_PAUSE_IN_POLL_MS;
+    if (isLast || attempt >= maxRetries || isTooLong) throw error;
+    await sleep(retryDelayMs, undefined, { signal });
+    while (pause.waitMs() > 0) await sleep(pause.waitMs(), undefined, { signal });
   }
 
   async function addPage(customers: CustomerList, { records }: Page) {
@@ -166,10 +190,8 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
         if (signal.aborted || !(error instanceof StartOverError)) throw error;
         const { reason } = error;
         if (reason) {
-          report(reason, attempt);
-          if (attempt >= maxRetries) throw reason;
+          await waitAfter(reason, { attempt, signal });
           attempt += 1;
-          await sleep(retryDelayMs, undefined, { signal });
         } else {
           log.info('The CRM does not know any more where it was read to: reading all of it.');
         }

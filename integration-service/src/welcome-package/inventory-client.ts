@@ -90,7 +90,7 @@ export function createInventoryClient(options: InventoryClientOptions): Target {
     } catch (error) {
       // An inventory may refuse the parameter, or the form of the id, in its own way.
       const isRefusal = error instanceof ReadError && error.status && !error.isUnauthorized;
-      if (!only || !isRefusal) throw error;
+      if (!only || !isRefusal || error.isThrottled) throw error;
       yield* readPages(source, { url, signal });
     }
   }

@@ -3,8 +3,10 @@ import type { Logger } from 'service-kit/logger';
 import { createCircuitBreaker } from '../delivery/circuit-breaker.ts';
 import type { Sighting } from '../delivery/delivery.ts';
 import { createDispatcher } from '../delivery/dispatcher.ts';
+import { createGate } from '../delivery/gate.ts';
 import { type LedgerLocation, openLedger } from '../delivery/ledger/ledger.ts';
 import type { RestingDelivery } from '../delivery/ledger/reading.ts';
+import { createPause } from '../delivery/pauses.ts';
 import type { Target } from '../delivery/target.ts';
 import { WELCOME_PACKAGE, welcomePackageFor } from './inventory-client.ts';
 import type { Courier } from './sqs-handler.ts';
@@ -53,9 +55,14 @@ export function createLedgerCourier(options: LedgerCourierOptions): Courier {
     }
     const monotonicNow = () => performance.now();
     const { inventory: target, deliveryConcurrency: concurrency, maxAttempts } = options;
+    const gate = createGate({
+      breaker: createCircuitBreaker({ target: target.name, log, monotonicNow }),
+      pause: createPause({ system: target.name, ledger, log, now, monotonicNow }),
+      now,
+    });
     const dispatcher = createDispatcher({
       ...{ leg: WELCOME_PACKAGE, target, ledger, concurrency, maxAttempts, log, now, monotonicNow },
-      breaker: createCircuitBreaker({ target: target.name, log, monotonicNow }),
+      gate,
       random: Math.random,
       onStep: (step) => step === 'committed' && alarm.resolve(),
     });

@@ -1,14 +1,17 @@
 import type { Degradation, Readiness } from 'service-kit/operations';
+import type { Pause } from '../delivery/pauses.ts';
 import { withoutExcerpt } from '../http-response.ts';
 
 export interface PollHealthOptions {
   pollingIntervalMs: number;
+  /** Of the CRM. */
+  pause: Pick<Pause, 'until'>;
   /** Unix time in milliseconds. */
   now: () => number;
 }
 
 /** Whether the CRM can be read, as the polls of all replicas show. */
-export function createPollHealth({ pollingIntervalMs, now }: PollHealthOptions) {
+export function createPollHealth({ pollingIntervalMs, pause, now }: PollHealthOptions) {
   /** By the monotonic clock, as the clock of the day may jump. */
   let succeededAtMs = Number.NEGATIVE_INFINITY;
   let failure: string | undefined;
@@ -22,8 +25,14 @@ export function createPollHealth({ pollingIntervalMs, now }: PollHealthOptions) 
 
   function problem(): string | undefined {
     if (isUseless) return failure;
-    const because = failure && `The last poll of the CRM failed: ${failure}.`;
-    if (isRecent()) return because;
+    const until = pause.until();
+    const because = [
+      failure && `The last poll of the CRM failed: ${failure}.`,
+      until && `It wants fewer calls, and is left alone until ${new Date(until).toISOString()}.`,
+    ]
+      .filter(Boolean)
+      .join(' ');
+    if (isRecent()) return because || undefined;
     const seconds = (3 * pollingIntervalMs) / 1000;
     const late = `No poll of the CRM succeeded in the last ${seconds} seconds.`;
     return because ? `${late} ${because}` : late;

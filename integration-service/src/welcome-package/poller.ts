@@ -5,6 +5,7 @@ import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
 import type { ReadProgress } from '../delivery/ledger/legs.ts';
 import { LEASE_MS } from '../delivery/ledger/work.ts';
+import type { Pause } from '../delivery/pauses.ts';
 import { createTurns } from '../delivery/turns.ts';
 import type { PollerMetrics } from '../metrics.ts';
 import type { CrmClient, Poll } from './crm-client.ts';
@@ -17,6 +18,8 @@ import { createUnusableRecords, uselessness } from './unusable-records.ts';
 
 export interface PollerOptions {
   crm: CrmClient;
+  /** Of the CRM: it is not polled before that ends. */
+  pause: Pause;
   ledger: Ledger;
   sight: SightCustomers;
   metrics: PollerMetrics;
@@ -54,7 +57,7 @@ const MAX_REFUSED_WAIT_MS = 300_000;
 
 /** Sees to it that every customer of the CRM gets into the ledger. Cycles never overlap. */
 export function createPoller(options: PollerOptions): Poller {
-  const { crm, ledger, metrics, cycleLog, log } = options;
+  const { crm, pause, ledger, metrics, cycleLog, log } = options;
   const { pollingIntervalMs, sweepIntervalMs, surgeLimit, now } = options;
   const stopping = new AbortController();
   let running: Promise<void> | undefined;
@@ -64,7 +67,8 @@ export function createPoller(options: PollerOptions): Poller {
   const turns = createTurns({
     leg: WELCOME_PACKAGE,
     ledger,
-    maxMs: Math.max(pollingIntervalMs, MAX_REFUSED_WAIT_MS, LEASE_MS),
+    // Whoever ends a turn gives it no longer; clocks of replicas differ a bit.
+    maxMs: 2 * Math.max(pollingIntervalMs, LEASE_MS),
     now,
     onError: report,
   });
@@ -87,7 +91,8 @@ export function createPoller(options: PollerOptions): Poller {
         if (turn.polledAt !== null) health.succeededAt(turn.polledAt);
         return Math.min(Math.max(turn.waitMs, 10), pollingIntervalMs);
       }
-      await turns.keepWhile(() => runCycle(turn));
+      await pause.refresh();
+      if (pause.waitMs() === 0) await turns.keepWhile(() => runCycle(turn));
       if (stopping.signal.aborted) return 0;
       // Others may try sooner than a CRM that does not let us in is tried again by this process.
       const othersMs = Math.min(waitMs(), Math.max(pollingIntervalMs, LEASE_MS));
@@ -106,9 +111,10 @@ export function createPoller(options: PollerOptions): Poller {
   }
 
   function waitMs(): number {
-    if (refusals === 0) return pollingIntervalMs;
-    const longer = Math.min(pollingIntervalMs * 2 ** refusals, MAX_REFUSED_WAIT_MS);
-    return Math.max(pollingIntervalMs, longer);
+    const refusedMs = refusals && Math.min(pollingIntervalMs * 2 ** refusals, MAX_REFUSED_WAIT_MS);
+    // Not a moment too early: a timer may be.
+    const pausedMs = pause.waitMs() && Math.ceil((pause.waitMs() + 1) / 1_000) * 1_000;
+    return Math.max(pollingIntervalMs, refusedMs, pausedMs);
   }
 
   async function runCycle(progress?: ReadProgress): Promise<void> {

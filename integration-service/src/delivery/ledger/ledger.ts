@@ -10,6 +10,7 @@ import { createReading } from './reading.ts';
 import { createRejectedRecords } from './rejected-records.ts';
 import { createSightings } from './sightings.ts';
 import { openSqlite } from './sqlite.ts';
+import { createSystems } from './systems.ts';
 import type { Tables } from './tables.ts';
 import { createWebhooks } from './webhooks.ts';
 import { createWork } from './work.ts';
@@ -20,6 +21,7 @@ export type LedgerLocation = { kind: 'sqlite'; path: string } | { kind: 'postgre
 type Parts = ReturnType<typeof createLegs> &
   ReturnType<typeof createSightings> &
   ReturnType<typeof createRejectedRecords> &
+  ReturnType<typeof createSystems> &
   ReturnType<typeof createWebhooks> &
   ReturnType<typeof createWork> &
   ReturnType<typeof createReading> &
@@ -70,6 +72,7 @@ export async function openLedger(
     ...createLegs(db),
     ...createSightings(db),
     ...createRejectedRecords(db),
+    ...createSystems(db),
     ...createWebhooks(db),
     ...createWork(db, { skipLocked: location.kind === 'postgres' }),
     ...createReading(db),

@@ -7,6 +7,7 @@ const MIGRATION_NAMES = [
   '2026-11-22-lanes',
   '2026-11-23-webhooks',
   '2026-11-28-accepted-rejects',
+  '2026-11-28-pauses',
 ] as const;
 
 export type MigrationName = (typeof MIGRATION_NAMES)[number];

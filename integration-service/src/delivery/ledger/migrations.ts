@@ -13,6 +13,7 @@ export const MIGRATIONS: Record<MigrationName, Migration> = {
   '2026-11-22-lanes': { up: shrinkLanes },
   '2026-11-23-webhooks': { up: createWebhooks },
   [ACCEPTED_REJECTS]: { up: scrubRejectedRecords },
+  '2026-11-28-pauses': { up: createSystems },
 };
 
 async function createTables(db: Kysely<unknown>): Promise<void> {
@@ -140,6 +141,15 @@ function scrub(record: string): { fingerprint?: string; record: string } {
   } catch {
     return { record: JSON.stringify({ position: null, id: null }) };
   }
+}
+
+async function createSystems(db: Kysely<unknown>): Promise<void> {
+  const number = numberType(db);
+  await sql`create table systems (
+    name text primary key,
+    paused_at ${number} not null,
+    paused_until ${number} not null
+  )`.execute(db);
 }
 
 function numberType(db: Kysely<unknown>) {

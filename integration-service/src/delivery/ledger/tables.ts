@@ -9,6 +9,7 @@ export interface Tables {
   rejected_records: RejectedRecordTable;
   audits: AuditTable;
   webhooks: WebhookTable;
+  systems: SystemTable;
 }
 
 interface DeliveryTable {
@@ -83,6 +84,14 @@ interface WebhookTable {
   /** As a hash, because the sender may choose any. */
   id: string;
   received_at: number;
+}
+
+/** Systems that have asked to be left alone for a while. */
+interface SystemTable {
+  /** `crm`, `inventory` */
+  name: string;
+  paused_at: number;
+  paused_until: number;
 }
 
 export type DeliveryRow = Selectable<DeliveryTable>;

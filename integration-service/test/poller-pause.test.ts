@@ -1,0 +1,83 @@
+import { HttpResponse, http } from 'msw';
+import { expect, it } from 'vitest';
+import { newLocation } from './ledgers.ts';
+import { ALICE, BOB, CRM_URL, crmLists, mockNetwork, setUpService } from './support.ts';
+
+const network = mockNetwork();
+
+const tooMany = (status: number, retryAfter?: string) =>
+  new HttpResponse(null, {
+    status,
+    headers: retryAfter === undefined ? {} : { 'retry-after': retryAfter },
+  });
+
+it.each([429, 503])(
+  'a CRM that asks with a %d to be left alone for an hour is not asked before, nor after a restart',
+  async (status) => {
+    const location = await newLocation('sqlite');
+    let calls = 0;
+    network.use(
+      http.get(CRM_URL, () => {
+        calls += 1;
+        return calls === 1 ? tooMany(status, '3600') : undefined;
+      }),
+      crmLists([ALICE]),
+    );
+    const first = await setUpService({ ledger: location });
+    void first.poller.run();
+    await first.untilLogged('--- Polling cycle finished. Waiting for 36');
+    const until = new Date(first.pauses.crm.until() as number).toISOString().slice(0, -5);
+    const { reason } = first.poller.checkReadiness() as { reason: string };
+    expect(reason).toContain(`It wants fewer calls, and is left alone until ${until}`);
+    expect(first.messages('warn')[0]).toContain(`it is left alone until ${until}`);
+    await first.stop();
+
+    const second = await setUpService({ ledger: location });
+    void second.poller.run();
+    await second.untilLogged('wants fewer calls (as the ledger says)');
+    await second.stop();
+    expect(calls).toBe(1);
+
+    const third = await setUpService({ ledger: location });
+    third.advance(3_600_000);
+    void third.poller.run();
+    await third.untilLogged('Successfully fetched customers.');
+    expect(calls).toBe(2);
+  },
+);
+
+it('a CRM that wants a short pause in the middle of its list is asked for the same page after it', async () => {
+  const pages: string[] = [];
+  let isBusy = true;
+  const service = await setUpService();
+  network.use(
+    http.get(CRM_URL, ({ request }) => {
+      const page = new URL(request.url).searchParams.get('page') ?? '1';
+      pages.push(page);
+      expect(service.pauses.crm.waitMs()).toBe(0);
+      if (page === '1') {
+        return HttpResponse.json([ALICE], { headers: { link: '<?page=2>; rel="next"' } });
+      }
+      if (!isBusy) return HttpResponse.json([BOB]);
+      isBusy = false;
+      return tooMany(429, '1');
+    }),
+  );
+  await service.poller.runCycle();
+  expect(pages).toEqual(['1', '2', '2']);
+  expect(await service.keysOf('pending')).toEqual([ALICE.id, BOB.id]);
+});
+
+it('a CRM whose 503 says nothing of a time is attempted as often as any other failure', async () => {
+  let calls = 0;
+  network.use(
+    http.get(CRM_URL, () => {
+      calls += 1;
+      return tooMany(503, 'soon');
+    }),
+  );
+  const { poller, pauses } = await setUpService();
+  await poller.runCycle();
+  expect(calls).toBe(3);
+  expect(pauses.crm.until()).toBeUndefined();
+});
