@@ -69,6 +69,10 @@ const LAST_WORDS_MS = 500;
 const COMMIT_DELAY_MS = 20;
 /** How often it is looked for what is to be settled while there is much to send. */
 const SETTLE_LOOK_MS = 100;
+/** How often it is looked for waits that another process wrote down under a clock that was wrong. */
+const RECOUNT_MS = 60_000;
+/** The clock has gone back when it is that far behind the one that never jumps. */
+const CLOCK_BACK_MS = 1_000;
 
 /**
  * Takes a leg's due deliveries from the ledger, sends them, and writes down what became of them. One
@@ -99,6 +103,9 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   let lookedAt = Number.NEGATIVE_INFINITY;
   let settlesFirst = false;
   let recoveredAt = Number.NEGATIVE_INFINITY;
+  let recountedAt = Number.NEGATIVE_INFINITY;
+  /** By how much the wall clock is ahead of the monotonic one. */
+  let clockAheadMs = now() - monotonicNow();
   let hasGivenUp = false;
   let alarm = Promise.withResolvers<void>();
   let soon: NodeJS.Timeout | undefined;
@@ -129,6 +136,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     await gate.pause.save();
     await leases.renew();
     if (stopping.signal.aborted) return TICK_MS;
+    await recount();
     if (adoption.isDone() && sending === 0 && queue.isEmpty()) {
       const { isIdle, dueAt } = await ledger.look(leg, now());
       if (isIdle) return untilDue(dueAt);
@@ -144,6 +152,17 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     await claim();
     if (!settlesFirst) await settle();
     return untilNextDue();
+  }
+
+  /** Cuts short what became long because a clock went back, at once when it is the one of this process. */
+  async function recount(): Promise<void> {
+    const aheadMs = now() - monotonicNow();
+    const isBack = aheadMs < clockAheadMs - CLOCK_BACK_MS;
+    if (!isBack) clockAheadMs = aheadMs;
+    if (!isBack && monotonicNow() - recountedAt < RECOUNT_MS) return;
+    await ledger.recount(leg, now());
+    recountedAt = monotonicNow();
+    clockAheadMs = aheadMs;
   }
 
   async function recover(options: { isAlone: boolean }): Promise<void> {

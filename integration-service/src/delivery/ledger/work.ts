@@ -2,13 +2,16 @@ import { type Kysely, sql, type Transaction } from 'kysely';
 import { MAX_WAIT_MS } from 'service-kit/retry';
 import type { Claim, Transition } from '../delivery.ts';
 import { chunksOf, insertEvents, storable } from './events.ts';
-import { rowsOf } from './rows.ts';
+import { isSqlite, rowsOf } from './rows.ts';
 import type { DeliveryRow, Tables } from './tables.ts';
 
 /** How long a claim holds without being renewed. */
 export const LEASE_MS = 20_000;
 /** A lease longer than this was written under a clock that was wrong; clocks of replicas differ a bit. */
 const MAX_LEASE_MS = 2 * LEASE_MS;
+
+/** The clocks of replicas differ a bit: what was written that far in the future is fine. */
+const CLOCK_SKEW_MS = 10_000;
 
 /** The part of the ledger that workers use: claim, renew, commit. */
 export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boolean }) {
@@ -79,6 +82,18 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
         }
         return orphan(transaction, leg, now, isAlone ? 'all' : 'expired');
       });
+    },
+
+    /**
+     * Has waits that were written down in the future, under a clock that was wrong or has gone back
+     * since, count from now on, each for as long as it was meant. Looks at whoever waits.
+     */
+    async recount(leg: string, now: number): Promise<void> {
+      await sql`
+        update deliveries set updated_at = ${now},
+          next_attempt_at = ${now} + ${isSqlite(db) ? sql`max` : sql`greatest`}(0, next_attempt_at - updated_at)
+        where leg = ${leg} and status in ('pending', 'unknown')
+          and next_attempt_at > ${now} and updated_at > ${now + CLOCK_SKEW_MS}`.execute(db);
     },
 
     /**
