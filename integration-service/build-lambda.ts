@@ -3,6 +3,9 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build, type Plugin } from 'esbuild';
+import { endWithoutReader } from 'service-kit/terminal';
+
+endWithoutReader();
 
 const outfile = fileURLToPath(new URL('dist/lambda.mjs', import.meta.url));
 

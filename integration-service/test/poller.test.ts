@@ -156,6 +156,8 @@ describe('a poll that fails', () => {
       await poller.runCycle();
       await poller.runCycle();
       expect(polls).toBe(2);
+      const hint = 'Check the user name and password in CRM_API_URL.';
+      expect(messages('error')[0]).toMatch(new RegExp(`Attempt 1/3\\): ${status} .*\\. ${hint}$`));
       expect(messages().filter((line) => line.includes('finished'))).toEqual([
         '--- Polling cycle finished. Waiting for 20 seconds. ---',
         '--- Polling cycle finished. Waiting for 40 seconds. ---',

@@ -64,6 +64,9 @@ export async function runCommand(
   }
 }
 
+/** The variable of each system's URL. */
+const URLS: Record<string, string> = { CRM: 'CRM_API_URL', inventory: 'INVENTORY_API_URL' };
+
 /** Says what went wrong, for whoever ran the command. */
 export function printFailure(error: unknown, usage: string): void {
   for (const line of explain(error, usage)) printError(line);
@@ -72,7 +75,11 @@ export function printFailure(error: unknown, usage: string): void {
 /** Only what is our own is taken apart into lines: what others have said stays on one. */
 function explain(error: unknown, usage: string): string[] {
   if (!(error instanceof Error)) return [String(error)];
-  if (error instanceof ReadError) return [`Could not read the ${error.system}: ${error.message}`];
+  if (error instanceof ReadError) {
+    const { system, message, isUnauthorized } = error;
+    const hint = isUnauthorized ? `. Check the user name and password in ${URLS[system]}.` : '';
+    return [`Could not read the ${system}: ${message}${hint}`];
+  }
   if (error instanceof LedgerError || error instanceof CallError) return [error.message];
   if (error instanceof UnableError) return error.message.split('\n');
   const isUsage = 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');

@@ -56,6 +56,20 @@ describe.each([
   });
 });
 
+it.each(['CRM', 'inventory'])(
+  'a command says what to check when the %s does not let it in',
+  async (name) => {
+    const env = await setUp('an-id');
+    const variable = `${name.toUpperCase()}_API_URL`;
+    const url = await startHttpServer((_request, response) => response.writeHead(401).end('Who?'));
+    const child = command(['src/commands/audit.ts'], { ...env, [variable]: url });
+    expect(await child.ended).toBe(2);
+    expect(child.lines).toEqual([
+      `Could not read the ${name}: 401 Unauthorized: Who?. Check the user name and password in ${variable}.`,
+    ]);
+  },
+);
+
 describe.each([
   ['npm run audit', ['src/commands/audit.ts']],
   ['npm run explain', ['src/commands/explain.ts', 'an-id']],
