@@ -10,19 +10,9 @@ import type { Readable } from 'node:stream';
 import { escapeControls } from 'service-kit/escape-controls';
 import { isoNow } from 'service-kit/iso-time';
 import { describeMisspelt } from 'service-kit/misspelt';
-import { EXIT_CONFIG, environmentProblems } from 'service-kit/run';
-import { parseConfig as parseCrmConfig } from './crm-api/src/config.ts';
-import { parseConfig as parseServiceConfig } from './integration-service/src/config.ts';
-import { parseConfig as parseInventoryConfig } from './inventory-api/src/config.ts';
 
 const APIS = ['crm-api', 'inventory-api'];
 const INTEGRATION_SERVICE = 'integration-service';
-
-const CONFIG_PARSERS = {
-  'crm-api': parseCrmConfig,
-  'inventory-api': parseInventoryConfig,
-  [INTEGRATION_SERVICE]: parseServiceConfig,
-};
 
 const LOG_FORMAT = process.env.LOG_FORMAT?.trim() || (process.stdout.isTTY ? 'pretty' : 'json');
 
@@ -63,6 +53,7 @@ function start(service: string): ChildProcess {
 
 function stop(signal: NodeJS.Signals): void {
   stopping = true;
+  if (children.length === 0) process.exit();
   for (const child of children) child.kill(signal);
   setTimeout(() => {
     for (const child of children) child.kill('SIGKILL');
@@ -102,23 +93,30 @@ function isLogLine(line: string): boolean {
   }
 }
 
-const configParsers = Object.entries(CONFIG_PARSERS);
-const problems = configParsers.flatMap(([service, parse]) =>
-  environmentProblems(service, () => parse(process.env)),
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
+
+// Only now: loading them takes most of the time before the first service is started.
+const { EXIT_CONFIG, environmentProblems } = await import('service-kit/run');
+const configs = Object.entries({
+  'crm-api': await import('./crm-api/src/config.ts'),
+  'inventory-api': await import('./inventory-api/src/config.ts'),
+  [INTEGRATION_SERVICE]: await import('./integration-service/src/config.ts'),
+});
+const problems = configs.flatMap(([service, { parseConfig }]) =>
+  environmentProblems(service, () => parseConfig(process.env)),
 );
 if (problems.length > 0) {
   process.stderr.write(`${problems.join('\n')}\n`);
   process.exit(EXIT_CONFIG);
 }
-for (const [service, parse] of configParsers) {
-  for (const misspelt of parse(process.env).misspelt) {
+for (const [service, { parseConfig }] of configs) {
+  for (const misspelt of parseConfig(process.env).misspelt) {
     print(service, describeMisspelt(misspelt), LEVELS.warning);
     // Each service that gets it would say the same.
     delete process.env[misspelt.name];
   }
 }
 
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
 // Nobody reads the logs any more, as after `npm start | head`.
 process.stdout.on('error', () => stop('SIGTERM'));
 

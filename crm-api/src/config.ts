@@ -25,6 +25,8 @@ export type EventsConfig =
   | { kind: 'webhook'; url: URL; secrets: Buffer[] }
   | { kind: 'rabbitmq'; url: URL };
 
+export type Config = ReturnType<typeof parseConfig>;
+
 /** @throws {EnvironmentError} with every problem of the environment */
 export function parseConfig(env: NodeJS.ProcessEnv) {
   const values = parseEnvironment(environmentSchema, env);

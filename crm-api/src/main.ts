@@ -1,31 +1,6 @@
-import { createLogger } from 'service-kit/logger';
-import { warnOfMisspelt } from 'service-kit/misspelt';
-import { createMetrics } from 'service-kit/operations';
-import { parseOrExit, serve } from 'service-kit/run';
-import { buildApp } from './app.ts';
-import { parseConfig } from './config.ts';
-import { createEventMetrics } from './events/metrics.ts';
-import { createOutbox } from './events/outbox.ts';
-import { createPublisher } from './events/publishers.ts';
+import { load } from 'service-kit/stop-signals';
 
-const config = parseOrExit('crm-api', () => parseConfig(process.env));
-const log = createLogger({ name: 'crm-api', ...config.log });
-warnOfMisspelt(log, config.misspelt);
-const metrics = createMetrics();
-const outbox =
-  config.events &&
-  createOutbox({
-    publisher: createPublisher(config.events, log),
-    metrics: createEventMetrics(metrics),
-    log,
-    random: Math.random,
-  });
-const app = await buildApp({ log, metrics, onEvent: outbox?.add });
-await serve({
-  app,
-  log,
-  host: config.host,
-  port: config.port,
-  portVariable: 'CRM_API_PORT',
-  stop: outbox?.close,
-});
+const [{ parseOrExit }, { parseConfig }, { runService }] = await load(() =>
+  Promise.all([import('service-kit/run'), import('./config.ts'), import('./service.ts')]),
+);
+await runService(parseOrExit('crm-api', () => parseConfig(process.env)));

@@ -1,5 +1,6 @@
-import { parseOrExit } from 'service-kit/run';
-import { parseConfig } from './config.ts';
-import { runService } from './service.ts';
+import { load } from 'service-kit/stop-signals';
 
+const [{ parseOrExit }, { parseConfig }, { runService }] = await load(() =>
+  Promise.all([import('service-kit/run'), import('./config.ts'), import('./service.ts')]),
+);
 await runService(parseOrExit('integration-service', () => parseConfig(process.env)));

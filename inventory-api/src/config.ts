@@ -8,6 +8,8 @@ export const environmentSchema = z.object({
   ...logEnvironment,
 });
 
+export type Config = ReturnType<typeof parseConfig>;
+
 /** @throws {EnvironmentError} with every problem of the environment */
 export function parseConfig(env: NodeJS.ProcessEnv) {
   const values = parseEnvironment(environmentSchema, env);

@@ -1,12 +1,6 @@
-import { createLogger } from 'service-kit/logger';
-import { warnOfMisspelt } from 'service-kit/misspelt';
-import { parseOrExit, serve } from 'service-kit/run';
-import { buildApp } from './app.ts';
-import { parseConfig } from './config.ts';
+import { load } from 'service-kit/stop-signals';
 
-const config = parseOrExit('inventory-api', () => parseConfig(process.env));
-const log = createLogger({ name: 'inventory-api', ...config.log });
-warnOfMisspelt(log, config.misspelt);
-const app = await buildApp({ log });
-
-await serve({ app, log, host: config.host, port: config.port, portVariable: 'INVENTORY_API_PORT' });
+const [{ parseOrExit }, { parseConfig }, { runService }] = await load(() =>
+  Promise.all([import('service-kit/run'), import('./config.ts'), import('./service.ts')]),
+);
+await runService(parseOrExit('inventory-api', () => parseConfig(process.env)));

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { EnvironmentError } from './environment.ts';
 import type { HttpService } from './http-service.ts';
 import type { Logger } from './logger.ts';
+import { onStopSignal } from './stop-signals.ts';
 
 /** The exit code for a configuration that cannot be used (`EX_CONFIG` of BSD's sysexits). */
 export const EXIT_CONFIG = 78;
@@ -64,8 +65,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     process.exit(1);
   };
   process.on('uncaughtException', (error) => exit('Unexpected error.', error));
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, drain);
-  process.on('disconnect', () => drain('the parent process is gone'));
+  onStopSignal(drain);
 
   try {
     // Fastify binds each address of a name to a server of its own, which draining would not see.

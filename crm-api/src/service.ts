@@ -1,0 +1,33 @@
+import { createLogger } from 'service-kit/logger';
+import { warnOfMisspelt } from 'service-kit/misspelt';
+import { createMetrics } from 'service-kit/operations';
+import { serve } from 'service-kit/run';
+import { buildApp } from './app.ts';
+import type { Config } from './config.ts';
+import { createEventMetrics } from './events/metrics.ts';
+import { createOutbox } from './events/outbox.ts';
+import { createPublisher } from './events/publishers.ts';
+
+/** Wires the parts of the service, listens, and answers until the first signal to stop. */
+export async function runService(config: Config): Promise<void> {
+  const log = createLogger({ name: 'crm-api', ...config.log });
+  warnOfMisspelt(log, config.misspelt);
+  const metrics = createMetrics();
+  const outbox =
+    config.events &&
+    createOutbox({
+      publisher: createPublisher(config.events, log),
+      metrics: createEventMetrics(metrics),
+      log,
+      random: Math.random,
+    });
+  const app = await buildApp({ log, metrics, onEvent: outbox?.add });
+  await serve({
+    app,
+    log,
+    host: config.host,
+    port: config.port,
+    portVariable: 'CRM_API_PORT',
+    stop: outbox?.close,
+  });
+}

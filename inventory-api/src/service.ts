@@ -1,0 +1,20 @@
+import { createLogger } from 'service-kit/logger';
+import { warnOfMisspelt } from 'service-kit/misspelt';
+import { serve } from 'service-kit/run';
+import { buildApp } from './app.ts';
+import type { Config } from './config.ts';
+
+/** Wires the parts of the service, listens, and answers until the first signal to stop. */
+export async function runService(config: Config): Promise<void> {
+  const log = createLogger({ name: 'inventory-api', ...config.log });
+  warnOfMisspelt(log, config.misspelt);
+  const app = await buildApp({ log });
+
+  await serve({
+    app,
+    log,
+    host: config.host,
+    port: config.port,
+    portVariable: 'INVENTORY_API_PORT',
+  });
+}
