@@ -89,8 +89,12 @@ export function createMetrics(): Registry {
   return registry;
 }
 
-/** `GET /metrics`: the registry as Prometheus text; measures every request by its route. */
+/**
+ * `GET /metrics`: the registry as Prometheus text, made at most once a second; measures every request by
+ * its route.
+ */
 export function addMetricsRoute(app: HttpService, registry: Registry): void {
+  const makeText = atMostOnceASecond(() => registry.metrics());
   const durations = new Histogram({
     name: 'http_request_duration_seconds',
     help: 'Time from the arrival of a request to the end of its answer',
@@ -124,7 +128,23 @@ export function addMetricsRoute(app: HttpService, registry: Registry): void {
     },
     async (_request, reply) => {
       reply.type(registry.contentType);
-      return registry.metrics();
+      return makeText();
     },
   );
+}
+
+/** Whoever asks in the second after a call gets what that one gets. */
+function atMostOnceASecond<Made>(make: () => Promise<Made>): () => Promise<Made> {
+  let made: Promise<Made> | undefined;
+  const forget = () => {
+    made = undefined;
+  };
+  return () => {
+    if (!made) {
+      made = make();
+      // Counted from the end, so that what takes longer than a second is not made without a break.
+      made.then(() => setTimeout(forget, 1_000).unref(), forget);
+    }
+    return made;
+  };
 }

@@ -2,13 +2,14 @@ import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { pino } from 'pino';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { z } from 'zod';
 import { answer } from '../src/answers.ts';
 import { HttpError } from '../src/errors.ts';
-import { createHttpService } from '../src/http-service.ts';
+import { createHttpService, type HttpServiceOptions } from '../src/http-service.ts';
+import { createMetrics } from '../src/operations.ts';
 
-async function setUp(options: { handlerTimeoutMs?: number } = {}) {
+async function setUp(options: Pick<HttpServiceOptions, 'handlerTimeoutMs' | 'metrics'> = {}) {
   const lines: string[] = [];
   const log = pino({ level: 'debug' }, { write: (line: string) => lines.push(line) });
   const app = await createHttpService({ ...options, title: 'Test', description: 'A test.', log });
@@ -102,6 +103,31 @@ describe('metrics', () => {
     );
     expect(body).not.toContain('/nope');
     expect(body).toContain('process_resident_memory_bytes');
+  });
+
+  it('are made at most once a second, however many ask', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout'] });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    const metrics = createMetrics();
+    const make = vi.spyOn(metrics, 'metrics');
+    const { app } = await setUp({ metrics });
+    const ask = () => Promise.all(Array.from({ length: 50 }, () => app.inject('/metrics')));
+    const answers = [...(await ask()), ...(await ask())];
+    expect(new Set(answers.map(({ body }) => body)).size).toBe(1);
+    expect(make).toHaveBeenCalledTimes(1);
+    vi.advanceTimersByTime(1_000);
+    await ask();
+    expect(make).toHaveBeenCalledTimes(2);
+  });
+
+  it('are made anew when they could not be made', async () => {
+    const metrics = createMetrics();
+    vi.spyOn(metrics, 'metrics').mockRejectedValueOnce(new Error('no ledger'));
+    const { app } = await setUp({ metrics });
+    expect((await app.inject('/metrics')).statusCode).toBe(500);
+    expect((await app.inject('/metrics')).statusCode).toBe(200);
   });
 
   it('hold both names of a service apart from those of another in the same process', async () => {
