@@ -1,6 +1,7 @@
 import type { Degradation, Readiness } from 'service-kit/operations';
 import type { CircuitBreaker } from './delivery/circuit-breaker.ts';
 import type { Ledger } from './delivery/ledger/ledger.ts';
+import type { Pause } from './delivery/pauses.ts';
 import { withoutExcerpt } from './http-response.ts';
 import type { EventSources } from './welcome-package/event-sources.ts';
 import type { Poller } from './welcome-package/poller.ts';
@@ -8,8 +9,11 @@ import type { Poller } from './welcome-package/poller.ts';
 export interface ReadinessParts {
   ledger: Pick<Ledger, 'problem'>;
   poller: Pick<Poller, 'checkReadiness'>;
-  /** By the name of its target. */
-  breakers: Record<string, Pick<CircuitBreaker, 'problem'>>;
+  /** By its name. */
+  targets: Record<
+    string,
+    { breaker: Pick<CircuitBreaker, 'problem'>; pause: Pick<Pause, 'until'> }
+  >;
   events: Pick<EventSources, 'problem'>;
 }
 
@@ -18,7 +22,7 @@ export interface ReadinessParts {
  * events fails is named only, because nothing is lost by it, and a restart would not help.
  */
 export function checkReadiness(parts: ReadinessParts): Readiness {
-  const { ledger, poller, breakers, events } = parts;
+  const { ledger, poller, targets, events } = parts;
   const degraded: Degradation[] = [];
   const note = (part: string, reason: string | undefined) => {
     if (reason !== undefined) degraded.push({ part, reason });
@@ -27,17 +31,23 @@ export function checkReadiness(parts: ReadinessParts): Readiness {
   note('ledger', problem);
   const polls = poller.checkReadiness();
   degraded.push(...(polls.degraded ?? []));
-  for (const [target, breaker] of Object.entries(breakers)) {
-    note(target, describe(target, breaker.problem()));
+  for (const [target, { breaker, pause }] of Object.entries(targets)) {
+    note(target, failureOf(target, breaker.problem()));
+    note(target, pauseOf(target, pause.until()));
   }
   note('events', events.problem());
   if (problem !== undefined) return { ready: false, reason: problem, degraded };
   return { ...polls, degraded };
 }
 
-function describe(target: string, problem: string | undefined): string | undefined {
+function failureOf(target: string, problem: string | undefined): string | undefined {
   return (
     problem &&
     `The ${target} fails: ${withoutExcerpt(problem)}. Nothing is lost; one call now and then tries it.`
   );
+}
+
+function pauseOf(target: string, until: number | undefined): string | undefined {
+  if (until === undefined) return undefined;
+  return `The ${target} wants fewer calls, and is left alone until ${new Date(until).toISOString()}.`;
 }

@@ -96,7 +96,10 @@ export async function runService(config: Config, onStep?: (step: Step) => void):
     log,
     metrics,
     checkReadiness: () =>
-      checkReadiness({ ledger, poller, breakers: { [target.name]: breaker }, events }),
+      checkReadiness({
+        ...{ ledger, poller, events },
+        targets: { [target.name]: { breaker, pause: pauses.target } },
+      }),
     ledger,
     targets: { [WELCOME_PACKAGE]: target },
     canonicalId,

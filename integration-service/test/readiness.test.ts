@@ -12,10 +12,10 @@ async function setUp(parts: Partial<ReadinessParts> = {}) {
   network.use(crmLists([ALICE]));
   const service = await setUpService();
   await service.poller.runCycle();
-  const { ledger, poller, breaker } = service;
+  const { ledger, poller, breaker, pauses } = service;
+  const targets = { inventory: { breaker, pause: pauses.inventory } };
   const events = { problem: () => undefined };
-  const check = () =>
-    checkReadiness({ ledger, poller, breakers: { inventory: breaker }, events, ...parts });
+  const check = () => checkReadiness({ ledger, poller, targets, events, ...parts });
   return { ...service, check };
 }
 
@@ -37,8 +37,19 @@ it('names the inventory while it fails, or does not let us in, and not what it s
     monotonicNow,
   });
   refused.pass()?.refuse('401 Unauthorized: Jane Doe');
-  const again = (await setUp({ breakers: { inventory: refused } })).check();
+  const again = (
+    await setUp({ targets: { inventory: { breaker: refused, pause: { until: () => undefined } } } })
+  ).check();
   expect(again).toEqual({ ready: true, degraded: [{ part, reason: reason('401 Unauthorized') }] });
+});
+
+it('names the system that wants fewer calls, and until when', async () => {
+  const { check, pauses } = await setUp();
+  pauses.inventory.begin('429 Too Many Requests', 60_000);
+  pauses.crm.begin('429 Too Many Requests', 60_000);
+  const reason = expect.stringMatching(/ wants fewer calls, and is left alone until 2.*Z\.$/);
+  const degraded = ['crm', 'inventory'].map((part) => ({ part, reason }));
+  expect(check()).toEqual({ ready: true, degraded });
 });
 
 it('names the source of events that is not connected', async () => {

@@ -1,5 +1,6 @@
+import { parseForeignJson } from 'service-kit/foreign-json';
 import { expect, it } from 'vitest';
-import { fingerprintOf } from './record-identity.ts';
+import { fingerprintOf, shownIdOf } from './record-identity.ts';
 
 it('is the same for the same record, and another for another', () => {
   const records = [
@@ -33,3 +34,21 @@ it('does not write out what is deep or long, nor runs out of stack', () => {
   const long = Array.from({ length: 100_000 }, () => ({}));
   expect(fingerprintOf({ deep })).not.toBe(fingerprintOf({ long }));
 });
+
+it.each([
+  ['{"id":7}', '7'],
+  ['{"id":9007199254740993}', '9007199254740993'],
+  ['{"id":true}', 'true'],
+  ['{"id":{"name":"Jane"}}', 'an object'],
+  ['{"id":["Jane"]}', 'an array'],
+  [`{"id":"${'x'.repeat(101)}"}`, `${'x'.repeat(100)}…`],
+  ['{"id":""}', null],
+  ['{"id":null,"name":"Jane"}', null],
+  ['{"name":"Jane"}', null],
+  ['"Jane"', null],
+])(
+  'shows of %s the id alone, with all its digits and no more than a hundred characters',
+  (json, id) => {
+    expect(shownIdOf(parseForeignJson(json))).toBe(id);
+  },
+);

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { numberTextSchema } from 'service-kit/foreign-json';
 
 /** A record of a list has a handful of values; one that was made to harm may have millions. */
 const MAX_VALUES = 10_000;
@@ -33,7 +34,11 @@ export function shownIdOf(record: unknown): string | null {
   const id =
     typeof record === 'object' && record !== null && 'id' in record ? record.id : undefined;
   if (id === undefined || id === null || id === '') return null;
-  if (typeof id === 'object') return Array.isArray(id) ? 'an array' : 'an object';
-  const text = String(id).slice(0, MAX_ID_CHARACTERS).toWellFormed();
-  return String(id).length > text.length ? `${text}…` : text;
+  const number = numberTextSchema.safeParse(id).data;
+  if (typeof id === 'object' && number === undefined) {
+    return Array.isArray(id) ? 'an array' : 'an object';
+  }
+  const whole = number ?? String(id);
+  const text = whole.slice(0, MAX_ID_CHARACTERS).toWellFormed();
+  return whole.length > text.length ? `${text}…` : text;
 }
