@@ -72,6 +72,25 @@ it("shows the poller's metrics and those of the process", async () => {
   }
 });
 
+it('documents which bodies must be there, what they may have and what parameters may be', async () => {
+  const { paths } = (await (await setUp({})).inject({ url: '/openapi.json' })).json();
+  const [replay, release] = ['replay', 'release'].map((name) => {
+    const { required, content } = paths[`/deliveries/${name}`].post.requestBody;
+    return { required, schema: content['application/json'].schema };
+  });
+  expect(replay).toMatchObject({ required: true, schema: { additionalProperties: false } });
+  expect(release).toMatchObject({
+    required: false,
+    schema: { anyOf: [{ additionalProperties: false }, { type: 'null' }] },
+  });
+  const { parameters, responses } = paths['/deliveries'].get;
+  const schemaOf = (name: string) =>
+    parameters.find((parameter: { name: string }) => parameter.name === name).schema;
+  expect(schemaOf('cursor')).toMatchObject({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+  expect(schemaOf('leg')).toMatchObject({ pattern: '^[^\\u0000]*$' });
+  expect(responses[401].headers).toHaveProperty('WWW-Authenticate');
+});
+
 it.each([undefined, 'a-token-of-mine'])(
   'documents itself, with the token %j',
   async (adminToken) => {

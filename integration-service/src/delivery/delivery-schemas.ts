@@ -10,10 +10,9 @@ const FILTERS = 'leg, keys, customer_id, reason';
 const DEFAULT_LIMIT = 100;
 
 /** What the ledger can have in it: PostgreSQL stores no NUL. */
-const textSchema = anyTextSchema.refine(
-  (text) => !text.includes('\0'),
-  'Input should have no NUL in it',
-);
+const textSchema = anyTextSchema
+  .refine((text) => !text.includes('\0'), 'Input should have no NUL in it')
+  .meta({ pattern: '^[^\\u0000]*$' });
 const timeSchema = z.iso.datetime();
 const statusSchema = z.enum(STATUSES, `Input should be one of ${STATUSES.join(', ')}`);
 const keySchema = textSchema.meta({
@@ -136,7 +135,20 @@ export const replayRequestSchema = strictObject({
   .meta({
     description: `Which dead letters: those that fit \`${FILTERS.replaceAll(', ', '`, `')}\`, or \`all\`. A dry run takes all where nothing is said.`,
     examples: [{ leg: 'welcome-package', dry_run: true }],
+    ...replayRule(),
   });
+
+/** The same rule in JSON Schema. */
+function replayRule() {
+  const anyFilter = { anyOf: Object.keys(filterFields).map((name) => ({ required: [name] })) };
+  const isTrue = (name: string) => ({ required: [name], properties: { [name]: { const: true } } });
+  return {
+    anyOf: [
+      { ...isTrue('all'), not: anyFilter },
+      { properties: { all: { const: false } }, anyOf: [anyFilter, isTrue('dry_run')] },
+    ],
+  };
+}
 
 export const replayReportSchema = z
   .object({
