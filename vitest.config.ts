@@ -17,6 +17,14 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'deep',
+          include: ['integration-service/test/deep/*.test.ts'],
+          testTimeout: 900_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
           name: 'compose',
           include: ['integration-service/test/compose/*.test.ts'],
           testTimeout: 300_000,
