@@ -2,6 +2,7 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import { createMetrics, type Readiness } from 'service-kit/operations';
 import { strictSerializerCompiler } from 'service-kit/serialization';
 import { expect, it, onTestFinished } from 'vitest';
+import { describeConnections } from '../../service-kit/test/connection-contract.ts';
 import { type AppOptions, buildApp } from '../src/app.ts';
 import { createPollerMetrics } from '../src/metrics.ts';
 import { canonicalId } from '../src/welcome-package/customer-id.ts';
@@ -114,3 +115,5 @@ it.each([undefined, 'a-token-of-mine'])(
     );
   },
 );
+
+describeConnections(setUp, ['/deliveries']);

@@ -21,8 +21,9 @@ export function drainOnClose(app: FastifyInstance, graceMs = 5_000): void {
   app.server.on('request', ({ socket }, response) => {
     openRequests.set(socket, (openRequests.get(socket) ?? 0) + 1);
     response.once('close', () => {
+      if (socket.destroyed) return;
       const left = (openRequests.get(socket) ?? 1) - 1;
-      if (!socket.destroyed) openRequests.set(socket, left);
+      openRequests.set(socket, left);
       if (closing && left === 0) socket.destroySoon();
     });
   });
@@ -34,8 +35,11 @@ export function drainOnClose(app: FastifyInstance, graceMs = 5_000): void {
     for (const [socket, count] of openRequests) if (count === 0) socket.destroy();
     setTimeout(() => app.server.closeAllConnections(), graceMs).unref();
   });
-  app.addHook('onSend', (_request, reply, payload, done) => {
-    if (closing) reply.header('connection', 'close');
+  app.addHook('onSend', ({ raw }, reply, payload, done) => {
+    // Behind the answer that says so, Node closes: Fastify would say it before the last one.
+    const isLast = (openRequests.get(raw.socket) ?? 1) <= 1;
+    if (closing && isLast) reply.header('connection', 'close');
+    else if (closing) reply.raw.removeHeader('connection');
     done(null, payload);
   });
 }

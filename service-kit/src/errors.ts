@@ -2,6 +2,8 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import createRouter from 'find-my-way';
+import { REQUEST_TIMEOUT } from './connection.ts';
+import { hangUp } from './http-server.ts';
 import { type ErrorDetail, InvalidRequestError } from './validation.ts';
 
 /** How paths find their routes. The longest parameter is the id of a customer, percent-encoded. */
@@ -64,21 +66,27 @@ function toAnswer(error: FastifyError): { status: number; detail: string | Error
 
 /** Answers what Node's HTTP parser refuses, or what takes too long to arrive, and hangs up. */
 export function answerClientError(error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+  const status = CLIENT_ERRORS[error.code ?? ''] ?? 400;
+  if (!error.code?.startsWith('HPE_') && status === 400) {
+    // The connection broke: nobody reads an answer.
     socket.destroy();
     return;
   }
-  const codes: Record<string, number> = {
-    HPE_HEADER_OVERFLOW: 431,
-    ERR_HTTP_REQUEST_TIMEOUT: 408,
-  };
-  const status = codes[error.code ?? ''] ?? 400;
   const body = JSON.stringify({ detail: STATUS_CODES[status] });
-  socket.end(
+  hangUp(
+    socket,
+    error,
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/json\r\n` +
       `content-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
   );
 }
+
+/** Statuses other than 400. */
+const CLIENT_ERRORS: Record<string, number> = {
+  HPE_HEADER_OVERFLOW: 431,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+  [REQUEST_TIMEOUT]: 408,
+};
 
 /** Collects the routes as they are added; the result tells a path's methods, sorted. */
 function trackMethods(app: FastifyInstance): (url: string) => string[] | undefined {

@@ -16,6 +16,8 @@ import { prefersHtml } from './accept.ts';
 import { answer, commonErrors } from './answers.ts';
 import { drainOnClose } from './draining.ts';
 import { answerClientError, answerErrors, ROUTER_OPTIONS } from './errors.ts';
+import { requireOneHost } from './host-header.ts';
+import { type ConnectionLimits, createHttpServer } from './http-server.ts';
 import { acceptJsonBodies } from './json-body.ts';
 import type { Logger } from './logger.ts';
 import { type DocumentationOptions, documentRoutes } from './open-api.ts';
@@ -57,6 +59,8 @@ export interface HttpServiceOptions {
    * may take. Default: never, for handlers that wait for nobody.
    */
   handlerTimeoutMs?: number | undefined;
+  /** What its clients may take of it. */
+  connectionLimits?: Partial<ConnectionLimits> | undefined;
   /** How responses become text. Default: fast, without a check of their values. */
   serializerCompiler?: typeof fastSerializerCompiler | undefined;
 }
@@ -74,11 +78,8 @@ export async function createHttpService(options: HttpServiceOptions): Promise<Ht
     childLoggerFactory: (logger, bindings, options) =>
       log.isLevelEnabled('debug') ? logger.child(bindings, options) : logger,
     logController: new RequestLog(),
-    // Fastify's own default, 0, would let a client send one byte a minute for ever.
-    requestTimeout: 10_000,
+    serverFactory: (begin) => createHttpServer(begin, options.connectionLimits),
     handlerTimeout: options.handlerTimeoutMs ?? 0,
-    keepAliveTimeout: 10_000,
-    http: { headersTimeout: 10_000, connectionsCheckingInterval: 2_000 },
     // What still arrives on an open connection while the service drains is answered, not refused.
     return503OnClosing: false,
     routerOptions: ROUTER_OPTIONS,
@@ -96,6 +97,7 @@ export async function createHttpService(options: HttpServiceOptions): Promise<Ht
     reply.headers(SECURITY_HEADERS);
     done();
   });
+  requireOneHost(app);
   answerErrors(app);
   acceptJsonBodies(app);
   await documentRoutes(app, {

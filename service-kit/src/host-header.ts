@@ -1,0 +1,31 @@
+import type { FastifyInstance } from 'fastify';
+import { HttpError } from './errors.ts';
+
+/** A name or address, and perhaps a port (RFC 3986, section 3.2). May be empty. */
+const AUTHORITY = /^(?:\[[\da-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(?::\d*)?$/i;
+
+/**
+ * Answers with 400 what does not say clearly for whom it is: two `Host` headers, one that is no host, or
+ * none in HTTP/1.1 (RFC 9112, section 3.2). Of two, a proxy might have gone by the other.
+ */
+export function requireOneHost(app: FastifyInstance): void {
+  app.addHook('onRequest', ({ raw }, _reply, done) => {
+    const hosts = countHosts(raw.rawHeaders);
+    if (hosts === 0 && raw.httpVersion === '1.1') {
+      done(new HttpError(400, 'The Host header is missing.'));
+    } else if (hosts > 1) {
+      done(new HttpError(400, 'There is more than one Host header.'));
+    } else if (!AUTHORITY.test(raw.headers.host ?? '')) {
+      done(new HttpError(400, 'The Host header is neither a host name nor an address.'));
+    } else done();
+  });
+}
+
+function countHosts(rawHeaders: string[]): number {
+  let count = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string;
+    if (name.length === 4 && name.toLowerCase() === 'host') count += 1;
+  }
+  return count;
+}
