@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http';
+import { hideQuery } from './hide-secrets.ts';
 import type { HttpResponse, HttpStream } from './http-client.ts';
 
 /**
@@ -25,7 +26,7 @@ export function isSuccess(status: number | undefined): boolean {
 export function describeResponse({ status, headers, body }: HttpResponse): string {
   const reason = [status, STATUS_CODES[status]].filter(Boolean).join(' ');
   if (status >= 300 && status < 400 && headers.location) {
-    return `${reason} to ${headers.location}, and redirects are not followed`;
+    return `${reason} to ${hideQuery(headers.location)}, and redirects are not followed`;
   }
   return body.length > 0 ? `${reason}: ${excerpt(body)}` : reason;
 }

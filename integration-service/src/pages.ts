@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import { ReadError } from './delivery/target.ts';
+import { hideQuery, hideSecrets } from './hide-secrets.ts';
 import type { HttpClient, HttpStream } from './http-client.ts';
 import { collectBegin, describeResponse, isSuccess } from './http-response.ts';
 import { readJsonArray } from './json-array.ts';
@@ -71,7 +72,7 @@ export async function openPage(
     const headers = etag === undefined ? ANEW : { 'if-none-match': etag };
     const stream = await http.open({ method: 'GET', url, headers, maxBytes, signal });
     const isUnchanged = stream.status === 304 && etag !== undefined;
-    if (!isUnchanged) await refusePart(stream, source);
+    if (!isUnchanged) await refusePart(stream, source, url);
     const isEmpty = isUnchanged || stream.status === 204;
     const told = await tellOf(stream, url).catch(async (error) => {
       await collectBegin(stream);
@@ -81,12 +82,12 @@ export async function openPage(
     const { etag: tag } = stream.headers;
     return {
       isUnchanged,
-      records: isEmpty ? nothing() : reportingAs(system, readJsonArray(stream, what)),
+      records: isEmpty ? nothing() : reportingAs(system, readJsonArray(stream, what), url),
       etag: typeof tag === 'string' ? tag : undefined,
       ...told,
     };
   } catch (error) {
-    throw toReadError(error, system);
+    throw toReadError(error, system, url);
   }
 }
 
@@ -117,24 +118,24 @@ export async function* readPages(
 
 async function* nothing() {}
 
-async function* reportingAs(system: string, records: AsyncIterable<unknown>) {
+async function* reportingAs(system: string, records: AsyncIterable<unknown>, url: URL) {
   try {
     yield* records;
   } catch (error) {
-    throw toReadError(error, system);
+    throw toReadError(error, system, url);
   }
 }
 
-function toReadError(error: unknown, system: string): ReadError {
+function toReadError(error: unknown, system: string, url: URL): ReadError {
   if (error instanceof ReadError) return error;
-  return new ReadError((error as Error).message, { system, cause: error });
+  return new ReadError(hideSecrets((error as Error).message, url), { system, cause: error });
 }
 
 /** Only 200 and 204 are the whole, current list: no part of it was asked for, and no other list. */
-async function refusePart(stream: HttpStream, source: ListSource): Promise<void> {
+async function refusePart(stream: HttpStream, source: ListSource, url: URL): Promise<void> {
   const { status, headers } = stream;
   const { system, mayBeOlder } = source;
-  if (!isSuccess(status)) throw await refusalOf(stream, source);
+  if (!isSuccess(status)) throw await refusalOf(stream, source, url);
   const stale = staleBy(headers, { mayBeOlder });
   if ([200, 204].includes(status) && !stale) return;
   await collectBegin(stream);
@@ -145,10 +146,10 @@ async function refusePart(stream: HttpStream, source: ListSource): Promise<void>
   throw new ReadError(message, { system, status });
 }
 
-async function refusalOf(stream: HttpStream, source: ListSource): Promise<ReadError> {
+async function refusalOf(stream: HttpStream, source: ListSource, url: URL): Promise<ReadError> {
   const response = await collectBegin(stream);
   const { status, headers } = response;
-  return new ReadError(describeResponse(response), {
+  return new ReadError(hideSecrets(describeResponse(response), url), {
     system: source.system,
     status,
     isUnauthorized: [401, 403].includes(status),
@@ -181,7 +182,7 @@ function nextOf(links: Link[], url: URL): URL | undefined {
   const [next] = targets;
   if (targets.every((each) => each !== undefined && each.href === next?.href)) return next;
   const shown = named
-    .map(({ target }) => `<${target}>`)
+    .map(({ target }) => `<${hideQuery(target)}>`)
     .join(', ')
     .slice(0, 120);
   throw new Error(`it is not clear where its Link header leads on: ${shown}`);

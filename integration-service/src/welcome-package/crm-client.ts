@@ -12,13 +12,8 @@ import {
   createCustomerList,
   parseRecord,
 } from './customer-list.ts';
-import {
-  locate,
-  type PageRead,
-  type Position,
-  positionAfter,
-  withoutCredentials,
-} from './position.ts';
+import { type PageRead, type Position, positionAfter } from './position.ts';
+import { fingerprintOf, restoreUrl } from './position-url.ts';
 import { type UnusableRecord, unusableRecord } from './unusable-records.ts';
 
 /**
@@ -89,8 +84,8 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
     signal: AbortSignal,
     attempt: number,
   ): Promise<Poll | 'unchanged'> {
-    const start = from ? locate(from.url, listUrl) : listUrl;
-    const behind = from?.next === undefined ? undefined : locate(from.next, listUrl);
+    const start = from ? restoreUrl(from.url, listUrl) : listUrl;
+    const behind = from?.next === undefined ? undefined : restoreUrl(from.next, listUrl);
     const isWhole = start.href === listUrl.href && !behind;
     const customers = createCustomerList();
     const isSaved = from !== undefined;
@@ -202,7 +197,7 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
   return {
     async poll(from, signal) {
       try {
-        const isOfList = from?.list === withoutCredentials(listUrl);
+        const isOfList = from?.list === fingerprintOf(listUrl);
         const poll = await read(isOfList ? from : undefined, signal);
         log.info('Successfully fetched customers.');
         return poll;

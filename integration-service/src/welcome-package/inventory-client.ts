@@ -7,6 +7,7 @@ import type { Claim, Evidence, Sighting } from '../delivery/delivery.ts';
 import { idempotencyKey } from '../delivery/idempotency-key.ts';
 import { type Outcome, outcomeOfFailure, outcomeOfResponse } from '../delivery/outcome.ts';
 import { ReadError, type SendOptions, type Target } from '../delivery/target.ts';
+import { hideSecrets } from '../hide-secrets.ts';
 import { CallError, type HttpClient } from '../http-client.ts';
 import { type ListSource, readPages } from '../pages.ts';
 import { canonicalId, idFlaw } from './customer-id.ts';
@@ -74,7 +75,9 @@ export function createInventoryClient(options: InventoryClientOptions): Target {
         maxBytes: MAX_ANSWER_BYTES,
         ...call,
       });
-      return outcomeOfResponse(response, (body) => requestIdOf(body, key), now());
+      const outcome = outcomeOfResponse(response, (body) => requestIdOf(body, key), now());
+      if (!('reason' in outcome)) return outcome;
+      return { ...outcome, reason: hideSecrets(outcome.reason, url) };
     } catch (error) {
       if (error instanceof CallError) return outcomeOfFailure(error);
       throw error;

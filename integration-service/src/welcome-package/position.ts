@@ -1,18 +1,20 @@
 import { z } from 'zod';
-import { atPathOf } from '../pages.ts';
+import { fingerprintOf, shortenUrl } from './position-url.ts';
 
-/** Where the list of a CRM goes on: what it shows there has come since. URLs are without credentials. */
+const shortUrlSchema = z.string().regex(/^(<>|\/)/);
+
+/** Where the list of a CRM goes on: what it shows there has come since. Holds nothing of its configured URL. */
 export const positionSchema = z.object({
-  /** The list that it is a position in. */
+  /** The fingerprint of the list that it is a position in. */
   list: z.string(),
   /** A page that is asked for again: where there is nothing yet, or the last one that had records. */
-  url: z.url(),
+  url: shortUrlSchema,
   /** What was there last. */
   etag: z.string().optional(),
   /** The id of the first record there: another one there means that the pages have moved. */
   first: z.string().optional(),
   /** The page behind it, where nothing was. Default: it leads nowhere else. */
-  next: z.url().optional(),
+  next: shortUrlSchema.optional(),
 });
 
 export type Position = z.output<typeof positionSchema>;
@@ -38,10 +40,10 @@ export function positionAfter(
   listUrl: URL,
   { page, tail, lastFull }: { page: PageRead; tail: URL | undefined; lastFull: PageRead },
 ): Position | undefined {
-  const list = withoutCredentials(listUrl);
+  const list = fingerprintOf(listUrl);
   const positionAt = ({ url, etag, first }: PageRead) => ({
     list,
-    url: withoutCredentials(url),
+    url: shortenUrl(url, listUrl),
     ...(etag !== undefined && { etag }),
     ...(first !== undefined && { first }),
   });
@@ -53,19 +55,8 @@ export function positionAfter(
   if (isHere) return positionAt(page);
   return {
     ...positionAt(lastFull),
-    ...(lastFull.next && { next: withoutCredentials(lastFull.next) }),
+    ...(lastFull.next && { next: shortenUrl(lastFull.next, listUrl) }),
   };
-}
-
-/** A URL of a position, at the server that we know, as the user that we are. */
-export function locate(url: string, listUrl: URL): URL {
-  return atPathOf(new URL(url), listUrl);
-}
-
-export function withoutCredentials(url: URL): string {
-  const bare = new URL(url);
-  [bare.username, bare.password] = ['', ''];
-  return bare.href;
 }
 
 /** Its parameters may choose a page of a list: an answer that has not changed says nothing of the others. */

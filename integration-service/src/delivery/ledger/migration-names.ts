@@ -8,6 +8,7 @@ const MIGRATION_NAMES = [
   '2026-11-23-webhooks',
   '2026-11-28-accepted-rejects',
   '2026-11-28-pauses',
+  '2026-11-28-positions',
 ] as const;
 
 export type MigrationName = (typeof MIGRATION_NAMES)[number];

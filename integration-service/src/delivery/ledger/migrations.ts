@@ -4,16 +4,15 @@ import { checkMigrations, MIGRATION_TABLE, type MigrationName } from './migratio
 import { fingerprintOf, shownIdOf } from './record-identity.ts';
 import { isSqlite } from './rows.ts';
 
-const ACCEPTED_REJECTS = '2026-11-28-accepted-rejects';
-
 /** In the order of their names. A migration that has been released is never changed. */
 export const MIGRATIONS: Record<MigrationName, Migration> = {
   '2026-11-20-deliveries': { up: createTables },
   '2026-11-21-positions': { up: addPositions },
   '2026-11-22-lanes': { up: shrinkLanes },
   '2026-11-23-webhooks': { up: createWebhooks },
-  [ACCEPTED_REJECTS]: { up: scrubRejectedRecords },
+  '2026-11-28-accepted-rejects': { up: scrubRejectedRecords },
   '2026-11-28-pauses': { up: createSystems },
+  '2026-11-28-positions': { up: forgetPositions },
 };
 
 async function createTables(db: Kysely<unknown>): Promise<void> {
@@ -152,6 +151,14 @@ async function createSystems(db: Kysely<unknown>): Promise<void> {
   )`.execute(db);
 }
 
+/** They held the URL of the CRM's list as it was configured, with keys in it. The next poll reads all of it. */
+async function forgetPositions(db: Kysely<unknown>): Promise<void> {
+  // Or the file would go on holding what nobody refers to any more.
+  await setSecureDelete(db, true);
+  await sql`update legs set position = null`.execute(db);
+  await setSecureDelete(db, false);
+}
+
 function numberType(db: Kysely<unknown>) {
   return isSqlite(db) ? sql`integer` : sql`bigint`;
 }
@@ -174,7 +181,7 @@ export async function migrate<Tables>(db: Kysely<Tables>, ledgerName: string): P
   }
   if (error) throw error;
   // What was scrubbed is in the write-ahead log until then.
-  if (isSqlite(db) && results.some(({ migrationName: name }) => name === ACCEPTED_REJECTS)) {
+  if (isSqlite(db) && results.length > 0) {
     await sql`pragma wal_checkpoint(truncate)`.execute(db);
   }
 }

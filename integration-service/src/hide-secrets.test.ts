@@ -1,0 +1,23 @@
+import { expect, it } from 'vitest';
+import { hideQuery, hideSecrets } from './hide-secrets.ts';
+
+const URL_WITH_KEY = new URL('https://jane:pass-word@crm.test/customers?api_key=ab/cdefgh=&page=2');
+
+it.each([
+  ['404 Not Found: no such key ab/cdefgh=', '404 Not Found: no such key …'],
+  ['GET /customers?api_key=ab%2Fcdefgh%3D', 'GET /customers?api_key=…'],
+  ['ab/cdefgh and ab/cdefgh=', 'ab/cdefgh and …'],
+  ['the user jane has not pass-word', 'the user jane has not …'],
+  ['page 2 of 7', 'page 2 of 7'],
+])('%j is shown as %j', (text, shown) => {
+  expect(hideSecrets(text, URL_WITH_KEY)).toBe(shown);
+});
+
+it.each([
+  ['https://jane:pw@crm.test/a?api_key=x&page=2#top', 'https://crm.test/a?api_key=…&page=…#top'],
+  ['/login', '/login'],
+  ['?after=x', '?after=…'],
+  ['//jane@crm.test/@x', '//crm.test/@x'],
+])('a link to %s is shown as %s', (target, shown) => {
+  expect(hideQuery(target)).toBe(shown);
+});
