@@ -104,6 +104,7 @@ export async function runService(config: Config, onStep?: (step: Step) => void):
     targets: { [WELCOME_PACKAGE]: target },
     canonicalId,
     onDue: dispatcher.wake,
+    blockedUntil: (leg) => (leg === WELCOME_PACKAGE ? gate.blockedUntil() : undefined),
     webhookRoute: events.webhookRoute,
     now,
   });

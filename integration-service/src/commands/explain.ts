@@ -10,11 +10,12 @@ const USAGE = `Usage: npm run explain -- <customer id>
 Prints everything that happened to a customer, from the first sighting on.
 Exit code: 0, or 1 when the ledger does not know the customer, 2 when it could not be read.`;
 
-await runCommand(USAGE, async ({ ledger }) => {
+await runCommand(USAGE, async ({ ledger, inventory }) => {
   const [id, ...more] = parseArgs({ allowPositionals: true }).positionals;
   if (id === undefined || more.length > 0) throw new UsageError('One customer id is needed.');
   const deliveries = await ledger.list({ customerId: canonicalId(id) }, 1_000);
   if (deliveries.length === 0) print(`The ledger does not know the customer ${id}.`);
+  const { pausedUntil = 0 } = (await ledger.readPause(inventory.name)) ?? {};
   for (const { leg, key } of deliveries) {
     const found = await ledger.get(leg, key);
     if (!found) continue;
@@ -22,7 +23,7 @@ await runCommand(USAGE, async ({ ledger }) => {
     const history = numberAttempts(found.history);
     const summary = [
       `${status}, ${countAttempts(history)} attempt(s)`,
-      ...(dueAt === null ? [] : [whenDue(dueAt, Date.now())]),
+      ...(dueAt === null ? [] : [whenDue(Math.max(dueAt, pausedUntil), Date.now())]),
       ...(last_error ? [last_error] : []),
     ];
     print(`${leg}/${key}: ${summary.join(', ')}`);
@@ -41,7 +42,7 @@ await runCommand(USAGE, async ({ ledger }) => {
   return deliveries.length > 0 ? 0 : 1;
 });
 
-/** Only the running service knows whether its target may be called now. */
+/** Only the running service knows of its circuit breaker. */
 function whenDue(dueAt: number, now: number): string {
   const at = new Date(dueAt).toISOString();
   return dueAt > now ? `next ${at}` : `due since ${at}, as soon as the target can be called`;

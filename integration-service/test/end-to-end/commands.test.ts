@@ -13,10 +13,12 @@ async function setUp(env: NodeJS.ProcessEnv = {}) {
   const crm = [{ id: ALICE }, { id: BOB }];
   const inventory: ReturnType<typeof packageRequest>[] = [];
   const refused = new Set<string>();
+  const throttled = new Set<string>();
   const crmUrl = await startHttpServer((_request, response) => response.end(JSON.stringify(crm)));
   const inventoryUrl = await startHttpServer(async (request, response) => {
     if (request.method === 'GET') return response.end(JSON.stringify(inventory));
     const { customer_id } = JSON.parse(String(await once(request, 'data')));
+    if (throttled.has(customer_id)) return response.writeHead(429, { 'retry-after': '3000' }).end();
     if (refused.has(customer_id)) return response.writeHead(422).end('no such address');
     inventory.push(packageRequest(customer_id));
     response.writeHead(201).end(JSON.stringify(inventory.at(-1)));
@@ -36,7 +38,7 @@ async function setUp(env: NodeJS.ProcessEnv = {}) {
     return { exitCode, lines };
   };
   const start = () => startService('integration-service', settings);
-  return { crm, inventory, refused, settings, command, start };
+  return { crm, inventory, refused, throttled, settings, command, start };
 }
 
 const empty = {
@@ -202,6 +204,31 @@ describe('npm run explain', () => {
       exitCode: 1,
       lines: ['The ledger does not know the customer nobody.'],
     });
+  });
+});
+
+describe('while the inventory is left alone', () => {
+  it('explain and /deliveries tell when the next attempt can really come', async () => {
+    const { crm, throttled, command, start } = await setUp();
+    throttled.add(ALICE);
+    crm.pop();
+    const service = await start();
+    await service.until(/The inventory wants fewer calls/);
+    crm.push({ id: BOB });
+    await service.until(/Found new customer: unnamed \(ID: b2a1/);
+    const [alice, bob] = (await (await fetch(`${service.url}/deliveries`)).json()) as {
+      attempts: number;
+      created_at: string;
+      next_attempt_at: string;
+    }[];
+    expect([alice?.attempts, bob?.attempts]).toEqual([1, 0]);
+    for (const each of [alice, bob]) {
+      const { created_at, next_attempt_at } = each as NonNullable<typeof each>;
+      expect(Date.parse(next_attempt_at) - Date.parse(created_at)).toBeGreaterThan(2_000_000);
+    }
+    const [first] = (await command('explain', BOB)).lines;
+    const next = /pending, 0 attempt\(s\), next (\S+)$/.exec(first ?? '')?.[1] ?? '';
+    expect(Date.parse(next) - Date.parse(bob?.created_at ?? '')).toBeGreaterThan(2_000_000);
   });
 });
 
