@@ -123,7 +123,7 @@ const commands = (latestMs: number) =>
       command(
         'jump',
         fc.tuple(
-          fc.constantFrom(-10_800_000, -172_800_000, -1_000, 30_000, 172_800_000),
+          fc.constantFrom(-10_800_000, -172_800_000, -1_800_000, -1_000, 30_000, 172_800_000),
           fc.constantFrom(undefined, 0, 1),
         ),
         (world, [by, victim]) => world.jump(by, victim),
