@@ -189,7 +189,9 @@ it.each(['deleted', 'replaced'])(
     await service.until(new RegExp(message));
     const readiness = await fetch(`${service.url}/readyz`);
     expect(readiness.status).toBe(503);
-    expect(await readiness.json()).toEqual({ detail: expect.stringContaining(message) });
+    const reason = expect.stringContaining(message);
+    const degraded = [{ part: 'ledger', reason }];
+    expect(await readiness.json()).toEqual({ detail: reason, degraded });
     expect((await fetch(`${service.url}/deliveries`)).status).toBe(503);
     expect((await fetch(`${service.url}/metrics`)).status).toBe(200);
     expect(stored).toEqual([]);
