@@ -4,6 +4,7 @@ import { basicAuthorization } from 'service-kit/basic-authorization';
 import { messageOf } from 'service-kit/error-message';
 import { createHttpAgent, USER_AGENT } from 'service-kit/http-agent';
 import type { Dispatcher } from 'undici';
+import { shorten } from './shorten.ts';
 
 /** A call that brought no usable answer; the message says why, in words for the log. */
 export class CallError extends Error {
@@ -234,5 +235,5 @@ function headersFor(url: URL, hasBody: boolean): Record<string, string> {
 function encodingOf(headers: IncomingHttpHeaders): string | undefined {
   const codings = String(headers['content-encoding'] ?? '').split(',');
   const real = codings.filter((coding) => !['', 'identity'].includes(coding.trim().toLowerCase()));
-  return real.length > 0 ? codings.join(',') : undefined;
+  return real.length > 0 ? shorten(codings.join(','), 60) : undefined;
 }

@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import { hideQuery } from './hide-secrets.ts';
 import type { HttpResponse, HttpStream } from './http-client.ts';
+import { shorten } from './shorten.ts';
 
 /**
  * As much of an answer's body as a message shows, and some more: mostly all of it, which keeps the
@@ -26,15 +27,15 @@ export function isSuccess(status: number | undefined): boolean {
 export function describeResponse({ status, headers, body }: HttpResponse): string {
   const reason = [status, STATUS_CODES[status]].filter(Boolean).join(' ');
   if (status >= 300 && status < 400 && headers.location) {
-    return `${reason} to ${hideQuery(headers.location)}, and redirects are not followed`;
+    const to = shorten(hideQuery(headers.location), 200);
+    return `${reason} to ${to}, and redirects are not followed`;
   }
   return body.length > 0 ? `${reason}: ${excerpt(body)}` : reason;
 }
 
 /** The first 120 characters of a body, on one line. */
 export function excerpt(body: Buffer): string {
-  const text = body.toString('utf8', 0, 500).replaceAll(/\s+/g, ' ').trim();
-  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
+  return shorten(body.toString('utf8', 0, 500).replaceAll(/\s+/g, ' ').trim(), 120);
 }
 
 /**

@@ -7,6 +7,7 @@ import {
 } from 'service-kit/foreign-json';
 import type { HttpStream } from './http-client.ts';
 import { excerpt } from './http-response.ts';
+import { shorten } from './shorten.ts';
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -46,7 +47,7 @@ export async function* readJsonArray(
   what: string,
 ): AsyncGenerator<unknown> {
   const expected = `expected a JSON array of ${what}, but got`;
-  const type = headers['content-type'] ?? 'no content type';
+  const type = shorten(headers['content-type'] ?? 'no content type', 120);
   const refuse = (found: string) => new Error(`${expected} ${found}: ${excerpt(head)}`);
 
   const scan = createScanner();

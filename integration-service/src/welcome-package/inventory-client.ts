@@ -10,6 +10,7 @@ import { ReadError, type SendOptions, type Target } from '../delivery/target.ts'
 import { hideSecrets } from '../hide-secrets.ts';
 import { CallError, type HttpClient } from '../http-client.ts';
 import { type ListSource, readPages } from '../pages.ts';
+import { shorten } from '../shorten.ts';
 import { canonicalId, idFlaw } from './customer-id.ts';
 
 /** The leg's name, in the ledger, the routes and the idempotency keys. */
@@ -29,8 +30,13 @@ const welcomePackageSchema = z.object({
 /** Of any type. */
 const packageRequestSchema = z.object({ customer_id: z.string() });
 
+/** As much of an id is kept as evidence: nothing is looked up by it. */
+const MOST_OF_AN_ID = 200;
+
 const requestIdSchema = z.object({
-  request_id: z.union([z.string().min(1), numberTextSchema]),
+  request_id: z
+    .union([z.string().min(1), numberTextSchema])
+    .transform((id) => shorten(id, MOST_OF_AN_ID)),
 });
 
 /** What is to be delivered when a customer is seen. */

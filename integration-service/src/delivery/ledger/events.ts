@@ -1,10 +1,14 @@
 import { sql, type Transaction } from 'kysely';
+import { shorten } from '../../shorten.ts';
 import type { Event } from '../delivery.ts';
 import { rowsOf } from './rows.ts';
 import type { Tables } from './tables.ts';
 
 /** Rows in one statement: soon done, so that others get their turn. */
 export const CHUNK = 500;
+
+/** Characters of a text from outside. */
+const MOST_STORED = 1_000;
 
 export interface EventOfDelivery extends Event {
   /** The delivery's sequence number. */
@@ -44,7 +48,8 @@ export function* chunksOf<Item>(items: Iterable<Item>): Generator<Item[]> {
   if (chunk.length > 0) yield chunk;
 }
 
-/** What a system has said, in characters that PostgreSQL can store. */
+/** What a system has said, in characters that PostgreSQL can store, and not too many of them. */
 export function storable<Text extends string | null>(text: Text): Text {
-  return (text?.replaceAll('\0', '\ufffd').toWellFormed() ?? null) as Text;
+  if (text === null) return text;
+  return shorten(text, MOST_STORED).replaceAll('\0', '\ufffd').toWellFormed() as Text;
 }
