@@ -489,7 +489,7 @@ describe('a new ledger', () => {
       ['adopted', null, `request-of-${ALICE.id.toUpperCase()}`],
     ]);
     expect(service.messages('info')).toContain(
-      'The inventory already holds 1. Nothing of it is sent again.',
+      `The inventory already holds 1 (${ALICE.id}). Nothing of it is sent again.`,
     );
   });
 

@@ -156,7 +156,7 @@ it('says at its start how much a process that is gone had in hand', async () => 
   await service.ledger.claim('welcome-package', { limit: 2, now: Date.now() });
   void service.dispatcher.run();
   await service.untilLogged(
-    'A process is gone that had 2 in hand: asking the inventory what became of them.',
+    `A process is gone that had 2 in hand (${ALICE.id}, ${BOB.id}): asking the inventory what became of them.`,
   );
 });
 

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import type { Claim, Sighting, Transition } from '../src/delivery/delivery.ts';
 import type { TurnOptions } from '../src/delivery/ledger/legs.ts';
 import { LEASE_MS } from '../src/delivery/ledger/work.ts';
+import { READS_OF_RELEASED } from '../src/delivery/transition.ts';
 import { LEDGER_KINDS, newLocation, open } from './ledgers.ts';
 
 const execute = promisify(execFile);
@@ -34,7 +35,7 @@ const delivered = (claim: Claim): { claim: Claim; transition: Transition } => ({
 
 const failed = (
   claim: Claim,
-  status: 'pending' | 'unknown' | 'dead',
+  status: 'pending' | 'unknown' | 'dead' | 'held',
   nextAttemptAt: number | null,
 ): { claim: Claim; transition: Transition } => ({
   claim,
@@ -297,8 +298,8 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     const { ledger, sight, claimOne } = await setUp();
     await sight(['a']);
     const stale = await claimOne();
-    expect(await ledger.recover(LEG, T0 + LEASE_MS - 1)).toBe(0);
-    expect(await ledger.recover(LEG, T0 + LEASE_MS)).toBe(1);
+    expect(await ledger.recover(LEG, T0 + LEASE_MS - 1)).toEqual([]);
+    expect(await ledger.recover(LEG, T0 + LEASE_MS)).toHaveLength(1);
     expect(await ledger.renew([stale], T0)).toEqual([stale]);
     expect(await ledger.commit([delivered(stale)], T0)).toEqual([stale]);
     expect((await ledger.get(LEG, 'a'))?.delivery.status).toBe('unknown');
@@ -316,8 +317,8 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     await sight(['a']);
     const claim = await claimOne();
     expect(await ledger.renew([claim], T0 + LEASE_MS - 1)).toEqual([]);
-    expect(await ledger.recover(LEG, T0 + LEASE_MS)).toBe(0);
-    expect(await ledger.recover(LEG, T0 + 2 * LEASE_MS - 1)).toBe(1);
+    expect(await ledger.recover(LEG, T0 + LEASE_MS)).toEqual([]);
+    expect(await ledger.recover(LEG, T0 + 2 * LEASE_MS - 1)).toHaveLength(1);
   });
 
   it('gives an unknown delivery to one worker when it is due, to another when that is gone', async () => {
@@ -337,7 +338,7 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     const { ledger, sight, claimOne } = await setUp();
     await sight(['a', 'b']);
     await claimOne();
-    expect(await ledger.recover(LEG, T0 + 1, { isAlone: true })).toBe(1);
+    expect(await ledger.recover(LEG, T0 + 1, { isAlone: true })).toHaveLength(1);
     expect((await ledger.get(LEG, 'a'))?.delivery).toMatchObject({
       status: 'unknown',
       next_attempt_at: T0 + 1,
@@ -547,6 +548,50 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     expect(await ledger.findResting(LEG, ['dead'], T0)).toEqual([
       { key: 'dead', status: 'dead', next_attempt_at: null, last_error: 'dead: no luck' },
     ]);
+  });
+
+  it('tells what is delivered, page by page, and what it knows of a list', async () => {
+    const { ledger, sight } = await setUp();
+    await sight(['a', 'b', 'c', 'd', 'e']);
+    const claims = await ledger.claim(LEG, { limit: 9, now: T0 });
+    const sequenceOf = (key: string) => claims.find((claim) => claim.key === key)?.sequence ?? -1;
+    const ended = claims.map((claim) =>
+      claim.key === 'c' ? failed(claim, 'dead', null) : delivered(claim),
+    );
+    await ledger.commit(ended, T0);
+    const first = await ledger.deliveredSequences(LEG, 3, 0);
+    expect(first).toEqual(['a', 'b', 'd'].map(sequenceOf));
+    expect(await ledger.deliveredSequences(LEG, 3, first.at(-1) ?? 0)).toEqual([sequenceOf('e')]);
+    expect(await ledger.deliveredSequences('another-leg', 3, 0)).toEqual([]);
+    const known = await ledger.sequencesOf(LEG, ['e', 'stranger', 'c', 'e']);
+    expect(known.sort()).toEqual(['c', 'e'].map(sequenceOf));
+    expect(await ledger.sequencesOf(LEG, [])).toEqual([]);
+    expect(await ledger.sequencesOf('another-leg', ['a'])).toEqual([]);
+  });
+
+  it('releases what was never attempted to be sent, and what was, to be looked up first', async () => {
+    const { ledger, sight, claimOne, keys } = await setUp();
+    await sight(['attempted']);
+    await ledger.commit([failed(await claimOne(), 'held', null)], T0);
+    await ledger.sight(LEG, [sightingOf('new')], { now: T0, surgeLimit: 0 });
+    expect(await ledger.release({}, T0 + 5)).toBe(2);
+    const options = { limit: 9, now: T0 + 5 };
+    expect(await keys(ledger.claim(LEG, options))).toEqual(['new']);
+    const [unknown] = await ledger.claimUnknown(LEG, options);
+    expect(unknown).toMatchObject({ key: 'attempted', attempts: 1, reads: READS_OF_RELEASED });
+  });
+
+  it('keeps no more than the begin of what others have said', async () => {
+    const { ledger, sight, claimOne } = await setUp();
+    await sight(['a']);
+    const claim = await claimOne();
+    const reason = `${'x'.repeat(999)}\u{1f600}`.repeat(900);
+    const { transition } = failed(claim, 'dead', null);
+    const event = { what: 'permanent', reason };
+    await ledger.commit([{ claim, transition: { ...transition, lastError: reason, event } }], T0);
+    const kept = `${'x'.repeat(999)}\ufffd…`;
+    const found = await ledger.get(LEG, 'a');
+    expect([found?.delivery.last_error, found?.history.at(-1)?.reason]).toEqual([kept, kept]);
   });
 
   it('counts by status, and knows since when the oldest waits', async () => {

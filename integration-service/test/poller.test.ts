@@ -56,8 +56,7 @@ describe('a polling cycle', () => {
     await poller.runCycle();
     await poller.runCycle();
     expect(await keysOf('held')).toEqual([ALICE.id, BOB.id]);
-    const reminder =
-      'Holding 2 customers back: more than SURGE_LIMIT (1) new ones came at once. Release them with POST /deliveries/release.';
+    const reminder = `Holding 2 customers back (${ALICE.id}, ${BOB.id}): more than SURGE_LIMIT (1) new ones came at once. Release them with POST /deliveries/release.`;
     expect(messages('warn')).toEqual([reminder, reminder]);
     expect(await metric('customers_seen_total{result="held"}')).toBe(2);
     await ledger.release({}, 0);

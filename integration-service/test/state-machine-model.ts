@@ -23,16 +23,16 @@ const T0 = 1_700_000_000_000;
 
 /** What the target does with one call. */
 export interface Behaviour {
-  kind: Exclude<Outcome['kind'], 'withdrawn'> | 'not sent';
+  kind: Exclude<Outcome['kind'], 'withdrawn'> | 'not sent' | 'exists';
   /** Milliseconds until the effect, which may come after the answer, or after our death. */
   commitMs?: number | undefined;
   answerMs: number;
   retryAfterMs?: number | undefined;
 }
 
-/** What the target does with one read: it answers what it held when the read began. */
+/** What the target does with one read: it answers what it held when the read began, or cuts it off. */
 export interface ReadBehaviour {
-  kind: 'ok' | 'failing' | 'unauthorized' | 'throttled';
+  kind: 'ok' | 'cut' | 'failing' | 'unauthorized' | 'throttled';
   answerMs: number;
 }
 
@@ -81,6 +81,8 @@ interface Worker {
   throttled: Set<string>;
   /** Until when it certainly sends nothing. */
   pausedUntil: number;
+  /** The next read is checked, and something was delivered before it that must be in it. */
+  canSeeCut: boolean;
 }
 
 export type World = Awaited<ReturnType<typeof createWorld>>;
@@ -90,6 +92,10 @@ const sightingOf = (key: string) => ({
   customerId: `customer-${Number(key.slice(4)) % 3}`,
   payload: { key },
 });
+const KIND_IN_HISTORY = new Map<string | undefined, string>([
+  ['not sent', 'transient'],
+  ['exists', 'unknown'],
+]);
 const isOpen = ({ openedAt }: Worker) => openedAt > Number.NEGATIVE_INFINITY;
 const after = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
@@ -192,6 +198,7 @@ export async function createWorld({
       ...{ close: ledger.close, breaker, gate, isDead: false, halt: undefined, trap: undefined },
       poller: (use) => oneAtATime(() => use(ledger)),
       ...{ callsUnderWay: 0, failuresInRow: 0, openedAt: Number.NEGATIVE_INFINITY, wasOpen: false },
+      canSeeCut: false,
       ledger: guarded(ledger, () => worker),
       dispatcher: createDispatcher({
         leg: LEG,
@@ -235,6 +242,7 @@ export async function createWorld({
         const run = async () => !worker.isDead && member(...values);
         const result = await oneAtATime(run).finally(() => tick(worker, 'ledger'));
         await pass(worker);
+        if (name === 'deliveredSequences') worker.canSeeCut = (result as number[]).length > 0;
         return result;
       };
     };
@@ -297,18 +305,22 @@ export async function createWorld({
           worker.throttled.add(claim.key);
           return { kind, reason, statusCode: 429, retryAfterMs };
         }
+        if (kind === 'exists') return { kind: 'unknown', reason, saysItExists: true };
         return { kind: 'transient', reason, retryAfterMs, isSent: kind === 'transient' };
       },
       async *read({ only } = {}) {
         const worker = getWorker();
         const { kind, answerMs } = readBehaviours.shift() ?? { kind: 'ok', answerMs: 0 };
         const beganAt = monotonicNow();
-        const held = only && !hasKeys ? [] : effects.filter((key) => !only || only.key === key);
+        const all = only && !hasKeys ? [] : effects.filter((key) => !only || only.key === key);
+        const held = kind === 'cut' && worker?.canSeeCut && !isOneReadDecisive() ? [] : all;
+        if (worker) worker.canSeeCut = false;
         if (answerMs > 0) await after(answerMs);
         if (worker) await pass(worker);
         activity += 1;
-        if (worker) noteForBreaker(worker, kind === 'ok' ? 'delivered' : kind, beganAt);
-        if (kind !== 'ok')
+        const isRead = kind === 'ok' || kind === 'cut';
+        if (worker) noteForBreaker(worker, isRead ? 'delivered' : kind, beganAt);
+        if (!isRead)
           throw new ReadError(kind, {
             system: 'target',
             status: kind === 'throttled' ? 429 : undefined,
@@ -324,6 +336,11 @@ export async function createWorld({
     worker.pausedUntil = Math.max(worker.pausedUntil, end);
   }
 
+  /** Something was released or refused as there already: whatever is listed is believed. */
+  function isOneReadDecisive(): boolean {
+    return rows().some(({ status, reads }) => status === 'unknown' && (reads < 0 || reads > 2));
+  }
+
   function effect(key: string): void {
     if (!hasKeys || !effects.includes(key)) effects.push(key);
     assert(effects.filter((each) => each === key).length === 1, `${key} was delivered twice`);
@@ -333,7 +350,7 @@ export async function createWorld({
   function noteForBreaker(worker: Worker, kind: string, beganAt: number): void {
     if (kind === 'throttled') return;
     if (isOpen(worker) && beganAt < worker.openedAt) return;
-    if (kind === 'delivered' || kind === 'permanent') {
+    if (kind === 'delivered' || kind === 'permanent' || kind === 'exists') {
       worker.failuresInRow = 0;
       worker.openedAt = Number.NEGATIVE_INFINITY;
     } else if (!isOpen(worker)) {
@@ -372,6 +389,7 @@ export async function createWorld({
   function follow(row: DeliveryRow): { status: Status; attempts: number } {
     let status: Status = sighted.get(row.key) ?? 'delivered';
     let [attempts, reads] = [0, 0];
+    let looksOnce: 'existing' | 'released' | undefined;
     const expectStatus = (what: string, ...before: Status[]) =>
       assert(before.includes(status), `${row.key}: ${what} while ${status}`);
     for (const { what, attempt, reason } of eventsOf(row)) {
@@ -381,11 +399,19 @@ export async function createWorld({
         status = 'delivered';
       } else if (what === 'released' || what === 'replayed') {
         expectStatus(what, what === 'released' ? 'held' : 'dead');
-        [status, attempts] = ['pending', 0];
+        if (what === 'released' && attempts > 0) [status, looksOnce] = ['unknown', 'released'];
+        else [status, attempts] = ['pending', 0];
+      } else if (what === 'held') {
+        expectStatus(what, 'unknown');
+        assert(reads === 2 && !looksOnce, `${row.key}: held after ${reads} reads`);
+        status = 'held';
       } else if (['found', 'not_found', 'not_read'].includes(what)) {
         expectStatus(what, 'unknown', ...(what === 'found' ? ['dead' as const] : []));
         if (what === 'found') status = 'delivered';
-        if (what === 'not_found' && ++reads === 3) status = atTheEnd();
+        if (what !== 'not_found') continue;
+        if (looksOnce === 'existing') status = 'dead';
+        else if (looksOnce === 'released') [status, attempts] = ['pending', 0];
+        else if (++reads === 3) status = atTheEnd();
       } else {
         expectStatus(what, 'pending');
         assert(attempt === attempts + 1, `${row.key}: attempt ${attempt} after ${attempts}`);
@@ -394,8 +420,9 @@ export async function createWorld({
         const isFree = call?.isFree || what === 'withdrawn' || what === 'throttled';
         if (!isFree) attempts += 1;
         reads = 0;
+        looksOnce = what === 'unknown' && call?.kind === 'exists' ? 'existing' : undefined;
         const isOwn = call?.kind === 'throttled' && what === 'transient';
-        const isSame = isOwn || what === (call?.kind === 'not sent' ? 'transient' : call?.kind);
+        const isSame = isOwn || what === (KIND_IN_HISTORY.get(call?.kind) ?? call?.kind);
         assert(isSame || ['withdrawn', 'lease_lost'].includes(what), `${row.key}: wrongly ${what}`);
         if (what === 'delivered') status = 'delivered';
         else if (what === 'permanent') status = 'dead';
@@ -616,6 +643,8 @@ export async function createWorld({
   async function untilOver(): Promise<void> {
     for (let minutes = 0; minutes < 120; minutes += 10) {
       await advance(600_000);
+      // A list that was cut off just before all was well may have had something held.
+      await release();
       if (rows().every(({ status }) => ['delivered', 'dead'].includes(status))) return;
     }
   }

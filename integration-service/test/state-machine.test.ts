@@ -67,13 +67,15 @@ const behaviour = (latestMs: number): fc.Arbitrary<Behaviour> =>
       retryAfterMs,
     }),
     fc.record({
-      kind: fc.constantFrom('permanent' as const, 'unauthorized' as const, 'not sent' as const),
+      kind: fc.constantFrom('permanent', 'exists', 'unauthorized', 'not sent'),
       answerMs,
     }),
   );
 
 const readBehaviour = fc.record({
-  kind: fc.constantFrom(...(['ok', 'ok', 'ok', 'failing', 'unauthorized', 'throttled'] as const)),
+  kind: fc.constantFrom(
+    ...(['ok', 'ok', 'ok', 'cut', 'failing', 'unauthorized', 'throttled'] as const),
+  ),
   answerMs: fc.oneof(fc.constant(0), ms(3_000)),
 });
 

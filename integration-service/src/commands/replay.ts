@@ -17,6 +17,8 @@ turns out to have. Needs a filter or --all; a dry run takes all where nothing is
   --key <key>          only this one; can be given several times
   --leg <leg>          only those of this leg
   --all                all of them, without a filter
+  --trust-list         sends also when the inventory lists less than was delivered: it was reset, say, and
+                       its list is not cut off
   --json               prints one JSON object
   --help               this text
 
@@ -31,6 +33,7 @@ await runCommand(USAGE, async ({ ledger, inventory }) => {
       'customer-id': { type: 'string' },
       reason: { type: 'string' },
       all: { type: 'boolean', default: false },
+      'trust-list': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
     },
   });
@@ -51,6 +54,7 @@ await runCommand(USAGE, async ({ ledger, inventory }) => {
     targets: { [WELCOME_PACKAGE]: inventory },
     filter,
     dryRun: values['dry-run'],
+    trustList: values['trust-list'],
     now: Date.now,
   });
   if (values.json) {

@@ -168,16 +168,18 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
           ...errors,
           ...bodyErrors,
           502: errorAnswer(
-            'The target could not be asked. Nothing was changed.',
+            'The target could not be asked, or lists less than was delivered. Nothing was changed.',
             'The inventory could not be asked: connect ECONNREFUSED 127.0.0.1:8001. Nothing was changed.',
           ),
           200: answer('What was done, or would be.', replayReportSchema),
         },
       },
     },
-    async ({ body: { dry_run: dryRun, all: _, ...body } }) => {
+    async ({ body: { dry_run: dryRun, trust_list: trustList, all: _, ...body } }) => {
       const filter = filterOf(body);
-      const report = await usable(() => replay({ ledger, targets, filter, dryRun, now }));
+      const report = await usable(() =>
+        replay({ ledger, targets, filter, dryRun, trustList, now }),
+      );
       onDue();
       return report;
     },
@@ -191,6 +193,8 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
         ...common,
         operationId: 'releaseDeliveries',
         summary: 'Let go what is held',
+        description:
+          'What the surge guard holds is sent. What is held after an attempt of unknown outcome is looked up once more, and sent when the target does not list it.',
         querystring: noQuerySchema,
         body: releaseRequestSchema,
         response: {

@@ -58,7 +58,7 @@ const eventSchema = z
     at: timeSchema.describe('When, UTC.'),
     what: z.string().meta({
       description:
-        'sighted, adopted (the target had it already), an attempt by its outcome (delivered, transient, throttled, unknown, permanent, unauthorized, withdrawn), a read of the target by its verdict (found, not_found, not_read), lease_lost, released, replayed or repaired.',
+        'sighted, adopted (the target had it already), an attempt by its outcome (delivered, transient, throttled, unknown, permanent, unauthorized, withdrawn), a read of the target by its verdict (found, not_found, not_read), held, lease_lost, released, replayed or repaired.',
       examples: ['delivered'],
     }),
     attempt: z.int().nullable().describe('The number of the attempt that it is about.'),
@@ -124,8 +124,12 @@ export const replayRequestSchema = strictObject({
   ...filterFields,
   all: z.boolean().default(false).meta({ description: 'Take all of them, without a filter.' }),
   dry_run: z.boolean().default(false).meta({ description: 'Ask the target and change nothing.' }),
+  trust_list: z.boolean().default(false).meta({
+    description:
+      'Send also when the target lists less than was delivered to it: it was reset, say, and its list is not cut off.',
+  }),
 })
-  .superRefine(({ all, dry_run, ...filter }, context) => {
+  .superRefine(({ all, dry_run, trust_list: _, ...filter }, context) => {
     const isFiltered = Object.values(filter).some((value) => value !== undefined);
     if (all && isFiltered)
       return refuse(context, 'value_error', 'Input is a filter or all, not both');

@@ -14,7 +14,8 @@
  * - `unknown`: an attempt may or may not have taken effect; the target is asked at `next_attempt_at`
  * - `delivered`: the target has it
  * - `dead`: not tried again until it is replayed
- * - `held`: kept back by the surge guard until it is released
+ * - `held`: kept back until it is released: by the surge guard, or because a list of the target that
+ *   lacks what was delivered cannot tell whether it is there
  */
 export const STATUSES = ['pending', 'sending', 'unknown', 'delivered', 'dead', 'held'] as const;
 export type Status = (typeof STATUSES)[number];
@@ -40,7 +41,7 @@ export interface Claim extends Sighting {
   leg: string;
   /** Attempts so far; while `sending`, the one under way is counted. */
   attempts: number;
-  /** Times the target was asked about the last attempt and did not have it. */
+  /** Times the target was asked about the last attempt and did not have it, or a mark of `transition.ts`. */
   reads: number;
   fencingToken: number;
   lastError: string | null;
@@ -50,7 +51,7 @@ export interface Claim extends Sighting {
 
 /** What becomes of a claimed delivery, and why. */
 export interface Transition {
-  status: Exclude<Status, 'sending' | 'held'>;
+  status: Exclude<Status, 'sending'>;
   attempts: number;
   reads: number;
   /** Unix time in milliseconds; `null` when nothing is to come by itself. */

@@ -6,6 +6,7 @@ import { createLeases } from './leases.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { LedgerError } from './ledger/ledger-error.ts';
 import type { DeliveryMetrics } from './metrics.ts';
+import { nameSome } from './name-some.ts';
 import type { Outcome } from './outcome.ts';
 import { createQueue } from './queue.ts';
 import { createResults } from './results.ts';
@@ -167,10 +168,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   async function recover(options: { isAlone: boolean }): Promise<void> {
     await gate.pause.refresh();
-    const count = await ledger.recover(leg, now(), options);
-    if (count === 0) return;
+    const keys = await ledger.recover(leg, now(), options);
+    if (keys.length === 0) return;
     log.info(
-      `A process is gone that had ${count} in hand: asking the ${target.name} what became of them.`,
+      `A process is gone that had ${keys.length} in hand (${nameSome(keys)}): asking the ${target.name} what became of them.`,
     );
   }
 
@@ -300,8 +301,12 @@ function tell(permit: Permit, { key }: Claim, outcome: Outcome): Outcome {
         ? { ...outcome, kind: 'transient', isSent: true, retryAfterMs: waitMs }
         : { ...outcome, retryAfterMs: waitMs };
     }
-    case 'transient':
     case 'unknown':
+      // It works: it has looked for it.
+      if (outcome.saysItExists) permit.succeed(key);
+      else permit.fail(outcome.reason, outcome.retryAfterMs);
+      break;
+    case 'transient':
       permit.fail(outcome.reason, outcome.retryAfterMs);
       break;
     case 'unauthorized':

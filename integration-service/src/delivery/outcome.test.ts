@@ -72,12 +72,47 @@ describe('a 409', () => {
     expect(outcomeOf({ status: 422, body })).toMatchObject({ kind: 'permanent' });
   });
 
-  it.each(['', '{"detail": "A package request already exists"}', 'Conflict', 'the flight is full'])(
-    'that says anything else is for good: %j',
+  it.each(['', 'the flight is full'])('that says anything else is for good: %j', (body) => {
+    expect(outcomeOf({ status: 409, body })).toMatchObject({ kind: 'permanent' });
+  });
+});
+
+describe.each([400, 409, 422])('a %d', (status) => {
+  it.each([
+    ['Django REST', '{"customer_id":["package request with this customer id already exists."]}'],
+    ['Django REST', '{"non_field_errors":["The fields a, b must make a unique set."]}'],
+    ['Rails and Laravel', '{"errors":{"customer_id":["has already been taken"]}}'],
+    ['GitHub', '{"errors":[{"resource":"Package","code":"already_exists"}]}'],
+    ['gRPC', '{"error":{"code":409,"status":"ALREADY_EXISTS"}}'],
+    ['Kubernetes', '{"reason":"AlreadyExists"}'],
+    ['Salesforce', '[{"errorCode":"DUPLICATE_VALUE","message":"value found on record 7"}]'],
+    ['PostgREST', '{"code":"23505","details":null,"message":null}'],
+    ['MySQL', "Duplicate entry 'a' for key 'requests.customer_id'"],
+    ['SQLite', 'UNIQUE constraint failed: requests.customer_id'],
+    ['MongoDB', 'E11000 dup key: { customer_id: 1 }'],
+    ['Prisma', '{"code":"P2002"}'],
+    ['a plain server', 'Conflict'],
+    ['another', 'Such a request exists.'],
+  ])('that says that it exists already is looked up at the target: %s', (_, body) => {
+    expect(outcomeOf({ status, body })).toMatchObject({ kind: 'unknown', saysItExists: true });
+    expect(outcomeOf({ status: 404, body })).toMatchObject({ kind: 'permanent' });
+  });
+
+  it.each(['{"detail":"customer_id does not exist"}', "It doesn't exist.", 'no', '{"id":235051}'])(
+    'that says anything else is for good: %s',
     (body) => {
-      expect(outcomeOf({ status: 409, body })).toMatchObject({ kind: 'permanent' });
+      expect(outcomeOf({ status, body })).toMatchObject({ kind: 'permanent' });
     },
   );
+});
+
+it.each(['location', 'body'])('an answer with a %s of a megabyte makes a short reason', (part) => {
+  const long = 'x'.repeat(1_000_000);
+  const outcome =
+    part === 'body'
+      ? outcomeOf({ status: 422, body: long })
+      : outcomeOf({ status: 302, headers: { location: long } });
+  expect('reason' in outcome && outcome.reason.length).toBeLessThan(300);
 });
 
 // Through the client of the inventory, which knows what a package request is.
@@ -103,6 +138,7 @@ describe.each([200, 201])('a %d to a request for a welcome package', (status) =>
     ['with a number as its id', { ...REQUEST, request_id: 7 }, '7'],
     ['with 0 as its id', { ...REQUEST, request_id: 0 }, '0'],
     ['with a longer number', { ...REQUEST, request_id: LONG }, '90071992547409931234'],
+    ['with a huge id', { ...REQUEST, request_id: 'r'.repeat(9e5) }, `${'r'.repeat(200)}…`],
   ])('is delivered: a package request %s', async (_, body, evidence) => {
     const expected = { kind: 'delivered', evidence, statusCode: status };
     for (const mark of ['', '\ufeff']) {

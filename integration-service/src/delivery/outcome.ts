@@ -24,7 +24,14 @@ export type Outcome =
       isSent: boolean;
     }
   | { kind: 'throttled'; reason: string; statusCode: number; retryAfterMs?: number | undefined }
-  | { kind: 'unknown'; reason: string; statusCode?: number; retryAfterMs?: number | undefined }
+  | {
+      kind: 'unknown';
+      reason: string;
+      statusCode?: number;
+      retryAfterMs?: number | undefined;
+      /** The target refuses it as there already. Without a trace of it there, it is dead. */
+      saysItExists?: true;
+    }
   | { kind: 'permanent'; reason: string; statusCode: number }
   | { kind: 'unauthorized'; reason: string; statusCode: number }
   | { kind: 'withdrawn'; reason: string };
@@ -62,6 +69,15 @@ const IN_FLIGHT =
   /in[ _-]?(flight|progress)|key[ _-]in[ _-]use|outstanding|(being|still) process|concurrent/i;
 
 /**
+ * What APIs say of a record that is there already: frameworks (Django REST, Rails, Laravel), services
+ * (GitHub and Stripe `already_exists`, gRPC `ALREADY_EXISTS`, Salesforce `DUPLICATE_VALUE`), and
+ * databases whose errors are passed on (PostgreSQL and PostgREST 23505, MySQL, MongoDB E11000,
+ * Prisma P2002). One that means something else costs one read.
+ */
+const EXISTS =
+  /already|duplicate|unique|conflict|\bexists?\b(?<!(not|n't) exist)|\b(23505|E11000|P2002)\b/i;
+
+/**
  * Decides what an answer means.
  *
  * @param findEvidence the target's id of what was created, if the body is what it answers then
@@ -88,11 +104,12 @@ export function outcomeOfResponse(
   if (isThrottling(statusCode, retryAfterMs)) {
     return { kind: 'throttled', reason, statusCode, retryAfterMs };
   }
-  if (
-    WITHOUT_EFFECT.includes(statusCode) ||
-    (statusCode === 409 && IN_FLIGHT.test(response.body.toString('utf8', 0, 2_000)))
-  ) {
+  const text = response.body.toString('utf8', 0, 2_000);
+  if (WITHOUT_EFFECT.includes(statusCode) || (statusCode === 409 && IN_FLIGHT.test(text))) {
     return { kind: 'transient', reason, statusCode, retryAfterMs, isSent: true };
+  }
+  if ([400, 409, 422].includes(statusCode) && EXISTS.test(text)) {
+    return { kind: 'unknown', reason, statusCode, saysItExists: true };
   }
   if (statusCode >= 400 && statusCode < 500) return { kind: 'permanent', reason, statusCode };
   // Every other 2xx, every redirect (it may come after the effect), every other 5xx.

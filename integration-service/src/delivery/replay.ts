@@ -2,7 +2,7 @@ import type { Claim } from './delivery.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { DeliveryFilter } from './ledger/reading.ts';
 import { findAtTarget } from './settle.ts';
-import type { Target } from './target.ts';
+import { ReadError, type Target } from './target.ts';
 
 /** What a replay did with a dead letter, or would do; the last when another replay was quicker. */
 export const REPLAY_VERDICTS = ['to_send', 'already_delivered', 'no_longer_dead'] as const;
@@ -21,16 +21,19 @@ const PAGE = 1_000;
  * for a running service to send; with `dryRun`, nothing is changed.
  *
  * @param targets by leg
- * @throws {ReadError} when a target could not be asked; nothing is changed then
+ * @throws {ReadError} when a target could not be asked, or its list lacks what was delivered; nothing is
+ *   changed then
  */
 export async function replay(options: {
   ledger: Ledger;
   targets: Record<string, Target>;
   filter: Omit<DeliveryFilter, 'status'>;
   dryRun: boolean;
+  /** Takes a list for whole that lacks what was delivered: the target was reset, say. Default: no. */
+  trustList?: boolean;
   now: () => number;
 }): Promise<ReplayReport> {
-  const { ledger, targets, filter, dryRun, now } = options;
+  const { ledger, targets, filter, dryRun, trustList = false, now } = options;
   const dead: Claim[] = [];
   for (;;) {
     const page = await ledger.deadLetters(filter, PAGE, dead.at(-1)?.sequence);
@@ -43,7 +46,11 @@ export async function replay(options: {
   for (const [leg, target] of Object.entries(targets)) {
     const ofLeg = dead.filter((claim) => claim.leg === leg);
     if (ofLeg.length === 0) continue;
-    const findings = await findAtTarget(target, ofLeg, { mayFilter: false });
+    const { findings, shortfall } = await findAtTarget({
+      ...{ leg, target, claims: ofLeg, mayFilter: false },
+      checkedBy: trustList ? undefined : ledger,
+    });
+    if (shortfall && findings.size < ofLeg.length) throw notWhole(target.name, shortfall);
     for (const claim of ofLeg) {
       const evidence = findings.get(claim.key);
       if (evidence !== undefined) found.set(claim.sequence, evidence);
@@ -70,4 +77,9 @@ export async function replay(options: {
     no_longer_dead: count('no_longer_dead'),
     deliveries,
   };
+}
+
+function notWhole(system: string, shortfall: string): ReadError {
+  const what = `it ${shortfall} With trust_list (--trust-list), what it does not list is sent again`;
+  return new ReadError(what, { system });
 }

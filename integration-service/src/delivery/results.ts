@@ -6,6 +6,8 @@ import type { Ledger } from './ledger/ledger.ts';
 import type { DeliveryMetrics } from './metrics.ts';
 import type { Outcome } from './outcome.ts';
 import type { Settled } from './settle.ts';
+import { createSettleLog } from './settle-log.ts';
+import type { Target } from './target.ts';
 
 /** What came of a claim: of an attempt, of a read of the target, or of not using it. */
 export type Result =
@@ -14,6 +16,7 @@ export type Result =
 
 export interface ResultsOptions {
   leg: string;
+  target: Pick<Target, 'name'>;
   ledger: Pick<Ledger, 'commit'>;
   leases: Leases;
   metrics?: DeliveryMetrics | undefined;
@@ -25,7 +28,8 @@ export interface ResultsOptions {
 
 /** What has ended and is not written down yet. */
 export function createResults(options: ResultsOptions) {
-  const { leg, ledger, leases, metrics, log, now, onStep } = options;
+  const { leg, target, ledger, leases, metrics, log, now, onStep } = options;
+  const tellSettled = createSettleLog({ leg, targetName: target.name, log });
   const waiting: Result[] = [];
 
   function tell({ claim, transition, outcome, verdict }: Result): void {
@@ -58,10 +62,10 @@ export function createResults(options: ResultsOptions) {
       const lost = new Set(await ledger.commit(transitions, now()));
       onStep('committed');
       waiting.splice(0, results.length);
-      for (const result of results) {
-        leases.giveUp(result.claim);
-        if (!lost.has(result.claim)) tell(result);
-      }
+      for (const { claim } of results) leases.giveUp(claim);
+      const written = results.filter(({ claim }) => !lost.has(claim));
+      tellSettled(written.filter((result) => result.verdict !== undefined));
+      for (const result of written) tell(result);
     },
   };
 }

@@ -1,11 +1,14 @@
 import type { Logger } from 'service-kit/logger';
+import { createDeliveredCheck } from './delivered-check.ts';
 import type { Claim, Transition } from './delivery.ts';
 import { type Gate, type Permit, READ } from './gate.ts';
 import type { Leases } from './leases.ts';
 import type { Ledger } from './ledger/ledger.ts';
+import { LedgerError } from './ledger/ledger-error.ts';
 import type { VERDICTS } from './metrics.ts';
+import { nameSome } from './name-some.ts';
 import { ReadError, type Target } from './target.ts';
-import { afterRead, SETTLE_DELAYS_MS } from './transition.ts';
+import { afterRead, LAST_READ } from './transition.ts';
 
 /** How many unknown deliveries one read of the target settles. */
 const ROUND = 10_000;
@@ -48,14 +51,16 @@ export function createSettler(options: SettlerOptions) {
   async function settle(claims: Claim[], permit: Permit): Promise<void> {
     try {
       // Before a delivery is sent again, the whole list must say that the target does not have it.
-      const mayFilter = claims.every(({ reads }) => reads < SETTLE_DELAYS_MS.length - 1);
-      const findings = await readThrough(permit, () =>
-        findAtTarget(target, claims, { mayFilter, signal }),
+      const mayFilter = claims.every(({ reads }) => reads >= 0 && reads < LAST_READ);
+      const checkedBy = claims.some(({ reads }) => reads === LAST_READ) ? ledger : undefined;
+      const { findings, shortfall } = await readThrough(permit, () =>
+        findAtTarget({ leg, target, claims, mayFilter, checkedBy, signal }),
       );
       // That it can be read does not mean that it takes what is sent; that it has some of it, does.
       if (findings.size > 0) permit.succeed(READ);
       else permit.cancel();
-      const policy = { maxAttempts, now: now(), random };
+      const doubt = shortfall && `the ${target.name} ${shortfall}`;
+      const policy = { maxAttempts, now: now(), random, doubt };
       told.clear();
       onSettled(
         claims.map((claim) => {
@@ -65,21 +70,29 @@ export function createSettler(options: SettlerOptions) {
         }),
       );
     } catch (error) {
+      // The ledger says itself what is wrong with it.
+      if (error instanceof LedgerError) return leaveUnknown(claims, undefined, RETRY_MS);
       if (!(error instanceof ReadError)) throw error;
-      log.error(`Could not ask the ${target.name} what became of an attempt: ${error.message}`);
       const { message } = error;
+      const some = nameSome(claims.map(({ key }) => key));
+      const what = claims.length === 1 ? 'an attempt' : `${claims.length} attempts`;
+      log.error(`Could not ask the ${target.name} what became of ${what} (${some}): ${message}`);
       const waitMs = Math.max(RETRY_MS, error.isThrottled ? (error.retryAfterMs ?? 0) : 0);
-      onSettled(
-        claims.map((claim) => {
-          const isTold = told.get(claim.key) === message;
-          told.set(claim.key, message);
-          const transition = stillUnknown(claim, now() + waitMs, isTold ? undefined : message);
-          return { claim, verdict: 'unreadable', transition };
-        }),
-      );
+      leaveUnknown(claims, message, waitMs);
     } finally {
       isSettling = false;
     }
+  }
+
+  function leaveUnknown(claims: Claim[], reason: string | undefined, waitMs: number): void {
+    onSettled(
+      claims.map((claim) => {
+        const isTold = reason === undefined || told.get(claim.key) === reason;
+        if (reason !== undefined) told.set(claim.key, reason);
+        const transition = stillUnknown(claim, now() + waitMs, isTold ? undefined : reason);
+        return { claim, verdict: 'unreadable', transition };
+      }),
+    );
   }
 
   return {
@@ -109,28 +122,44 @@ function stillUnknown(claim: Claim, nextAttemptAt: number, reason: string | unde
   return { status: 'unknown', attempts, reads, nextAttemptAt, lastError, event };
 }
 
-/** What a target turned out to have: its ids by key. */
-export type Findings = Map<string, string>;
+/** What a target turned out to have. */
+export interface Findings {
+  /** Its ids by key. */
+  findings: Map<string, string>;
+  /** Why it may have more, to follow its name: its list lacks what was delivered. */
+  shortfall: string | undefined;
+}
 
 /**
  * Asks a target, in one read, what it has of these deliveries.
  *
- * @param mayFilter whether a single one may be asked for alone, which is cheaper: what the target
- *   does not list then rests on a filter that it may understand otherwise
  * @throws {ReadError} when the target could not be read to the end; nothing is known then
+ * @throws {LedgerError} when it could not be checked against the ledger
  */
-export async function findAtTarget(
-  target: Target,
-  claims: Claim[],
-  { mayFilter, signal }: { mayFilter: boolean; signal?: AbortSignal },
-): Promise<Findings> {
+export async function findAtTarget(options: {
+  leg: string;
+  target: Target;
+  claims: Claim[];
+  /**
+   * Whether a single one may be asked for alone, which is cheaper: what the target does not list then
+   * rests on a filter that it may understand otherwise.
+   */
+  mayFilter: boolean;
+  /** What tells whether the list is whole; needed where something is sent because it is not listed. */
+  checkedBy: Ledger | undefined;
+  signal?: AbortSignal;
+}): Promise<Findings> {
+  const { leg, target, claims, mayFilter, checkedBy, signal } = options;
+  const check = checkedBy && (await createDeliveredCheck(checkedBy, leg));
   const wanted = new Set(claims.map(({ key }) => key));
   const only = mayFilter && claims.length === 1 ? claims[0] : undefined;
-  const findings: Findings = new Map();
+  const findings = new Map<string, string>();
   for await (const { key, evidence } of target.read({ only, signal })) {
     if (wanted.has(key) && !findings.has(key)) findings.set(key, evidence);
+    const checking = check?.see(key);
+    if (checking) await checking;
   }
-  return findings;
+  return { findings, shortfall: await check?.shortfall() };
 }
 
 /** Runs a read of the target, and tells the gate when it fails. What a success means, the caller knows. */

@@ -3,7 +3,7 @@ import { MAX_RETRY_AFTER_MS } from 'service-kit/retry';
 import { describe, expect, it } from 'vitest';
 import type { Claim } from './delivery.ts';
 import type { Outcome } from './outcome.ts';
-import { afterAttempt, afterRead } from './transition.ts';
+import { afterAttempt, afterRead, READS_OF_EXISTING, READS_OF_RELEASED } from './transition.ts';
 
 const NOW = 1_767_225_600_000;
 const CLAIM: Claim = {
@@ -27,6 +27,7 @@ const BUSY: Outcome = { kind: 'transient', reason: '503', statusCode: 503, isSen
 const DELIVERED: Outcome = { kind: 'delivered', evidence: 'request 7', statusCode: 201 };
 const DENIED: Outcome = { kind: 'unauthorized', reason: '401', statusCode: 401 };
 const RESET: Outcome = { kind: 'unknown', reason: 'reset' };
+const EXISTING: Outcome = { kind: 'unknown', reason: '409', saysItExists: true };
 const INVALID: Outcome = { kind: 'permanent', reason: '422', statusCode: 422 };
 const WITHDRAWN: Outcome = { kind: 'withdrawn', reason: 'too late' };
 
@@ -47,6 +48,7 @@ describe('after an attempt', () => {
     ['that was not let in, the last one', DENIED, LAST, ['pending', 4, 0, '401']],
     ['with no clear answer', RESET, {}, ['unknown', 3, 500, 'reset']],
     ['with no clear answer, the last one', RESET, LAST, ['unknown', 5, 500, 'reset']],
+    ['that was refused as there already', EXISTING, {}, ['unknown', 3, 500, '409']],
     ['that met a busy target', BUSY, {}, ['pending', 3, 2_000, '503']],
     ['that met a busy target, the last', BUSY, LAST, ['dead', 5, null, '503']],
     ['over the limit, lowered since', BUSY, { attempts: 9 }, ['dead', 9, null, '503']],
@@ -111,21 +113,69 @@ describe('after the target was asked what became of an attempt', () => {
       evidence === undefined ? { what: 'not_found' } : { what: 'found', reason: evidence },
     );
   });
+
+  const existing = { reads: READS_OF_EXISTING, lastError: '409' };
+  it.each<[string, Partial<Claim>, string | undefined, unknown[]]>([
+    ['what it says exists is not there', existing, undefined, ['dead', 3, null, '409']],
+    ['what it says exists is there', existing, 'request 7', ['delivered', 3, null, null]],
+    ['released, no', { reads: READS_OF_RELEASED }, undefined, ['pending', 0, 0, 'reset']],
+    [
+      'released after the last, no',
+      { ...LAST, reads: READS_OF_RELEASED },
+      undefined,
+      ['pending', 0, 0, 'reset'],
+    ],
+    [
+      'released, and it has it',
+      { reads: READS_OF_RELEASED },
+      'request 7',
+      ['delivered', 3, null, null],
+    ],
+  ])('one read decides: %s', (_, claim, evidence, expected) => {
+    const policy = { ...POLICY, doubt: 'too short' };
+    expect(short(afterRead({ ...CLAIM, ...claim }, evidence, policy))).toEqual(expected);
+    expect(afterAttempt(CLAIM, EXISTING, POLICY)).toMatchObject(existing);
+  });
+
+  it.each<[string, Partial<Claim>, string | undefined, unknown[]]>([
+    ['first no', {}, undefined, ['unknown', 3, 2_000, 'reset']],
+    ['third no', { reads: 2 }, undefined, ['held', 3, null, 'too short']],
+    ['third no of the last', { ...LAST, reads: 2 }, undefined, ['held', 5, null, 'too short']],
+    ['it has it', { reads: 2 }, 'request 7', ['delivered', 3, null, null]],
+  ])('a list that lacks what was delivered sends nothing: %s', (_, claim, evidence, expected) => {
+    const policy = { ...POLICY, doubt: 'too short' };
+    const transition = afterRead({ ...CLAIM, ...claim }, evidence, policy);
+    expect(short(transition)).toEqual(expected);
+    if (transition.status !== 'held') return;
+    expect(transition.event).toEqual({
+      what: 'held',
+      attempt: transition.attempts,
+      reason: 'too short',
+    });
+  });
 });
 
 const retryAfterMs = fc.option(fc.nat({ max: MAX_RETRY_AFTER_MS }), { nil: undefined });
 const outcome = fc.oneof(
-  fc.constantFrom(DELIVERED, DENIED, RESET, INVALID, WITHDRAWN),
+  fc.constantFrom(DELIVERED, DENIED, RESET, EXISTING, INVALID, WITHDRAWN),
   fc
     .tuple(fc.constantFrom(BUSY, REFUSED_CONNECTION, RESET), retryAfterMs)
     .map(([base, wait]) => ({ ...base, retryAfterMs: wait }) as Outcome),
 );
 const attempted = fc.record({ outcome, isProbe: fc.boolean() });
-const read = fc.record({ evidence: fc.option(fc.string(), { nil: undefined }) });
+const read = fc.record({
+  evidence: fc.option(fc.string(), { nil: undefined }),
+  doubt: fc.constantFrom(undefined, 'too short'),
+});
 
 it('whatever happens, a delivery is due within the hour or at its end, with attempts left', () => {
   const luck = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
-  const arbitrary = [fc.integer({ min: 1, max: 50 }), fc.nat(), fc.nat(3), luck] as const;
+  const arbitrary = [
+    fc.integer({ min: 1, max: 50 }),
+    fc.nat(),
+    fc.integer({ min: READS_OF_EXISTING, max: READS_OF_RELEASED }),
+    luck,
+  ] as const;
   fc.assert(
     fc.property(...arbitrary, fc.oneof(attempted, read), (max, nth, reads, value, happened) => {
       const claim = { ...CLAIM, attempts: 1 + (nth % max), reads };
@@ -133,8 +183,8 @@ it('whatever happens, a delivery is due within the hour or at its end, with atte
       const { status, attempts, nextAttemptAt } =
         'outcome' in happened
           ? afterAttempt(claim, happened.outcome, { ...policy, isProbe: happened.isProbe })
-          : afterRead(claim, happened.evidence, policy);
-      expect(nextAttemptAt === null).toBe(status === 'delivered' || status === 'dead');
+          : afterRead(claim, happened.evidence, { ...policy, doubt: happened.doubt });
+      expect(nextAttemptAt === null).toBe(['delivered', 'dead', 'held'].includes(status));
       expect(attempts).toBeLessThanOrEqual(claim.attempts);
       if (status === 'pending') expect(attempts).toBeLessThan(max);
       if (nextAttemptAt === null) return;

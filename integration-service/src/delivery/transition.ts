@@ -8,6 +8,13 @@ import type { Outcome } from './outcome.ts';
  */
 export const SETTLE_DELAYS_MS = [500, 2_000, 8_000];
 
+/** The last of these reads: what it does not find is sent again. */
+export const LAST_READ = SETTLE_DELAYS_MS.length - 1;
+/** `reads` of a delivery that was held and released: it is sent unless one read more finds it. */
+export const READS_OF_RELEASED = SETTLE_DELAYS_MS.length;
+/** `reads` of one that the target refused as there already: it is dead unless one read finds it. */
+export const READS_OF_EXISTING = -1;
+
 export interface Policy {
   /** Attempts of one delivery before it is dead. */
   maxAttempts: number;
@@ -66,6 +73,7 @@ export function afterAttempt(
       return {
         ...pending(attempts, Math.max(SETTLE_DELAYS_MS[0] as number, outcome.retryAfterMs ?? 0)),
         status: 'unknown',
+        ...(outcome.saysItExists && { reads: READS_OF_EXISTING }),
       };
     case 'transient': {
       const waitMs = Math.max(backoffMs(attempts, random), outcome.retryAfterMs ?? 0);
@@ -81,15 +89,16 @@ export function unclaimed({ attempts, lastError }: Claim, now: number): Transiti
 }
 
 /**
- * What becomes of an unknown delivery after the target was asked: delivered, asked once more, or sent
- * again.
+ * What becomes of an unknown delivery after the target was asked: delivered, asked once more, sent
+ * again, dead, or held.
  *
  * @param evidence the target's id of it; `undefined` when the target does not have it
+ * @param doubt why it may have it all the same: nothing is sent again then without a person's word
  */
 export function afterRead(
   claim: Claim,
   evidence: string | undefined,
-  { maxAttempts, now, random }: Policy,
+  { maxAttempts, now, random, doubt }: Policy & { doubt?: string | undefined },
 ): Transition {
   const { attempts, lastError } = claim;
   if (evidence !== undefined) {
@@ -97,14 +106,29 @@ export function afterRead(
     return { status: 'delivered', attempts, reads: 0, nextAttemptAt: null, lastError: null, event };
   }
   const event = { what: 'not_found', attempt: attempts, reason: 'the target does not have it' };
+  const dead = {
+    status: 'dead',
+    attempts,
+    reads: 0,
+    nextAttemptAt: null,
+    lastError,
+    event,
+  } as const;
+  if (claim.reads === READS_OF_EXISTING) return dead;
+  if (claim.reads === READS_OF_RELEASED) {
+    // Released as it is by the surge guard: with all attempts before it.
+    return { status: 'pending', attempts: 0, reads: 0, nextAttemptAt: now, lastError, event };
+  }
   const reads = claim.reads + 1;
   const delayMs = SETTLE_DELAYS_MS[reads];
   if (delayMs !== undefined) {
     return { status: 'unknown', attempts, reads, nextAttemptAt: now + delayMs, lastError, event };
   }
-  if (attempts >= maxAttempts) {
-    return { status: 'dead', attempts, reads: 0, nextAttemptAt: null, lastError, event };
+  if (doubt !== undefined) {
+    const held = { what: 'held', attempt: attempts, reason: doubt };
+    return { ...dead, status: 'held', lastError: doubt, event: held };
   }
+  if (attempts >= maxAttempts) return dead;
   const nextAttemptAt = now + backoffMs(attempts, random);
   return { status: 'pending', attempts, reads: 0, nextAttemptAt, lastError, event };
 }

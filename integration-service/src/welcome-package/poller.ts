@@ -5,6 +5,7 @@ import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
 import type { ReadProgress } from '../delivery/ledger/legs.ts';
 import { LEASE_MS } from '../delivery/ledger/work.ts';
+import { nameSome } from '../delivery/name-some.ts';
 import type { Pause } from '../delivery/pauses.ts';
 import { createTurns } from '../delivery/turns.ts';
 import type { PollerMetrics } from '../metrics.ts';
@@ -54,6 +55,8 @@ export interface Poller {
 
 /** How long the CRM is left alone at the most when it does not let us in. */
 const MAX_REFUSED_WAIT_MS = 300_000;
+/** As many held deliveries are looked at for a reminder. */
+const MOST_LOOKED_AT = 1_000;
 
 /** Sees to it that every customer of the CRM gets into the ledger. Cycles never overlap. */
 export function createPoller(options: PollerOptions): Poller {
@@ -199,11 +202,18 @@ export function createPoller(options: PollerOptions): Poller {
   }
 
   async function remindOfHeld(limit: number): Promise<void> {
-    const isAnyHeld = (await ledger.list({ leg: WELCOME_PACKAGE, status: 'held' }, 1)).length > 0;
-    if (!isAnyHeld) return;
+    const some = await ledger.list({ leg: WELCOME_PACKAGE, status: 'held' }, MOST_LOOKED_AT);
+    // What has been attempted is held for another reason, which has been told.
+    const fresh = some.filter(({ attempts }) => attempts === 0);
+    if (fresh.length === 0) return;
     const { held } = await ledger.countByStatus(WELCOME_PACKAGE);
+    const count = held - (some.length - fresh.length);
+    const names = nameSome(
+      fresh.map(({ key }) => key),
+      count,
+    );
     log.warn(
-      `Holding ${held} customers back: more than SURGE_LIMIT (${limit}) new ones came at once. Release them with POST /deliveries/release.`,
+      `Holding ${count} customers back (${names}): more than SURGE_LIMIT (${limit}) new ones came at once. Release them with POST /deliveries/release.`,
     );
   }
 

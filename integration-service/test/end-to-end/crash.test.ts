@@ -86,7 +86,7 @@ describe('integration-service, killed half way through 1,000 customers', () => {
     for (const file of ['', '-wal', '-shm', '.lock']) rmSync(`${path}${file}`, { force: true });
 
     const second = await start();
-    await second.until(/The inventory already holds \d+\. Nothing of it is sent again\./);
+    await second.until(/The inventory already holds \d+ \(.*\)\. Nothing of it is sent again\./);
     await untilAllDelivered(second.url);
     expect(idsOf(stored)).toEqual(allIds(200));
   });

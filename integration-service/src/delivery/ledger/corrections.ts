@@ -1,6 +1,7 @@
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { Kysely } from 'kysely';
 import type { Status } from '../delivery.ts';
+import { READS_OF_RELEASED } from '../transition.ts';
 import { chunksOf, insertEvents } from './events.ts';
 import { type DeliveryFilter, filtered } from './reading.ts';
 import type { Tables } from './tables.ts';
@@ -23,7 +24,7 @@ export function createCorrections(db: Kysely<Tables>) {
     now: number,
   ): Promise<number[]> {
     const { from, to, what, reasonOf = () => undefined } = how;
-    const nextAttemptAt = to === 'pending' ? now : null;
+    const nextAttemptAt = to === 'pending' || to === 'unknown' ? now : null;
     const moved: number[] = [];
     // Chunk by chunk: a service beside this, or around it, has its turns between.
     for (const chunk of chunksOf(sequences)) {
@@ -33,7 +34,7 @@ export function createCorrections(db: Kysely<Tables>) {
           .set((eb) => ({
             status: to,
             attempts: to === 'pending' ? 0 : eb.ref('attempts'),
-            reads: 0,
+            reads: to === 'unknown' ? READS_OF_RELEASED : 0,
             next_attempt_at: nextAttemptAt,
             fencing_token: eb('fencing_token', '+', 1),
             last_error: null,
@@ -81,21 +82,34 @@ export function createCorrections(db: Kysely<Tables>) {
         now,
       ),
 
-    /** Lets go what is held; returns how many there were. */
+    /**
+     * Lets go what is held; returns how many there were. What has been attempted is looked up at the
+     * target once more: who held it back because of a list that was cut off may have mended that.
+     */
     async release(filter: Omit<DeliveryFilter, 'status'>, now: number): Promise<number> {
       let released = 0;
       for (;;) {
-        const rows = await filtered(db, db.selectFrom('deliveries').select('sequence'), {
-          ...filter,
-          status: 'held',
-        })
+        const rows = await filtered(
+          db,
+          db.selectFrom('deliveries').select(['sequence', 'attempts']),
+          {
+            ...filter,
+            status: 'held',
+          },
+        )
           .orderBy('sequence')
           .limit(1_000)
           .execute();
         if (rows.length === 0) return released;
-        const sequences = rows.map(({ sequence }) => sequence);
-        const moved = await move(sequences, { from: 'held', to: 'pending', what: 'released' }, now);
-        released += moved.length;
+        for (const [isAttempted, to] of [
+          [false, 'pending'],
+          [true, 'unknown'],
+        ] as const) {
+          const those = rows.filter(({ attempts }) => attempts > 0 === isAttempted);
+          const sequences = those.map(({ sequence }) => sequence);
+          const moved = await move(sequences, { from: 'held', to, what: 'released' }, now);
+          released += moved.length;
+        }
       }
     },
 

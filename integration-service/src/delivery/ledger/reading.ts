@@ -149,6 +149,29 @@ export function createReading(db: Kysely<Tables>) {
         .execute();
     },
 
+    /** The sequence numbers, in their order, of up to `limit` deliveries of a leg that are delivered. */
+    async deliveredSequences(leg: string, limit: number, after: number): Promise<number[]> {
+      const rows = await db
+        .selectFrom('deliveries')
+        .select('sequence')
+        .where(legUnindexed(), '=', leg)
+        .where('status', '=', 'delivered')
+        .where('sequence', '>', after)
+        .orderBy('sequence')
+        .limit(limit)
+        .execute();
+      return rows.map(({ sequence }) => sequence);
+    },
+
+    /** The sequence numbers of those of these deliveries of a leg that the ledger knows. */
+    async sequencesOf(leg: string, keys: string[]): Promise<number[]> {
+      const values = keys.map((key) => [key]);
+      const { rows } = await sql<Pick<DeliveryRow, 'sequence'>>`
+        select sequence from deliveries
+        where leg = ${leg} and key in (select value->>0 from ${rowsOf(db, values)})`.execute(db);
+      return rows.map(({ sequence }) => sequence);
+    },
+
     /** When a poll of a leg's source last succeeded; `null` before the first. */
     async polledAt(leg: string): Promise<number | null> {
       const row = await db

@@ -22,6 +22,7 @@ interface DeliveryTable {
   payload: string;
   status: Status;
   attempts: Generated<number>;
+  /** Times the target was asked about the last attempt, or one of the marks of `transition.ts`. */
   reads: Generated<number>;
   /** Set while `pending` (when to send) and `unknown` (when to ask the target), else null. */
   next_attempt_at: number | null;

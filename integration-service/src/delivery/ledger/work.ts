@@ -26,7 +26,7 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
     leg: string,
     now: number,
     isOrphaned: 'all' | 'expired',
-  ): Promise<number> {
+  ): Promise<string[]> {
     const rows = await transaction
       .updateTable('deliveries')
       .set((eb) => ({
@@ -41,7 +41,7 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
       .where('leg', '=', leg)
       .where('status', '=', 'sending')
       .$if(isOrphaned === 'expired', (query) => query.where(leaseIsOver(now)))
-      .returning(['sequence', 'attempts'])
+      .returning(['sequence', 'key', 'attempts'])
       .execute();
     await insertEvents(
       transaction,
@@ -54,15 +54,16 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
         nextAttemptAt: now,
       })),
     );
-    return rows.length;
+    return rows.map(({ key }) => key);
   }
 
   return {
     /**
      * Takes over what workers left behind whose lease is over, or, when no other service works on
-     * this ledger, what any worker left behind. Waits that a wrong clock made too long are cut short.
+     * this ledger, what any worker left behind; returns the keys of that. Waits that a wrong clock made
+     * too long are cut short.
      */
-    async recover(leg: string, now: number, { isAlone = false } = {}): Promise<number> {
+    async recover(leg: string, now: number, { isAlone = false } = {}): Promise<string[]> {
       return db.transaction().execute(async (transaction) => {
         await transaction
           .updateTable('deliveries')

@@ -1,0 +1,9 @@
+/** How many of many names a message tells. */
+export const MOST_NAMED = 3;
+
+/** The first few of many, for a message about all of them: `a, b, c and 9 more`. */
+export function nameSome(names: readonly string[], count = names.length): string {
+  const first = names.slice(0, MOST_NAMED);
+  const more = count - first.length;
+  return first.join(', ') + (more > 0 ? ` and ${more} more` : '');
+}

@@ -1,0 +1,208 @@
+import { HttpResponse, http } from 'msw';
+import { expect, it } from 'vitest';
+import { replay } from '../src/delivery/replay.ts';
+import { WELCOME_PACKAGE } from '../src/welcome-package/inventory-client.ts';
+import { crmLists, INVENTORY_URL, mockNetwork, packageRequest, setUpService } from './support.ts';
+
+const network = mockNetwork();
+const SETTLE_DELAYS_MS = [500, 2_000, 8_000];
+const REASON =
+  'the inventory lists 2 of the 12 that were delivered: was it reset, or is its list cut off?';
+
+/** An inventory that stores all of `ids`, lists the first two of them, and loses answers on demand. */
+async function setUp(options: { maxAttempts?: number } = {}) {
+  const stored: string[] = [];
+  const customers = Array.from({ length: 12 }, (_, i) => ({ id: `customer-${i + 10}` }));
+  const inventory = {
+    stored,
+    /** How many it lists. */
+    page: Number.POSITIVE_INFINITY,
+    /** What comes instead of a 201; `stores` before that, or not. */
+    fault: undefined as undefined | { stores: boolean; status: number; body: object },
+  };
+  network.use(
+    crmLists(customers),
+    http.get(INVENTORY_URL, () =>
+      HttpResponse.json(stored.slice(0, inventory.page).map((id) => packageRequest(id))),
+    ),
+    http.post<never, { customer_id: string }>(INVENTORY_URL, async ({ request }) => {
+      const { customer_id } = await request.json();
+      const { fault } = inventory;
+      if (!fault || fault.stores) stored.push(customer_id);
+      if (fault) return HttpResponse.json(fault.body, { status: fault.status });
+      return HttpResponse.json(packageRequest(customer_id), { status: 201 });
+    }),
+  );
+  const service = await setUpService(options);
+  await service.poller.runCycle();
+  void service.dispatcher.run();
+  await service.untilDone();
+
+  const historyOf = async (key: string) =>
+    (await service.ledger.get(WELCOME_PACKAGE, key))?.history.map(({ what }) => what);
+  const find = async (key: string) => (await service.ledger.get(WELCOME_PACKAGE, key))?.delivery;
+  /** The CRM shows one more, and the reads of the target that it needs are made. */
+  async function sightAndSettle(id: string, until: string): Promise<void> {
+    network.use(crmLists([...customers, { id }]));
+    await service.poller.runCycle();
+    await service.until(async () => (await find(id))?.status === 'unknown');
+    inventory.fault = undefined;
+    for (const [reads, ms] of SETTLE_DELAYS_MS.entries()) {
+      await service.until(async () => (await historyOf(id))?.length === 2 + reads);
+      service.advance(ms);
+    }
+    await service.until(async () => (await find(id))?.status === until);
+  }
+  return { ...service, target: service.inventory, inventory, historyOf, find, sightAndSettle };
+}
+
+const LOST = { status: 502, body: {} };
+
+it('a list that lacks what was delivered sends nothing again: what it was to settle is held', async () => {
+  const service = await setUp();
+  const { inventory, find, historyOf, sightAndSettle, messages, ledger } = service;
+  Object.assign(inventory, { page: 2, fault: { ...LOST, stores: true } });
+  await sightAndSettle('late', 'held');
+  expect(inventory.stored.filter((id) => id === 'late')).toHaveLength(1);
+  expect(await find('late')).toMatchObject({ next_attempt_at: null, last_error: REASON });
+  const whats = ['sighted', 'unknown', 'not_found', 'not_found', 'held'];
+  expect(await historyOf('late')).toEqual(whats);
+
+  inventory.fault = { ...LOST, stores: true };
+  await sightAndSettle('later', 'held');
+  const said = messages('error').filter((message) => message.includes(REASON));
+  expect(said).toEqual([
+    `Holding back 1 of welcome-package of whom an attempt is of unknown outcome (late): ${REASON} POST /deliveries/release has them looked up once more, and sent if they are not found.`,
+  ]);
+  expect(messages('info')).toContain(
+    'Holding back 1 of welcome-package of whom an attempt is of unknown outcome (later), for the reason given before.',
+  );
+
+  // Its list is mended before they are released: nothing is doubled.
+  inventory.page = Number.POSITIVE_INFINITY;
+  expect(await ledger.release({ leg: WELCOME_PACKAGE }, Date.now())).toBe(2);
+  service.advance(0);
+  await service.untilDone();
+  expect((await historyOf('late'))?.slice(whats.length)).toEqual(['released', 'found']);
+  expect(inventory.stored).toHaveLength(14);
+});
+
+it('what is held because of such a list is sent when it is released, whole or not', async () => {
+  const service = await setUp({ maxAttempts: 1 });
+  const { inventory, find, historyOf, sightAndSettle, ledger } = service;
+  Object.assign(inventory, { page: 2, fault: { ...LOST, stores: false } });
+  await sightAndSettle('late', 'held');
+  expect(await ledger.release({}, Date.now())).toBe(1);
+  service.advance(0);
+  await service.untilDone();
+  expect((await historyOf('late'))?.slice(-3)).toEqual(['released', 'not_found', 'delivered']);
+  expect(await find('late')).toMatchObject({ status: 'delivered', attempts: 1 });
+  expect(inventory.stored.filter((id) => id === 'late')).toHaveLength(1);
+});
+
+it('a whole list sends again, whatever else it lists, and however often', async () => {
+  const service = await setUp();
+  const { inventory, sightAndSettle } = service;
+  inventory.stored.unshift('stranger', ...inventory.stored);
+  inventory.fault = { ...LOST, stores: false };
+  await sightAndSettle('late', 'delivered');
+  expect(inventory.stored.filter((id) => id === 'late')).toHaveLength(1);
+});
+
+it('strangers in a list do not stand for what was delivered', async () => {
+  const service = await setUp();
+  const { inventory, find, sightAndSettle } = service;
+  inventory.stored.unshift(...Array.from({ length: 50 }, (_, i) => `stranger-${i}`));
+  Object.assign(inventory, { page: 52, fault: { ...LOST, stores: true } });
+  await sightAndSettle('late', 'held');
+  expect((await find('late'))?.last_error).toBe(REASON);
+});
+
+it('dead letters are not replayed on the word of such a list, unless a person vouches for it', async () => {
+  const service = await setUp();
+  const { inventory, ledger, keysOf } = service;
+  inventory.fault = { status: 404, body: {}, stores: false };
+  network.use(crmLists([{ id: 'late' }]));
+  await service.poller.runCycle();
+  await service.until(async () => (await keysOf('dead')).length === 1);
+  inventory.fault = undefined;
+  inventory.page = 2;
+  const options = {
+    ...{ ledger, targets: { [WELCOME_PACKAGE]: service.target }, filter: {}, now: Date.now },
+  };
+  for (const dryRun of [true, false]) {
+    await expect(replay({ ...options, dryRun })).rejects.toThrow(
+      REASON.slice('the inventory'.length),
+    );
+  }
+  expect(await keysOf('dead')).toEqual(['late']);
+  expect(await replay({ ...options, dryRun: false, trustList: true })).toMatchObject({
+    to_send: 1,
+  });
+  service.advance(0);
+  await service.untilDone();
+  expect(inventory.stored).toContain('late');
+});
+
+it.each([400, 409, 422])(
+  'a %d that says that it exists already is looked up once: found, it is delivered',
+  async (status) => {
+    const service = await setUp();
+    const { inventory, historyOf, poller, messages } = service;
+    inventory.fault = { status, body: { detail: 'already exists' }, stores: true };
+    network.use(crmLists([{ id: 'late' }]));
+    await poller.runCycle();
+    await service.until(async () => (await historyOf('late'))?.at(-1) === 'unknown');
+    service.advance(500);
+    await service.untilDone();
+    expect(await historyOf('late')).toEqual(['sighted', 'unknown', 'found']);
+    expect(messages('info')).toContain(
+      'The inventory has welcome-package/late as request-of-late: an attempt of unknown outcome is settled.',
+    );
+  },
+);
+
+it('one that is not found is dead at once, with the reason of the refusal; nobody else is held up', async () => {
+  const service = await setUp();
+  const { inventory, historyOf, find, poller, breaker } = service;
+  inventory.fault = { status: 409, body: { detail: 'already exists' }, stores: false };
+  network.use(crmLists(Array.from({ length: 9 }, (_, i) => ({ id: `late-${i}` }))));
+  await poller.runCycle();
+  await service.until(async () => (await service.keysOf('unknown')).length === 9);
+  expect(breaker.state()).toBe('closed');
+  service.advance(500);
+  await service.untilDone();
+  expect(await historyOf('late-8')).toEqual(['sighted', 'unknown', 'not_found']);
+  expect(await find('late-8')).toMatchObject({
+    ...{ status: 'dead', attempts: 1 },
+    last_error: '409 Conflict: {"detail":"already exists"}',
+  });
+});
+
+it('what settling found is in the log, for each delivery', async () => {
+  const service = await setUp();
+  service.inventory.fault = { ...LOST, stores: false };
+  await service.sightAndSettle('late', 'delivered');
+  const name =
+    'The inventory does not have welcome-package/late, of which an attempt is of unknown outcome';
+  expect(service.messages('info').filter((message) => message.startsWith(name))).toEqual([
+    `${name}: asking once more.`,
+    `${name}: asking once more.`,
+    `${name}: sending it again.`,
+  ]);
+});
+
+it('a list that cannot be read names the first few of those who wait for it', async () => {
+  const service = await setUp();
+  service.inventory.fault = { ...LOST, stores: false };
+  network.use(
+    crmLists(['a', 'b', 'c', 'd'].map((id) => ({ id }))),
+    http.get(INVENTORY_URL, () => new HttpResponse(null, { status: 500 })),
+  );
+  await service.poller.runCycle();
+  await service.until(async () => (await service.keysOf('unknown')).length === 4);
+  service.advance(500);
+  await service.untilLogged(
+    'Could not ask the inventory what became of 4 attempts (a, b, c and 1 more): 500',
+  );
+});
