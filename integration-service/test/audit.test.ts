@@ -29,7 +29,7 @@ async function setUp(delivered: string[]) {
   async function run(
     reads: (() => string[] | Promise<string[]>)[],
     held: () => string[],
-    repair = false,
+    repair: boolean | 'trusting the list' = false,
   ) {
     const target: Target = {
       name: 'target',
@@ -40,7 +40,8 @@ async function setUp(delivered: string[]) {
     };
     let count = 0;
     const report = await audit({
-      ...{ leg: LEG, target, ledger, pollingIntervalMs: 1, repair, now: Date.now },
+      ...{ leg: LEG, target, ledger, pollingIntervalMs: 1, now: Date.now },
+      ...{ repair: repair !== false, trustList: repair === 'trusting the list' },
       async *readSource() {
         const read = reads[Math.min(count++, reads.length - 1)];
         for (const key of (await read?.()) ?? []) yield sightingOf(key);
@@ -48,13 +49,20 @@ async function setUp(delivered: string[]) {
     });
     const found = AUDIT_KINDS.map((kind) => [kind, [...report.keysOf(kind)]] as const);
     report.close();
+    const { repaired, unrepaired, shortfall, lostBySource } = report;
     return {
       ...Object.fromEntries(found.filter(([, keys]) => keys.length > 0)),
-      repaired: report.repaired,
+      repaired,
+      ...(unrepaired > 0 && { unrepaired }),
+      ...(shortfall !== undefined && { shortfall }),
+      ...(lostBySource !== undefined && { lostBySource }),
     };
   }
   return { ledger, deliver, run };
 }
+
+const lists = (listed: number, delivered: number) =>
+  `lists ${listed} of the ${delivered} that were delivered: was it reset, or is its list cut off?`;
 
 describe('an audit beside a running service', () => {
   it('does not take a customer for orphaned who came while it read', async () => {
@@ -86,9 +94,29 @@ describe('an audit beside a running service', () => {
 
   it('repairs what was delivered and is gone, and what was never seen', async () => {
     const { ledger, run } = await setUp(['a', 'b']);
-    const report = await run([() => ['a', 'b', 'new']], () => ['b'], true);
-    expect(report).toEqual({ missing: ['a', 'new'], repaired: 2 });
+    const report = await run([() => ['a', 'b', 'new']], () => ['b'], 'trusting the list');
+    expect(report).toEqual({ missing: ['a', 'new'], repaired: 2, shortfall: lists(1, 2) });
     const pending = (await ledger.list({ status: 'pending' }, 9)).map(({ key }) => key);
     expect(pending).toEqual(['a', 'new']);
+  });
+
+  it('does not repair what was delivered on the word of a list that may be cut off', async () => {
+    const { ledger, run } = await setUp(['a', 'b', 'c']);
+    const report = await run([() => ['a', 'b', 'c', 'new']], () => ['b'], true);
+    expect(report).toEqual({
+      missing: ['a', 'c', 'new'],
+      ...{ repaired: 1, unrepaired: 2, shortfall: lists(1, 3) },
+    });
+    const pending = (await ledger.list({ status: 'pending' }, 9)).map(({ key }) => key);
+    expect(pending).toEqual(['new']);
+  });
+
+  it('says when the source shows nobody of those whom the ledger knows', async () => {
+    const { run } = await setUp(['a', 'b']);
+    const held = () => ['a', 'b'];
+    expect(await run([() => ['new']], () => [...held(), 'new'])).toEqual({
+      ...{ orphaned: ['a', 'b'], repaired: 0, lostBySource: 2 },
+    });
+    expect(await run([() => ['b']], held)).toEqual({ orphaned: ['a'], repaired: 0 });
   });
 });

@@ -1,7 +1,7 @@
 /** `npm run audit`: compares CRM, ledger and inventory, and names the customers of whom they differ. */
 import { parseArgs } from 'node:util';
 import { print } from 'service-kit/terminal';
-import { AUDIT_KINDS, type AuditKind, audit } from '../delivery/audit.ts';
+import { AUDIT_KINDS, type AuditKind, type AuditReport, audit } from '../delivery/audit.ts';
 import { createRejectBook } from '../delivery/reject-book.ts';
 import { WELCOME_PACKAGE, welcomePackageFor } from '../welcome-package/inventory-client.ts';
 import { runCommand } from './command.ts';
@@ -16,15 +16,22 @@ const MEANINGS: Record<AuditKind, string> = {
   in_flight: 'on their way',
 };
 
+/** Customers of a kind that are named unasked. */
+const NAMED = 10;
+
 const USAGE = `Usage: npm run audit -- [options]
 
-Compares CRM, ledger and inventory, and names the customers of whom they differ. Sends nothing itself.
+Compares CRM, ledger and inventory, and names the customers of whom they differ, the first ${NAMED} of each
+kind. Sends nothing itself.
 
-  --accept   accepts the records of the CRM that cannot be used: those that are there now, and from now on
-             they are no drift
-  --repair   puts what is missing back to pending, for the running service to send
-  --json     prints one JSON object
-  --help     this text
+  --all          names all of them
+  --accept       accepts the records of the CRM that cannot be used: those that are there now, and from now
+                 on they are no drift
+  --repair       puts what is missing back to pending, for the running service to send
+  --trust-list   with --repair: also what was delivered and is not in the inventory's list any more;
+                 say so when the inventory was reset or lost it, never when its list is cut off
+  --json         prints one JSON object, which names all of them
+  --help         this text
 
 Exit code: 0 without drift, 1 with, also when nobody has accepted a record that cannot be used, 2 when it could not compare.`;
 
@@ -32,7 +39,9 @@ await runCommand(USAGE, async ({ config, ledger, inventory, crm }) => {
   const { values } = parseArgs({
     options: {
       accept: { type: 'boolean', default: false },
+      all: { type: 'boolean', default: false },
       repair: { type: 'boolean', default: false },
+      'trust-list': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
     },
   });
@@ -46,6 +55,7 @@ await runCommand(USAGE, async ({ config, ledger, inventory, crm }) => {
     ledger,
     pollingIntervalMs: config.pollingIntervalMs,
     repair: values.repair,
+    trustList: values['trust-list'],
     now: Date.now,
   });
   await rejects.enterLedger();
@@ -56,15 +66,42 @@ await runCommand(USAGE, async ({ config, ledger, inventory, crm }) => {
     const unusable = toJson(rejects);
     print(JSON.stringify({ drift: hasDrift, ...Object.fromEntries(keys), unusable }));
   } else {
-    for (const kind of AUDIT_KINDS) {
-      print(`${kind.padEnd(9)} ${String(report.counts[kind]).padStart(8)}  ${MEANINGS[kind]}`);
-      for (const key of report.keysOf(kind)) print(`  ${key}`);
-    }
-    printUnusable(rejects, 10);
-    if (values.repair)
+    const most = values.all ? Number.POSITIVE_INFINITY : NAMED;
+    printKinds(report, most);
+    printUnusable(rejects, most);
+    printSuspicions(report);
+    if (values.repair) {
       print(`Put back to pending: ${report.repaired}. A running service sends them.`);
+      if (report.unrepaired > 0) print(unrepaired(report.unrepaired));
+    }
   }
   report.close();
   rejects.close();
   return hasDrift ? 1 : 0;
 });
+
+function printKinds({ counts, keysOf }: AuditReport, most: number): void {
+  for (const kind of AUDIT_KINDS) {
+    print(`${kind.padEnd(9)} ${String(counts[kind]).padStart(8)}  ${MEANINGS[kind]}`);
+    let named = 0;
+    for (const key of keysOf(kind)) {
+      if (named === most) break;
+      print(`  ${key}`);
+      named += 1;
+    }
+    const more = counts[kind] - named;
+    if (more > 0) print(`  … and ${more} more; --all names them`);
+  }
+}
+
+/** What makes a system look as if it had forgotten everything, or did not tell all. */
+function printSuspicions({ counts, lostBySource, shortfall }: AuditReport): void {
+  if (lostBySource !== undefined) {
+    print(`None of the ${lostBySource} known customers is in the CRM's list: was it reset?`);
+  }
+  if (shortfall !== undefined && counts.missing > 0) print(`The inventory ${shortfall}`);
+}
+
+function unrepaired(count: number): string {
+  return `Not put back: ${count} that were delivered before. If the inventory has lost them, and its list is not cut off: npm run audit -- --repair --trust-list`;
+}

@@ -41,6 +41,12 @@ export function createAuditBook() {
   const missing = database.prepare(
     `select status from entries where key = ? and ${CONDITIONS.missing}`,
   );
+  const totals = database.prepare(`select
+    count(status) as known,
+    count(status) filter (where in_source) as known_in_source,
+    count(*) filter (where status = 'delivered') as delivered,
+    count(*) filter (where status = 'delivered' and packages > 0) as delivered_and_listed
+    from entries`);
   const exists = (condition: string) => {
     const statement = database.prepare(`select 1 from entries where ${condition} limit 1`);
     return () => statement.get() !== undefined;
@@ -74,6 +80,17 @@ export function createAuditBook() {
       );
       const row = database.prepare(`select ${columns.join(', ')} from entries`).get();
       return { ...row } as Record<AuditKind, number>;
+    },
+
+    /** How many keys the ledger knows, and how many of them the source shows. */
+    known(): { count: number; inSource: number } {
+      const row = totals.get();
+      return { count: Number(row?.known), inSource: Number(row?.known_in_source) };
+    },
+    /** How many the ledger calls delivered, and how many of them the target lists. */
+    delivered(): { count: number; listed: number } {
+      const row = totals.get();
+      return { count: Number(row?.delivered), listed: Number(row?.delivered_and_listed) };
     },
 
     *keysOf(kind: AuditKind): Generator<string> {

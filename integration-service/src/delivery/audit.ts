@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type AuditBook, createAuditBook } from './audit-book.ts';
+import { shortfallOf } from './delivered-check.ts';
 import type { Sighting } from './delivery.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { Target } from './target.ts';
@@ -15,6 +16,12 @@ export interface AuditReport {
   hasDrift: boolean;
   /** How many became pending again. */
   repaired: number;
+  /** How many were to be repaired, and not on the word of a list that may be cut off. */
+  unrepaired: number;
+  /** How the target's list falls short of what was delivered, to follow its name. */
+  shortfall: string | undefined;
+  /** How many keys the ledger knows, when the source shows none of them: it was reset, it seems. */
+  lostBySource: number | undefined;
   /** The keys of one kind, in their order. */
   keysOf(kind: AuditKind): Iterable<string>;
   /** Gives up what the report holds. */
@@ -30,6 +37,12 @@ export interface AuditOptions {
   pollingIntervalMs: number;
   /** Puts what is missing back to pending. */
   repair: boolean;
+  /**
+   * Takes a list of the target for whole that lacks what was delivered. Otherwise none of that is
+   * repaired: a list that is cut off looks the same, and all behind the cut would be sent again.
+   * Default: no.
+   */
+  trustList?: boolean;
   /** Unix time in milliseconds. */
   now: () => number;
 }
@@ -63,9 +76,18 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
     const counts = book.counts();
     const drift = DRIFT.map((kind) => [kind, counts[kind]] as const);
     await ledger.saveAudit(leg, Object.fromEntries(drift), now());
+    const known = book.known();
+    const delivered = book.delivered();
     return {
-      repaired: options.repair && counts.missing > 0 ? await repair(options, book) : 0,
+      ...(options.repair && counts.missing > 0
+        ? await repair(options, book)
+        : { repaired: 0, unrepaired: 0 }),
       counts,
+      shortfall:
+        delivered.listed < delivered.count
+          ? shortfallOf(delivered.listed, delivered.count)
+          : undefined,
+      lostBySource: known.inSource === 0 && known.count > 0 ? known.count : undefined,
       hasDrift: drift.some(([, count]) => count > 0),
       keysOf: book.keysOf,
       close: book.close,
@@ -78,19 +100,22 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
 
 /** Has sent again what is missing, as the source shows it now. */
 async function repair(
-  { leg, ledger, readSource, now }: AuditOptions,
+  { leg, ledger, readSource, trustList = false, now }: AuditOptions,
   book: AuditBook,
-): Promise<number> {
-  let repaired = 0;
+): Promise<Pick<AuditReport, 'repaired' | 'unrepaired'>> {
+  let [repaired, unrepaired] = [0, 0];
   for await (const sighting of readSource()) {
     const found = book.missing(sighting.key);
-    if (found === 'delivered') repaired += await ledger.repair(leg, sighting.key, now());
+    if (found === 'delivered' && !trustList) unrepaired += 1;
+    if (found === 'delivered' && trustList) {
+      repaired += await ledger.repair(leg, sighting.key, now());
+    }
     // Never again what has been sighted, and maybe delivered, since the ledger was read.
     if (found === 'unsighted') {
       repaired += (await ledger.sight(leg, [sighting], { now: now() })).fresh;
     }
   }
-  return repaired;
+  return { repaired, unrepaired };
 }
 
 /** Enters what the ledger has after a sequence number; returns the last one. */

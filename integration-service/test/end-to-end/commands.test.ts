@@ -97,13 +97,45 @@ describe('npm run audit', () => {
     }
   });
 
+  it('names the first ten of a kind, all with --all, and says when the CRM was reset', async () => {
+    const { crm, inventory, command, start } = await setUp();
+    const service = await start();
+    await service.until(/Successfully created package request/, 2);
+    const strangers = Array.from({ length: 10 }, (_, i) => `stranger-${i + 10}`);
+    inventory.push(...strangers.map((id) => packageRequest(id)));
+    crm.splice(0, crm.length, { id: 'new' });
+    await service.until(/Successfully created package request/, 3);
+    crm.splice(0, crm.length);
+    const summary = (await command('audit')).lines;
+    const orphans = [BOB, ALICE, 'new', ...strangers];
+    const line = 'orphaned        13  with a package, not in the CRM';
+    const at = summary.indexOf(line);
+    expect(summary.slice(at, at + 12)).toEqual([
+      line,
+      ...orphans.slice(0, 10).map((id) => `  ${id}`),
+      '  … and 3 more; --all names them',
+    ]);
+    const reset = "None of the 3 known customers is in the CRM's list: was it reset?";
+    expect(summary.at(-1)).toBe(reset);
+    const { lines } = await command('audit', '--all');
+    expect(lines.filter((each) => each.startsWith('  '))).toEqual(orphans.map((id) => `  ${id}`));
+    crm.push({ id: ALICE });
+    expect((await command('audit')).lines).not.toContain(reset);
+  });
+
   it('has what is missing sent again by the running service with --repair, and nothing else', async () => {
     const { inventory, command, start } = await setUp();
     const service = await start();
     await service.until(/Successfully created package request/, 2);
     inventory.splice(0, 1);
     const lost = [ALICE, BOB].filter((id) => id !== inventory[0]?.customer_id);
-    const { exitCode, lines } = await command('audit', '--repair');
+    // A list that is cut off looks the same.
+    expect((await command('audit', '--repair')).lines.slice(-3)).toEqual([
+      'The inventory lists 1 of the 2 that were delivered: was it reset, or is its list cut off?',
+      'Put back to pending: 0. A running service sends them.',
+      'Not put back: 1 that were delivered before. If the inventory has lost them, and its list is not cut off: npm run audit -- --repair --trust-list',
+    ]);
+    const { exitCode, lines } = await command('audit', '--repair', '--trust-list');
     expect(exitCode).toBe(1);
     expect(lines.at(-1)).toBe('Put back to pending: 1. A running service sends them.');
     await service.until(/Successfully created package request/, 3);
