@@ -292,6 +292,20 @@ describe('the poller with real servers', () => {
   });
 });
 
+it('the poller names a customer whose id is a long number with all its digits, and no deep one', async () => {
+  const deep = '['.repeat(2_000_000) + ']'.repeat(2_000_000);
+  const crmUrl = await startHttpServer((_request, response) =>
+    response.end(`[{"id":12345678901234567890},${deep},{"id":"b","more":${deep}},{"id":"c"}]`),
+  );
+  const { poller, messages, keysOf } = await setUpService({ crmUrl });
+  await poller.runCycle();
+  expect(messages('warn')).toEqual([
+    'Skipping a record: position 0, id 12345678901234567890: its id is not a string.',
+    'Skipping a record: position 1: it is no object.',
+  ]);
+  expect(await keysOf('pending')).toEqual(['b', 'c']);
+});
+
 it('the poller reads a list that has always one more page in parts, one a poll', async () => {
   const asked: number[] = [];
   const url = await startHttpServer((request, response) => {

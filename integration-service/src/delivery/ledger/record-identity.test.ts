@@ -52,3 +52,11 @@ it.each([
     expect(shownIdOf(parseForeignJson(json))).toBe(id);
   },
 );
+
+it('tells numbers beyond 2^53 from each other, and takes 2^53 for itself', () => {
+  const [one, other] = ['9007199254740992', '9007199254740993'].map((id) =>
+    parseForeignJson(`{"id":${id}}`),
+  );
+  expect(fingerprintOf(one)).not.toBe(fingerprintOf(other));
+  expect(fingerprintOf(one)).toBe(fingerprintOf({ id: 2 ** 53 }));
+});

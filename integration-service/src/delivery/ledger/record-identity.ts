@@ -13,7 +13,7 @@ export function fingerprintOf(record: unknown): string {
   const waiting: unknown[] = [record];
   for (let count = 0; count < MAX_VALUES && waiting.length > 0; count++) {
     const value = waiting.pop();
-    if (typeof value !== 'object' || value === null) {
+    if (typeof value !== 'object' || value === null || JSON.isRawJSON(value)) {
       hash.update(`${JSON.stringify(value) ?? typeof value},`);
       continue;
     }
