@@ -32,12 +32,13 @@ export function createHttpAgent(options: HttpAgentOptions): Agent {
   });
 }
 
-const CRLF = '\r\n';
+const BLANK_LINE = '\r\n\r\n';
 const MAX_HEAD_BYTES = 16_384;
-/** All but the last one of these, which is the last answer in HTTP (RFC 9110, section 15.2). */
+/** All but 101, which is the last answer in HTTP (RFC 9110, section 15.2). */
 const INTERIM = /^HTTP\/1\.1 1(?!01)\d\d/;
 const INTERIM_BEGIN = 'HTTP/1.1 1';
 const STATUS_BYTES = 'HTTP/1.1 100'.length;
+const NOTHING = Buffer.alloc(0);
 
 /**
  * Passes over interim answers. There is one request at a time on a connection, so that what comes first
@@ -48,7 +49,7 @@ function withoutInterimAnswers(socket: Socket): Socket {
   // What has come since the write, as long as it may be an interim answer.
   let head: Buffer | undefined;
   socket.write = (...args: unknown[]) => {
-    head ??= Buffer.alloc(0);
+    head ??= NOTHING;
     return Reflect.apply(write, socket, args);
   };
   socket.read = (size?: number) => {
@@ -56,11 +57,9 @@ function withoutInterimAnswers(socket: Socket): Socket {
     while (head && size !== 0) {
       const chunk: Buffer | null = read.call(socket);
       if (chunk === null) return null;
-      head = skipInterim(head.length > 0 ? Buffer.concat([head, chunk]) : chunk);
-      if (mayBeInterim(head)) continue;
-      const answer = head;
-      head = undefined;
-      return answer;
+      const bytes = skipInterim(head.length > 0 ? Buffer.concat([head, chunk]) : chunk);
+      head = bytes.length <= MAX_HEAD_BYTES && mayBeInterim(bytes) ? bytes : undefined;
+      if (!head) return bytes;
     }
     return read.call(socket, size);
   };
@@ -69,18 +68,19 @@ function withoutInterimAnswers(socket: Socket): Socket {
 
 function skipInterim(bytes: Buffer): Buffer {
   let rest = bytes;
-  while (INTERIM.test(rest.toString('latin1', 0, STATUS_BYTES))) {
-    const end = rest.indexOf(CRLF + CRLF);
+  while (mayBeInterim(rest)) {
+    const end = rest.indexOf(BLANK_LINE);
     if (end < 0) break;
-    rest = rest.subarray(end + 2 * CRLF.length);
+    rest = rest.subarray(end + BLANK_LINE.length);
   }
   return rest;
 }
 
 function mayBeInterim(bytes: Buffer): boolean {
-  if (bytes.length > MAX_HEAD_BYTES) return false;
+  // Of nearly every answer, one look at its status tells.
+  const last = INTERIM_BEGIN.length - 1;
+  if (bytes.length > last && bytes[last] !== INTERIM_BEGIN.charCodeAt(last)) return false;
   const status = bytes.toString('latin1', 0, STATUS_BYTES);
-  return status.length === STATUS_BYTES
-    ? INTERIM.test(status)
-    : INTERIM_BEGIN.startsWith(status.slice(0, INTERIM_BEGIN.length));
+  if (status.length < STATUS_BYTES) return INTERIM_BEGIN.startsWith(status.slice(0, last + 1));
+  return INTERIM.test(status);
 }

@@ -8,6 +8,8 @@ const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 const HINTS = 'HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\n\r\n';
 const PROCESSING = 'HTTP/1.1 102 Processing\r\nserver: x\r\n\r\n';
 
+const LARGE = 'x'.repeat(200_000);
+
 const answer = (body: string) => `HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
 
 /** A client of a server that answers each request with these pieces, one after another. */
@@ -43,17 +45,18 @@ async function setUp(...pieces: string[]) {
 }
 
 describe('an interim answer that nobody asked for', () => {
-  it.each([
+  it.each<[string, string[], string?]>([
     ['alone in its packet', [CONTINUE, answer('ok')]],
     ['in one packet with the answer', [CONTINUE + answer('ok')]],
     ['with headers', ['HTTP/1.1 100 Continue\r\nserver: IIS\r\n\r\n', answer('ok')]],
     ['without a phrase', ['HTTP/1.1 100 \r\n\r\n', answer('ok')]],
     ['several times', [CONTINUE + CONTINUE, CONTINUE, answer('ok')]],
     ['among others', [HINTS, CONTINUE, PROCESSING + CONTINUE, answer('ok')]],
+    ['before a large answer', [CONTINUE + answer(LARGE)], LARGE],
     ['byte by byte', [...CONTINUE, ...HINTS, ...CONTINUE, ...answer('ok')]],
-  ])('is passed over, and the connection kept: %s', async (_, pieces) => {
+  ])('is passed over, and the connection kept: %s', async (_, pieces, body = 'ok') => {
     const { send, connections } = await setUp(...pieces);
-    for (let request = 0; request < 3; request++) expect(await send()).toEqual([200, 'ok']);
+    for (let request = 0; request < 3; request++) expect(await send()).toEqual([200, body]);
     expect(connections()).toBe(1);
   });
 
