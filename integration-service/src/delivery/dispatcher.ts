@@ -146,13 +146,15 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       await recover({ isAlone: false });
       recoveredAt = monotonicNow();
     }
+    // Before it is looked what is due: whatever was not claimed because of it is due when it ends.
+    const isBlocked = gate.waitMs() > 0;
     if (!(await adoption.ensure())) return TICK_MS;
     // Of a target that is probed, the first gets the only call: one time the one, one time the other.
     if (gate.capacity() === 1) settlesFirst = !settlesFirst;
     if (settlesFirst) await settle();
     await claim();
     if (!settlesFirst) await settle();
-    return untilNextDue();
+    return isBlocked ? Math.min(gate.waitMs(), TICK_MS) : untilNextDue();
   }
 
   /** Cuts short what became long because a clock went back, at once when it is the one of this process. */
@@ -238,7 +240,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   async function untilNextDue(): Promise<number> {
-    if (gate.capacity() === 0) return Math.min(gate.waitMs() || TICK_MS, TICK_MS);
+    if (gate.capacity() === 0) return TICK_MS;
     if (!queue.isEmpty()) return SETTLE_LOOK_MS;
     return untilDue(await ledger.nextDueAt(leg, now()));
   }
