@@ -1,4 +1,3 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import { Readable } from 'node:stream';
 import { basicAuthorization } from 'service-kit/basic-authorization';
 import { messageOf } from 'service-kit/error-message';
@@ -40,17 +39,20 @@ export interface HttpRequest {
   onSend?: (() => void) | undefined;
 }
 
+/** By their names in lower case; a header that came more than once, whichever it is, is an array. */
+export type AnswerHeaders = Record<string, string | string[] | undefined>;
+
 /** An answer whose body is still to come. The call is over when the body has been read, or given up. */
 export interface HttpStream {
   status: number;
-  headers: IncomingHttpHeaders;
+  headers: AnswerHeaders;
   /** @throws {CallError} when it does not arrive whole, in time and within `maxBytes` */
   body: AsyncIterable<Buffer>;
 }
 
 export interface HttpResponse {
   status: number;
-  headers: IncomingHttpHeaders;
+  headers: AnswerHeaders;
   body: Buffer;
 }
 
@@ -207,7 +209,7 @@ export function createHttpClient({ connections, timeoutMs }: HttpClientOptions):
 
 /** What is told of an answer as it comes: its head, its body, and one of the last two. */
 interface Receiver {
-  onHead(status: number, headers: IncomingHttpHeaders): void;
+  onHead(status: number, headers: AnswerHeaders): void;
   onData(chunk: Buffer): void;
   onEnd(): void;
   onFailure(error: CallError): void;
@@ -232,7 +234,7 @@ function headersFor(url: URL, hasBody: boolean): Record<string, string> {
 }
 
 /** The codings of a body, which are a list without case (RFC 9110, section 8.4); undefined for none. */
-function encodingOf(headers: IncomingHttpHeaders): string | undefined {
+function encodingOf(headers: AnswerHeaders): string | undefined {
   const codings = String(headers['content-encoding'] ?? '').split(',');
   const real = codings.filter((coding) => !['', 'identity'].includes(coding.trim().toLowerCase()));
   return real.length > 0 ? shorten(codings.join(','), 60) : undefined;

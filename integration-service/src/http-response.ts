@@ -27,7 +27,7 @@ export function isSuccess(status: number | undefined): boolean {
 export function describeResponse({ status, headers, body }: HttpResponse): string {
   const reason = [status, STATUS_CODES[status]].filter(Boolean).join(' ');
   if (status >= 300 && status < 400 && headers.location) {
-    const to = shorten(hideQuery(headers.location), 200);
+    const to = shorten([headers.location].flat().map(hideQuery).join(', '), 200);
     return `${reason} to ${to}, and redirects are not followed`;
   }
   return body.length > 0 ? `${reason}: ${excerpt(body)}` : reason;

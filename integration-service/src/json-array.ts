@@ -47,7 +47,7 @@ export async function* readJsonArray(
   what: string,
 ): AsyncGenerator<unknown> {
   const expected = `expected a JSON array of ${what}, but got`;
-  const type = shorten(headers['content-type'] ?? 'no content type', 120);
+  const type = shorten(String(headers['content-type'] ?? 'no content type'), 120);
   const refuse = (found: string) => new Error(`${expected} ${found}: ${excerpt(head)}`);
 
   const scan = createScanner();

@@ -292,6 +292,22 @@ describe('the poller with real servers', () => {
   });
 });
 
+it.each([
+  [302, '302 Found to /a, /b, and redirects are not followed'],
+  [
+    200,
+    'expected a JSON array of customers, but got broken JSON (text/html,text/plain): <h1>Sign in',
+  ],
+])('the poller says what it met also when a header came twice: %d', async (status, reason) => {
+  const head = `HTTP/1.1 ${status} \r\nlocation: /a\r\nlocation: /b\r\ncontent-type: text/html\r\ncontent-type: text/plain`;
+  const crmUrl = await startTcpServer((socket) => {
+    socket.once('data', () => socket.end(`${head}\r\n\r\n<h1>Sign in`));
+  });
+  const { poller, messages } = await setUpService({ crmUrl, maxRetries: 1 });
+  await poller.runCycle();
+  expect(messages('error')).toEqual([`Failed to fetch customers (Attempt 1/1): ${reason}`]);
+});
+
 it('the poller names a customer whose id is a long number with all its digits, and no deep one', async () => {
   const deep = '['.repeat(2_000_000) + ']'.repeat(2_000_000);
   const crmUrl = await startHttpServer((_request, response) =>
