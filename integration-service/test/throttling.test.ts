@@ -37,13 +37,16 @@ const customers = (count: number, prefix = 'customer') =>
 const whatOf = async ({ ledger }: Service, id: string) =>
   ((await ledger.get('welcome-package', id))?.history ?? []).map(({ what }) => what);
 
+/** What is under way would lose its lease when time passes. */
+const nothingIsUnderWay = async ({ keysOf }: Service) => (await keysOf('sending')).length === 0;
+
 /** Lets the pauses end, as they come, until the ledger is as the test wants it. */
 async function sitOut(service: Service, isOver: () => Promise<boolean>, onPause = () => {}) {
   let pauses = 0;
   for (;;) {
     let isPaused = false;
     await service.until(async () => {
-      isPaused = service.gate.blockedUntil() !== undefined;
+      isPaused = service.gate.waitMs() > 0 && (await nothingIsUnderWay(service));
       return isPaused || (await isOver());
     });
     if (!isPaused) return pauses;
@@ -66,6 +69,7 @@ describe('an inventory that wants fewer calls', () => {
     );
     const service = await start({ concurrency: 1 });
     await service.untilLogged('it is left alone until');
+    await service.until(() => nothingIsUnderWay(service));
     const metric = await service.metric('system_pause_seconds{system="inventory"}');
     expect(Math.round(metric)).toBe(120);
     service.advance(119_000);
@@ -107,7 +111,8 @@ describe('an inventory that wants fewer calls', () => {
         const isWaiting = (await pending()).every(
           (each) => Number(each.next_attempt_at) > service.now(),
         );
-        return isOver || (underWay === 0 && (service.gate.waitMs() > 0 || isWaiting));
+        const isStill = underWay === 0 && (await nothingIsUnderWay(service));
+        return isOver || (isStill && (service.gate.waitMs() > 0 || isWaiting));
       });
       seconds += 1;
       tokens = 2;
@@ -182,13 +187,15 @@ describe('a customer whose request is always answered 429', () => {
         return sightings.every(({ key }) => delivered.includes(key));
       });
     };
-    await service.until(async () => service.gate.blockedUntil() !== undefined);
+    const isPaused = async () => service.gate.waitMs() > 0 && (await nothingIsUnderWay(service));
+    await service.until(isPaused);
     service.advance(3_600_000);
     let [pauses, rounds] = [1, 0];
     while ((await service.keysOf('dead')).length === 0 && rounds < 10) {
       rounds += 1;
       await deliver(`round-${rounds}`);
       if (service.gate.waitMs() > 0) pauses += 1;
+      await service.until(() => nothingIsUnderWay(service));
       service.advance(3_600_000);
     }
     expect(pauses).toBe(1);
