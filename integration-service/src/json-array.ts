@@ -7,7 +7,7 @@ import {
 } from 'service-kit/foreign-json';
 import type { HttpStream } from './http-client.ts';
 import { excerpt } from './http-response.ts';
-import { shorten } from './shorten.ts';
+import { fieldNames, shorten } from './shorten.ts';
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -40,7 +40,8 @@ const DEEPEST = 1 + MAX_DEPTH;
  * earlier closes the body.
  *
  * @throws {Error} `expected a JSON array of customers, but got broken JSON (text/html): <h1>Sign in`
- * and the like, with the flaw that comes first; also whatever reading the body throws
+ * and the like, with the flaw that comes first; of an array or an object, which may hold names of people,
+ * no content is shown. Also whatever reading the body throws
  */
 export async function* readJsonArray(
   { headers, body }: Pick<HttpStream, 'headers' | 'body'>,
@@ -48,7 +49,10 @@ export async function* readJsonArray(
 ): AsyncGenerator<unknown> {
   const expected = `expected a JSON array of ${what}, but got`;
   const type = shorten(String(headers['content-type'] ?? 'no content type'), 120);
-  const refuse = (found: string) => new Error(`${expected} ${found}: ${excerpt(head)}`);
+  const refuse = (found: string) => {
+    const hasRecords = opener === OPEN_ARRAY || opener === OPEN_OBJECT;
+    return new Error(`${expected} ${found}${hasRecords ? '' : `: ${excerpt(head)}`}`);
+  };
 
   const scan = createScanner();
   let size = 0;
@@ -69,9 +73,7 @@ export async function* readJsonArray(
       throw refuse(`${isText ? 'broken JSON' : 'invalid UTF-8'} (${type})`);
     }
     if (value === null) throw refuse('null');
-    if (!Array.isArray(value)) {
-      throw refuse(`a JSON ${JSON.isRawJSON(value) ? 'number' : typeof value}`);
-    }
+    if (!Array.isArray(value)) throw refuse(nameOf(value));
     // Without elements, there is a comma too many.
     if (value.length === 0 && !isWhole) throw refuse(`broken JSON (${type})`);
     return value;
@@ -97,6 +99,12 @@ export async function* readJsonArray(
   }
   if (size === 0) throw new Error(`${expected} an empty body`);
   yield* parseRun();
+}
+
+function nameOf(value: unknown): string {
+  if (JSON.isRawJSON(value)) return 'a JSON number';
+  if (typeof value !== 'object' || value === null) return `a JSON ${typeof value}`;
+  return `a JSON object with ${fieldNames(value) || 'nothing in it'}`;
 }
 
 /**

@@ -10,7 +10,7 @@ import { ReadError, type SendOptions, type Target } from '../delivery/target.ts'
 import { hideSecrets } from '../hide-secrets.ts';
 import { CallError, type HttpClient } from '../http-client.ts';
 import { type ListSource, readPages } from '../pages.ts';
-import { shorten } from '../shorten.ts';
+import { fieldNames, shorten } from '../shorten.ts';
 import { canonicalId, idFlaw } from './customer-id.ts';
 
 /** The leg's name, in the ledger, the routes and the idempotency keys. */
@@ -158,7 +158,7 @@ function requestIdOf(body: unknown, key: string): string | undefined {
 /** What a record is, without anything of its content. */
 function describeStranger(record: unknown): string {
   if (typeof record !== 'object' || record === null) return 'what is no object';
-  const fields = Object.keys(record).slice(0, 10).join(', ').slice(0, 200);
+  const fields = fieldNames(record);
   return fields ? `records with ${fields}` : 'empty records';
 }
 
