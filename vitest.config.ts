@@ -3,10 +3,10 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     projects: [
-      'crm-api',
-      'inventory-api',
       'integration-service',
-      'service-kit',
+      ...['crm-api', 'inventory-api', 'service-kit'].map((name) => {
+        return { test: { name, root: name, testTimeout: 60_000 } };
+      }),
       {
         test: {
           name: 'end-to-end',

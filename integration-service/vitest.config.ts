@@ -4,6 +4,8 @@ export default defineConfig({
   test: {
     name: 'integration-service',
     include: ['src/**/*.test.ts', 'test/*.test.ts'],
+    // Long enough for a machine that is slow or busy: what hangs is told of late, what is slow is not.
+    testTimeout: 60_000,
     // In the container, the file system is read-only.
     fsModuleCache: false,
   },

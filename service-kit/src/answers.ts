@@ -53,7 +53,7 @@ export const commonErrors = {
 /** The answers to a body that cannot be used, for every route that takes one. */
 export const bodyErrors = {
   400: errorAnswer(
-    'The request is not valid HTTP, or its body not valid UTF-8.',
+    'The request is not valid HTTP, or its body not valid UTF-8 or nested deeper than 1,000 levels.',
     'The body is not valid UTF-8.',
   ),
   413: errorAnswer('The body is larger than 1 MiB.', 'Request body is too large'),

@@ -67,6 +67,7 @@ const UNCLOSED = 'line 1: A has a quote that is not closed on its line';
 const BEHIND = 'line 1: A has something behind its closing quote';
 const HASH = 'line 1: A has a # that may begin a comment or not: put the value in quotes';
 const CR = 'line 1: has a carriage return (CR) that is not the end of a line';
+const ESCAPED = 'line 1: A has a backslash before a single quote, which may or may not end it';
 const EXPANDED =
   'line 1: A has a $ or a backslash that Docker Compose would expand: put the value in single quotes';
 const blank = (code: string) => `line 1: A has ${code}, a blank that not everybody takes for one`;
@@ -80,7 +81,8 @@ it.each([
   ...['A=#b', 'A= #b', 'A=##', 'A=a\t#b'].map((text) => [text, HASH]),
   ...['A=1\rB=2', 'A="a\rb"', '# x\rA=1', 'A=1\r\r\nB=2'].map((text) => [text, CR]),
   ...['A=$B', 'A=${', 'A="$B"', 'A=a$', 'A=a$$b', 'A=\\$B'].map((text) => [text, EXPANDED]),
-  ...['A="a\\nb"', 'A="a\\"b"', "A='a\\'b'", "A='a\\'"].map((text) => [text, EXPANDED]),
+  ...['A="a\\nb"', 'A="a\\"b"'].map((text) => [text, EXPANDED]),
+  ...["A='a\\'b'", "A='a\\'"].map((text) => [text, ESCAPED]),
   ...['A=\u00a01', 'A=1\u00a0', 'A=a\u00a0#b'].map((text) => [text, blank('U+00A0')]),
   ['A=a\u3000', blank('U+3000')],
   ['A=a\u2028b', blank('U+2028')],

@@ -46,6 +46,9 @@ export function parseEnvironmentFile(text: string): EnvironmentFile {
 type Value = { value: string } | { reason: string };
 
 const UNCLOSED: Value = { reason: 'has a quote that is not closed on its line' };
+const ESCAPED: Value = {
+  reason: 'has a backslash before a single quote, which may or may not end it',
+};
 const UNCLEAR: Value = {
   reason: 'has a $ or a backslash that Docker Compose would expand: put the value in single quotes',
 };
@@ -56,7 +59,8 @@ function parseValue(written: string): Value {
     const [, value, rest] =
       new RegExp(`^${quote}([^${quote}]*)${quote}(.*)$`, 's').exec(written) ?? [];
     if (value === undefined || rest === undefined) return UNCLOSED;
-    if (quote === "'" ? value.endsWith('\\') : /[$\\]/.test(value)) return UNCLEAR;
+    if (quote === "'" && value.endsWith('\\')) return ESCAPED;
+    if (quote === '"' && /[$\\]/.test(value)) return UNCLEAR;
     if (/^[ \t]*(#|$)/.test(rest)) return { value };
     return { reason: 'has something behind its closing quote' };
   }

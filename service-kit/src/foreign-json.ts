@@ -83,10 +83,11 @@ export const numberTextSchema = z.union([
 ]);
 
 function keepDigits(_key: string, value: unknown, { source }: { source?: string }): unknown {
-  const isExact = typeof value !== 'number' || Math.abs(value) <= Number.MAX_SAFE_INTEGER;
-  return isExact || source === undefined ? value : JSON.rawJSON(source);
+  if (typeof value !== 'number' || Number.isSafeInteger(value) || !source) return value;
+  return WHOLE_NUMBER.test(source) ? JSON.rawJSON(source) : value;
 }
 
+const WHOLE_NUMBER = /^-?\d+$/;
 /** The digits of 2^53. */
 const LONG = 16;
 
