@@ -2,7 +2,7 @@ import type { HttpStream } from './http-client.ts';
 import { excerpt } from './http-response.ts';
 
 /** How many there are, and the header that says so: `X-Total-Count: 12`. */
-interface Count {
+export interface Count {
   count: number;
   by: string;
 }

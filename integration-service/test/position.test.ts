@@ -117,6 +117,23 @@ describe('numbered pages of which the last one leads on, too', () => {
     expect(await unseen()).toEqual([]);
   });
 
+  it('serve those who came when one is deleted meanwhile, and the one passed over next time', async () => {
+    const headers = ({ total }: { total: number }) => ({ 'x-total-count': `${total}` });
+    const crm = await startNumberedPages({ headers, leadsOn: () => true });
+    crm.add(...names(25));
+    const { poller, keysOf } = await setUpService({ crmUrl: crm.url, maxRetries: 1 });
+    crm.disturb = (path) => {
+      if (path.endsWith('=3')) crm.ids.shift();
+      return false;
+    };
+    await poller.runCycle();
+    const served = await keysOf('pending');
+    expect(crm.ids.filter((id) => !served.includes(id))).toEqual(['customer-21']);
+    crm.disturb = () => false;
+    await poller.runCycle();
+    expect(await keysOf('pending')).toContain('customer-21');
+  });
+
   it('are read whole every SWEEP_INTERVAL_SECONDS, also when the position is on the first', async () => {
     const options = { leadsOn, sweepIntervalMs: 60_000 };
     const { crm, poller, advance } = await setUp(3, options);

@@ -202,6 +202,12 @@ describe('a list that is whole', () => {
       { count: 1, headers: { 'x-total-count': '3' } },
     ],
     [
+      'a total that rises while it is read, the newest first',
+      3,
+      { headers: { ...link('<?page=2>; rel=next'), 'x-total-count': '3', 'x-total-pages': '2' } },
+      { count: 1, headers: { 'x-total-count': '4', 'x-total-pages': '3' } },
+    ],
+    [
       'a Link in another case, with parameters without a value, in several lines',
       4,
       {

@@ -92,7 +92,7 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
     const request = { url: start, etag: from?.etag, signal };
     let page = await readPage(customers, request, { attempt, isFirst: true, isSaved });
     const trail = createTrail({
-      ...{ system: source.system, maxPages: MAX_PAGES_PER_POLL, isWhole },
+      ...{ system: source.system, maxPages: MAX_PAGES_PER_POLL, isWhole, mayShrink: true },
       // Behind the last page that had records, one without any is the end.
       ...(behind && { maxEmptyPages: page.isUnchanged || page.count > 0 ? 0 : 1 }),
     });
@@ -110,9 +110,10 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
     for (let count = 0; ; ) {
       count += page.count;
       if (page.count > 0 || !lastFull) lastFull = page;
-      const { next, tail } = follow(trail, page);
+      const { next, tail, hasMoved } = follow(trail, page);
       if (!next) {
-        const position = positionAfter(listUrl, { page, tail, lastFull });
+        // Whom it passed over, the next poll must find.
+        const position = hasMoved ? undefined : positionAfter(listUrl, { page, tail, lastFull });
         const isSame = JSON.stringify(position) === JSON.stringify(from);
         return isSame && from && count === 0 ? 'unchanged' : { customers, isWhole, position };
       }
