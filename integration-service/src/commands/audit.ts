@@ -4,7 +4,7 @@ import { print } from 'service-kit/terminal';
 import { AUDIT_KINDS, type AuditKind, type AuditReport, audit } from '../delivery/audit.ts';
 import { createRejectBook } from '../delivery/reject-book.ts';
 import { WELCOME_PACKAGE, welcomePackageFor } from '../welcome-package/inventory-client.ts';
-import { runCommand } from './command.ts';
+import { runCommand, UsageError } from './command.ts';
 import { printUnusable, toJson } from './unusable.ts';
 
 const MEANINGS: Record<AuditKind, string> = {
@@ -45,6 +45,9 @@ await runCommand(USAGE, async ({ config, ledger, inventory, crm }) => {
       json: { type: 'boolean', default: false },
     },
   });
+  if (values['trust-list'] && !values.repair) {
+    throw new UsageError('--trust-list goes with --repair.');
+  }
   const rejects = createRejectBook({ leg: WELCOME_PACKAGE, ledger, now: Date.now });
   const report = await audit({
     leg: WELCOME_PACKAGE,

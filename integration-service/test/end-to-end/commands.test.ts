@@ -135,6 +135,7 @@ describe('npm run audit', () => {
       'Put back to pending: 0. A running service sends them.',
       'Not put back: 1 that were delivered before. If the inventory has lost them, and its list is not cut off: npm run audit -- --repair --trust-list',
     ]);
+    expect((await command('audit', '--trust-list')).exitCode).toBe(2);
     const { exitCode, lines } = await command('audit', '--repair', '--trust-list');
     expect(exitCode).toBe(1);
     expect(lines.at(-1)).toBe('Put back to pending: 1. A running service sends them.');
