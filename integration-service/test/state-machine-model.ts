@@ -81,8 +81,8 @@ interface Worker {
   throttled: Set<string>;
   /** Until when it certainly sends nothing. */
   pausedUntil: number;
-  /** The next read is checked, and something was delivered before it that must be in it. */
-  canSeeCut: boolean;
+  /** How the next read is checked: whether something was delivered before it that must be in it. */
+  check: 'none' | 'blind' | 'seeing';
 }
 
 export type World = Awaited<ReturnType<typeof createWorld>>;
@@ -198,7 +198,7 @@ export async function createWorld({
       ...{ close: ledger.close, breaker, gate, isDead: false, halt: undefined, trap: undefined },
       poller: (use) => oneAtATime(() => use(ledger)),
       ...{ callsUnderWay: 0, failuresInRow: 0, openedAt: Number.NEGATIVE_INFINITY, wasOpen: false },
-      canSeeCut: false,
+      check: 'none',
       ledger: guarded(ledger, () => worker),
       dispatcher: createDispatcher({
         leg: LEG,
@@ -242,7 +242,9 @@ export async function createWorld({
         const run = async () => !worker.isDead && member(...values);
         const result = await oneAtATime(run).finally(() => tick(worker, 'ledger'));
         await pass(worker);
-        if (name === 'deliveredSequences') worker.canSeeCut = (result as number[]).length > 0;
+        if (name === 'deliveredSequences') {
+          worker.check = (result as number[]).length > 0 ? 'seeing' : 'blind';
+        }
         return result;
       };
     };
@@ -313,8 +315,8 @@ export async function createWorld({
         const { kind, answerMs } = readBehaviours.shift() ?? { kind: 'ok', answerMs: 0 };
         const beganAt = monotonicNow();
         const all = only && !hasKeys ? [] : effects.filter((key) => !only || only.key === key);
-        const held = kind === 'cut' && worker?.canSeeCut && !isOneReadDecisive() ? [] : all;
-        if (worker) worker.canSeeCut = false;
+        const held = kind === 'cut' && mayBeCut(worker) ? [] : all;
+        if (worker) worker.check = 'none';
         if (answerMs > 0) await after(answerMs);
         if (worker) await pass(worker);
         activity += 1;
@@ -336,9 +338,16 @@ export async function createWorld({
     worker.pausedUntil = Math.max(worker.pausedUntil, end);
   }
 
-  /** Something was released or refused as there already: whatever is listed is believed. */
-  function isOneReadDecisive(): boolean {
-    return rows().some(({ status, reads }) => status === 'unknown' && (reads < 0 || reads > 2));
+  /**
+   * Not when there is nothing by which it can be seen, when the target is adopted, or when something was
+   * released or refused as there already: then whatever is listed is believed.
+   */
+  function mayBeCut(worker: Worker | undefined): boolean {
+    const unknown = rows().filter(({ status }) => status === 'unknown');
+    const isOneReadDecisive = unknown.some(({ reads }) => reads < 0 || reads > 2);
+    return (
+      worker !== undefined && worker.check !== 'blind' && unknown.length > 0 && !isOneReadDecisive
+    );
   }
 
   function effect(key: string): void {

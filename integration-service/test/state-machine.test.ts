@@ -2,7 +2,7 @@
  * The real ledger and dispatchers, one or two on a SQLite file, against a target that does its worst,
  * under a clock that the test moves. Any order of: sightings (few, or too many at once), calls that
  * are refused, fail, hang or lose their answer, with the effect before, after or never, reads that
- * fail, crashes and pauses of a worker at any step, stops, jumps of the wall clock, replays,
+ * fail or list nothing, crashes and pauses of a worker at any step, stops, jumps of the wall clock, replays,
  * releases, and the loss of the ledger. After each, and whenever time has passed:
  *
  * 1. No key has two effects at the target. When all is well again, each sighted key is delivered, with
@@ -118,6 +118,9 @@ const commands = (latestMs: number) =>
         'outage',
         fc.tuple(fc.integer({ min: 5, max: 9 }), behaviour(latestMs)),
         (world, [n, one]) => world.behaviours.push(...Array(n).fill(one)),
+      ),
+      command('cut off', fc.integer({ min: 1, max: 6 }), (world, n) =>
+        world.readBehaviours.push(...Array(n).fill({ kind: 'cut', answerMs: 0 })),
       ),
       command('reads', fc.array(readBehaviour, { minLength: 1, maxLength: 4 }), (world, all) =>
         world.readBehaviours.push(...all),
