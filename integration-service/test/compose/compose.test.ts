@@ -68,7 +68,8 @@ it('runs the tests of the poller inside its container', async () => {
   const output = await compose('exec', '-T', 'integration-service', 'npm', 'test');
   expect(output).toMatch(/Tests .*\d+ passed/);
   expect(output).not.toMatch(/\d (failed|skipped)/);
-});
+  // The state machine alone takes minutes.
+}, 1_200_000);
 
 it.each(SERVICES)('lets %s do no more than it needs', async (service) => {
   const id = (await compose('ps', '--quiet', service)).trim();
