@@ -58,6 +58,9 @@ const MAX_REFUSED_WAIT_MS = 300_000;
 /** As many held deliveries are looked at for a reminder. */
 const MOST_LOOKED_AT = 1_000;
 
+/** How often it is looked whether another process was told to wait, or accepted unusable records. */
+const LOOK_MS = 1_000;
+
 /** Sees to it that every customer of the CRM gets into the ledger. Cycles never overlap. */
 export function createPoller(options: PollerOptions): Poller {
   const { crm, pause, ledger, metrics, cycleLog, log } = options;
@@ -67,6 +70,7 @@ export function createPoller(options: PollerOptions): Poller {
   const health = createPollHealth(options);
   const unusableRecords = createUnusableRecords({ ...options, health });
   let refusals = 0;
+  let lookedAt = Number.NEGATIVE_INFINITY;
   const turns = createTurns({
     leg: WELCOME_PACKAGE,
     ledger,
@@ -88,13 +92,12 @@ export function createPoller(options: PollerOptions): Poller {
   /** Runs a cycle when it is this replica's turn; returns how long to wait for the next. */
   async function runInTurn(): Promise<number> {
     try {
-      await unusableRecords.count();
+      await lookAtLedger();
       const turn = await turns.take(health.succeededAtTime());
       if (!turn.isMine) {
         if (turn.polledAt !== null) health.succeededAt(turn.polledAt);
         return Math.min(Math.max(turn.waitMs, 10), pollingIntervalMs);
       }
-      await pause.refresh();
       if (pause.waitMs() === 0) await turns.keepWhile(() => runCycle(turn));
       if (stopping.signal.aborted) return 0;
       // Others may try sooner than a CRM that does not let us in is tried again by this process.
@@ -106,6 +109,14 @@ export function createPoller(options: PollerOptions): Poller {
       report(error);
       return Math.min(pollingIntervalMs, 1_000);
     }
+  }
+
+  /** What other processes may have written down: idle polls that follow each other closely cost no more for it. */
+  async function lookAtLedger(): Promise<void> {
+    if (performance.now() - lookedAt < LOOK_MS) return pause.save();
+    lookedAt = performance.now();
+    await unusableRecords.count();
+    await pause.refresh();
   }
 
   /** The ledger says itself what is wrong with it. */
