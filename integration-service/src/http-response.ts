@@ -43,5 +43,6 @@ export function excerpt(body: Buffer): string {
  * behind a colon.
  */
 export function withoutExcerpt(reason: string): string {
-  return reason.split(': ', 1)[0] as string;
+  const [begin = '', ...rest] = reason.split(': ');
+  return rest.length > 0 && /\([^)]*$/.test(begin) ? `${begin})` : begin;
 }

@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http';
+import { isUnauthorized } from './delivery/outcome.ts';
 import { ReadError } from './delivery/target.ts';
 import { hideQuery, hideSecrets } from './hide-secrets.ts';
 import type { HttpClient, HttpStream } from './http-client.ts';
@@ -73,6 +74,13 @@ export async function openPage(
     const stream = await http.open({ method: 'GET', url, headers, maxBytes, signal });
     const isUnchanged = stream.status === 304 && etag !== undefined;
     if (!isUnchanged) await refusePart(stream, source, url);
+    else if (isOther(stream.headers.etag, etag)) {
+      await collectBegin(stream);
+      throw new ReadError('304 Not Modified, and not of the ETag that was asked about', {
+        system,
+        status: 304,
+      });
+    }
     const isEmpty = isUnchanged || stream.status === 204;
     const told = await tellOf(stream, url).catch(async (error) => {
       await collectBegin(stream);
@@ -116,6 +124,12 @@ export async function* readPages(
   }
 }
 
+/** Whether a 304 names something else than what is here; weakly compared (RFC 9110, section 8.8.3.2). */
+function isOther(named: string | string[] | undefined, known: string): boolean {
+  const opaque = (tag: string) => tag.trim().replace(/^W\//, '');
+  return [named ?? []].flat().some((tag) => opaque(tag) !== opaque(known));
+}
+
 async function* nothing() {}
 
 async function* reportingAs(system: string, records: AsyncIterable<unknown>, url: URL) {
@@ -152,7 +166,7 @@ async function refusalOf(stream: HttpStream, source: ListSource, url: URL): Prom
   return new ReadError(hideSecrets(describeResponse(response), url), {
     system: source.system,
     status,
-    isUnauthorized: [401, 403].includes(status),
+    isUnauthorized: isUnauthorized(status),
     retryAfterMs: source.retryAfterMs?.(headers),
   });
 }

@@ -80,10 +80,7 @@ it('documents which bodies must be there, what they may have and what parameters
     return { required, schema: content['application/json'].schema };
   });
   expect(replay).toMatchObject({ required: true, schema: { additionalProperties: false } });
-  expect(release).toMatchObject({
-    required: false,
-    schema: { anyOf: [{ additionalProperties: false }, { type: 'null' }] },
-  });
+  expect(release).toMatchObject({ required: true, schema: { additionalProperties: false } });
   const { parameters, responses } = paths['/deliveries'].get;
   const schemaOf = (name: string) =>
     parameters.find((parameter: { name: string }) => parameter.name === name).schema;

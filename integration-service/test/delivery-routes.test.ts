@@ -350,14 +350,17 @@ describe('POST /deliveries/release', () => {
     for (const filter of [{ leg: 'other' }, { keys: ['d'] }, { reason: 'reset' }]) {
       expect((await post('/deliveries/release', filter)).json()).toEqual({ released: 0 });
     }
-    expect((await post('/deliveries/release')).json()).toEqual({ released: 1 });
+    for (const body of [undefined, {}, { all: false }, { all: true, leg: 'welcome-package' }]) {
+      expect((await post('/deliveries/release', body)).statusCode).toBe(422);
+    }
+    expect((await post('/deliveries/release', { all: true })).json()).toEqual({ released: 1 });
     await untilDone();
     expect(asked).toEqual(['c']);
   });
 
   it('refuses what it does not know', async () => {
     const { post } = await setUp();
-    expect((await post('/deliveries/release', { legs: 'x' })).statusCode).toBe(422);
+    expect((await post('/deliveries/release', { all: true, legs: 'x' })).statusCode).toBe(422);
   });
 });
 
@@ -369,14 +372,12 @@ describe('the routes of deliveries', () => {
     ['POST', '/deliveries/release'],
   ] as const;
 
-  const allFor = (url: string) => (url.endsWith('replay') ? { all: true } : {});
-
   it.each(routes)('ask for the token when there is one: %s %s', async (method, url) => {
     const { app, untilDone } = await setUp({ adminToken: 'a-token-of-mine' });
     const refused = await app.inject({ method, url });
     expect(refused.statusCode).toBe(401);
     const headers = { authorization: 'Bearer a-token-of-mine' };
-    const all = { method, url, headers, ...(method === 'POST' && { payload: allFor(url) }) };
+    const all = { method, url, headers, ...(method === 'POST' && { payload: { all: true } }) };
     expect((await app.inject(all)).statusCode).toBe(200);
     await untilDone();
   });
@@ -395,7 +396,7 @@ describe('the routes of deliveries', () => {
           { host: 'evil.example' },
         ]) {
           const headers = { ...header, authorization: 'Bearer a-token-of-mine' };
-          const payload = method === 'POST' && { payload: allFor(url) };
+          const payload = method === 'POST' && { payload: { all: true } };
           const answer = await app.inject({ method, url, headers, ...payload });
           expect(answer.statusCode).toBe(status);
         }
@@ -410,7 +411,7 @@ describe('the routes of deliveries', () => {
       throw new LedgerError('full', 'The disk is full.');
     };
     Object.assign(ledger, { list: fail, get: fail, deadLetters: fail, release: fail });
-    const payload = method === 'POST' && { payload: allFor(url) };
+    const payload = method === 'POST' && { payload: { all: true } };
     const response = await app.inject({ method, url, ...payload });
     expect(response.statusCode).toBe(503);
     expect(response.json()).toEqual({ detail: 'The disk is full.' });

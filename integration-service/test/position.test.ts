@@ -166,6 +166,8 @@ describe('a position that fails', () => {
     'a broken connection': (response) => response.destroy(),
     'what is no list': (response) => response.end('<h1>Sign in</h1>'),
     'a Link that cannot be understood': (response) => response.setHeader('link', '<').end('[]'),
+    'a 304 that names another ETag': (response) =>
+      response.writeHead(304, { etag: '"of another"' }).end(),
   };
   for (const status of [206, 401, 403, 409, 500, 503]) {
     answers[status] = (response) => response.writeHead(status).end('[]');

@@ -56,6 +56,19 @@ async function sitOut(service: Service, isOver: () => Promise<boolean>, onPause 
   }
 }
 
+/** Sights three customers, and waits until they are served. */
+async function deliver(service: Service, name: string) {
+  const sightings = customers(3, name).map(({ id }) => ({
+    ...{ key: id, customerId: id, payload: { customer_id: id } },
+  }));
+  await service.ledger.sight('welcome-package', sightings, { now: Date.now() });
+  service.dispatcher.wake();
+  await service.until(async () => {
+    const delivered = await service.keysOf('delivered');
+    return sightings.every(({ key }) => delivered.includes(key));
+  });
+}
+
 describe('an inventory that wants fewer calls', () => {
   it.each([
     ['429', () => tooMany(429, '120')],
@@ -164,6 +177,30 @@ describe('an inventory that wants fewer calls', () => {
   });
 });
 
+describe('a read that is always answered 429 while requests are taken', () => {
+  it('is repeated less and less often, and stops nobody', async () => {
+    network.use(
+      crmLists([ALICE]),
+      http.post(INVENTORY_URL, () => new HttpResponse(null, { status: 500 }), { once: true }),
+      http.get(INVENTORY_URL, () => HttpResponse.json([]), { once: true }),
+      http.get(INVENTORY_URL, () => tooMany()),
+      ...inventoryTakes([]),
+    );
+    const service = await start();
+    await service.until(async () => (await whatOf(service, ALICE.id)).includes('unknown'));
+    const waits: number[] = [];
+    for (let round = 0; round < 12; round++) {
+      await deliver(service, `round-${round}`);
+      await service.until(() => nothingIsUnderWay(service));
+      const [row] = await service.ledger.list({ customerId: ALICE.id }, 1);
+      const waitMs = Number(row?.next_attempt_at) - service.now();
+      waits.push(waitMs);
+      service.advance(Math.max(waitMs, service.gate.waitMs(), 0) + 1);
+    }
+    expect(Math.max(...waits)).toBeGreaterThan(15_000);
+  });
+});
+
 describe('a customer whose request is always answered 429', () => {
   it('stops the others once, and is dead after MAX_ATTEMPTS', async () => {
     const asked: string[] = [];
@@ -176,24 +213,13 @@ describe('a customer whose request is always answered 429', () => {
       ...inventoryTakes(asked),
     );
     const service = await start({ maxAttempts: 3 });
-    const deliver = async (name: string) => {
-      const sightings = customers(3, name).map(({ id }) => ({
-        ...{ key: id, customerId: id, payload: { customer_id: id } },
-      }));
-      await service.ledger.sight('welcome-package', sightings, { now: Date.now() });
-      service.dispatcher.wake();
-      await service.until(async () => {
-        const delivered = await service.keysOf('delivered');
-        return sightings.every(({ key }) => delivered.includes(key));
-      });
-    };
     const isPaused = async () => service.gate.waitMs() > 0 && (await nothingIsUnderWay(service));
     await service.until(isPaused);
     service.advance(3_600_000);
     let [pauses, rounds] = [1, 0];
     while ((await service.keysOf('dead')).length === 0 && rounds < 10) {
       rounds += 1;
-      await deliver(`round-${rounds}`);
+      await deliver(service, `round-${rounds}`);
       if (service.gate.waitMs() > 0) pauses += 1;
       await service.until(() => nothingIsUnderWay(service));
       service.advance(3_600_000);

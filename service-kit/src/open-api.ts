@@ -46,18 +46,15 @@ export async function documentRoutes(
   { info, tags, securitySchemes, webhooks = {} }: DocumentationOptions,
 ): Promise<void> {
   const schemas = new Map<string, JsonSchema>();
-  const optionalBodies = new Set<string>();
   const components = securitySchemes ? { securitySchemes } : {};
   await app.register(swagger, {
     openapi: { openapi: '3.1.0', info, tags, components },
-    transform: ({ schema, url }) => {
-      const { body, operationId } = schema ?? {};
-      const isOptional = body !== undefined && (body as z.ZodType).safeParse(undefined).success;
-      if (isOptional && operationId) optionalBodies.add(operationId);
-      return { schema: schema && describeRoute(schema, schemas), url };
-    },
+    transform: ({ schema, url }) => ({
+      schema: schema && describeRoute(schema, schemas),
+      url,
+    }),
     transformObject: (document) => ({
-      ...('openapiObject' in document ? markOptional(document.openapiObject, optionalBodies) : {}),
+      ...('openapiObject' in document ? document.openapiObject : {}),
       ...describeWebhooks(webhooks, schemas),
       servers: serversAt('.'),
       components: { ...components, schemas: Object.fromEntries(schemas) },
@@ -171,20 +168,6 @@ function describeWebhooks(
   });
   return described.length > 0 ? { webhooks: Object.fromEntries(described) } : {};
 }
-
-/** To @fastify/swagger, every body is required. */
-function markOptional<Document extends { paths?: object }>(
-  document: Document,
-  operationIds: Set<string>,
-): Document {
-  const operations = Object.values(document.paths ?? {}).flatMap((path) => Object.values(path));
-  for (const { operationId, requestBody } of operations as DocumentedOperation[]) {
-    if (requestBody && operationIds.has(operationId)) requestBody.required = false;
-  }
-  return document;
-}
-
-type DocumentedOperation = { operationId: string; requestBody?: { required: boolean } };
 
 type ToJsonSchemaContext = { zodSchema: z.core.$ZodType; jsonSchema: z.core.JSONSchema.BaseSchema };
 

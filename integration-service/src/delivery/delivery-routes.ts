@@ -68,7 +68,12 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
     ),
   };
 
-  function filterOf({ customer_id, keys, ...filter }: z.output<typeof releaseRequestSchema>) {
+  function filterOf({
+    customer_id,
+    keys,
+    all: _,
+    ...filter
+  }: z.output<typeof releaseRequestSchema>) {
     const customerId = customer_id && canonicalId(customer_id);
     return { ...filter, customerId, keys: keys?.map(canonicalId) };
   }
@@ -175,7 +180,7 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
         },
       },
     },
-    async ({ body: { dry_run: dryRun, trust_list: trustList, all: _, ...body } }) => {
+    async ({ body: { dry_run: dryRun, trust_list: trustList, ...body } }) => {
       const filter = filterOf(body);
       const report = await usable(() =>
         replay({ ledger, targets, filter, dryRun, trustList, now }),

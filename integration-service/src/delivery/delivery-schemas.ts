@@ -6,7 +6,6 @@ import type { DeliveryRow, HistoryEvent } from './ledger/tables.ts';
 import { REPLAY_VERDICTS } from './replay.ts';
 
 const MAX_LIMIT = 1_000;
-const FILTERS = 'leg, keys, customer_id, reason';
 const DEFAULT_LIMIT = 100;
 
 /** What the ledger can have in it: PostgreSQL stores no NUL. */
@@ -119,6 +118,31 @@ const filterFields = {
     .meta({ description: 'Only those whose last_error has this in it.', examples: ['422'] }),
 };
 
+const FILTERS = Object.keys(filterFields);
+const SHOWN_FILTERS = FILTERS.map((name) => `\`${name}\``).join(', ');
+
+/** A filter, or `all`, so that nobody sets off all by saying nothing. A dry run sets off nothing. */
+function checkSelection(selection: Record<string, unknown>, context: z.core.$RefinementCtx): void {
+  const { all, dry_run: dryRun } = selection;
+  const isFiltered = FILTERS.some((name) => selection[name] !== undefined);
+  const want = `Input should have a filter (${FILTERS.join(', ')}) or all: true`;
+  if (all && isFiltered) refuse(context, 'value_error', 'Input is a filter or all, not both');
+  else if (!all && !isFiltered && !dryRun) refuse(context, 'value_error', want);
+}
+
+/** The same rule in JSON Schema. */
+function selectionRule(exempt?: 'dry_run') {
+  const anyFilter = { anyOf: FILTERS.map((name) => ({ required: [name] })) };
+  const isTrue = (name: string) => ({ required: [name], properties: { [name]: { const: true } } });
+  const some = exempt ? [anyFilter, isTrue(exempt)] : [anyFilter];
+  return {
+    anyOf: [
+      { ...isTrue('all'), not: anyFilter },
+      { properties: { all: { const: false } }, anyOf: some },
+    ],
+  };
+}
+
 /** Strict: who misspells `dry_run` must not set off the real thing. */
 export const replayRequestSchema = strictObject({
   ...filterFields,
@@ -129,30 +153,12 @@ export const replayRequestSchema = strictObject({
       'Send also when the target lists less than was delivered to it: it was reset, say, and its list is not cut off.',
   }),
 })
-  .superRefine(({ all, dry_run, trust_list: _, ...filter }, context) => {
-    const isFiltered = Object.values(filter).some((value) => value !== undefined);
-    if (all && isFiltered)
-      return refuse(context, 'value_error', 'Input is a filter or all, not both');
-    if (all || isFiltered || dry_run) return;
-    refuse(context, 'value_error', `Input should have a filter (${FILTERS}) or all: true`);
-  })
+  .superRefine(checkSelection)
   .meta({
-    description: `Which dead letters: those that fit \`${FILTERS.replaceAll(', ', '`, `')}\`, or \`all\`. A dry run takes all where nothing is said.`,
+    description: `Which dead letters: those that fit ${SHOWN_FILTERS}, or \`all\`. A dry run takes all where nothing is said.`,
     examples: [{ leg: 'welcome-package', dry_run: true }],
-    ...replayRule(),
+    ...selectionRule('dry_run'),
   });
-
-/** The same rule in JSON Schema. */
-function replayRule() {
-  const anyFilter = { anyOf: Object.keys(filterFields).map((name) => ({ required: [name] })) };
-  const isTrue = (name: string) => ({ required: [name], properties: { [name]: { const: true } } });
-  return {
-    anyOf: [
-      { ...isTrue('all'), not: anyFilter },
-      { properties: { all: { const: false } }, anyOf: [anyFilter, isTrue('dry_run')] },
-    ],
-  };
-}
 
 export const replayReportSchema = z
   .object({
@@ -170,10 +176,16 @@ export const replayReportSchema = z
   })
   .meta({ id: 'ReplayReport', description: 'What this replay did, or would do.' });
 
-export const releaseRequestSchema = strictObject(filterFields)
-  .nullish()
-  .transform((filter) => filter ?? {})
-  .meta({ description: 'Which held deliveries; without any field, all of them.', examples: [{}] });
+export const releaseRequestSchema = strictObject({
+  ...filterFields,
+  all: z.boolean().default(false).meta({ description: 'Release all of them, without a filter.' }),
+})
+  .superRefine(checkSelection)
+  .meta({
+    description: `Which held deliveries: those that fit ${SHOWN_FILTERS}, or \`all\`.`,
+    examples: [{ all: true }],
+    ...selectionRule(),
+  });
 
 export const releaseReportSchema = z
   .object({ released: z.int().describe('How many deliveries were let go.') })

@@ -10,9 +10,9 @@ const ALONE_MS = { first: 1_000, longest: 60_000 };
 /** A call that the gate has let through. Report one result. */
 export interface Permit extends Omit<Passage, 'succeed'> {
   /** The target has answered, be it a refusal of this delivery, by its key. */
-  succeed(key?: string): void;
+  succeed(key?: string | typeof READ): void;
   /** The target wants fewer calls, by what it answered to this delivery (or `READ`). */
-  throttle(key: string, reason: string, retryAfterMs: number | undefined): Throttling;
+  throttle(key: string | typeof READ, reason: string, retryAfterMs: number | undefined): Throttling;
 }
 
 /** What a 429 means, and how long the one that got it has to wait; in milliseconds. */
@@ -22,7 +22,7 @@ export interface Throttling {
 }
 
 /** In place of a key: what was throttled was a read of the target. */
-export const READ = 'a read';
+export const READ = Symbol('a read');
 
 /** Lets calls to one target through, or not. */
 export type Gate = ReturnType<typeof createGate>;

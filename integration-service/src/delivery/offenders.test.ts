@@ -86,3 +86,12 @@ it('counts how often a suspect gets it that is alone, and forgets who is accepte
   accept('a');
   expect(judge('a')).toBe('system');
 });
+
+it('counts on for who was guilty all along, so that it waits longer each time', () => {
+  const { accept, times } = setUp();
+  times('a');
+  accept('b');
+  expect(times('a')).toBe(1);
+  accept('c');
+  expect([times('a'), times('a'), times('a')]).toEqual([2, 3, 4]);
+});

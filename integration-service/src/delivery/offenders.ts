@@ -4,6 +4,9 @@
  */
 export type Verdict = 'system' | 'perhaps its own' | 'its own';
 
+/** The key of a delivery, or what stands for the reads of the target. */
+type Key = string | symbol;
+
 /** As many are suspected at the same time. */
 const MAX_SUSPECTS = 3;
 /** How many others must have been accepted, at the most. */
@@ -21,28 +24,34 @@ const MAX_REMEMBERED = 10_000;
 export function createOffenders() {
   let accepted = 0;
   /** How many had been accepted at the last 429 of each. */
-  const throttled = new Map<string, number>();
+  const throttled = new Map<Key, number>();
   /** The suspects, and how many 429 each of them has had as such. */
-  const suspects = new Map<string, number>();
+  const suspects = new Map<Key, number>();
   /** Calls up to this one say nothing of the suspects. */
   let suspectedAt = 0;
-  const convicted = new Set<string>();
+  /** Those whose own it is, and how many 429 each of them has had since it became a suspect. */
+  const convicted = new Map<Key, number>();
   let witnesses = 1;
 
   return {
     /** A call was accepted. Calls are numbered in the order in which they begin. */
-    accept(call: number, key: string | undefined): void {
+    accept(call: number, key: Key | undefined): void {
       accepted += 1;
       if (key !== undefined) for (const each of [throttled, suspects, convicted]) each.delete(key);
       if (call <= suspectedAt) return;
       if (suspects.size > 0) witnesses = 1;
-      for (const each of suspects.keys()) convicted.add(each);
+      if (convicted.size + suspects.size > MAX_REMEMBERED) convicted.clear();
+      for (const [each, times] of suspects) convicted.set(each, times);
       suspects.clear();
     },
 
     /** A call was answered 429, when `calls` have begun. */
-    judge(key: string, calls: number): { verdict: Verdict; times: number } {
-      if (convicted.has(key)) return { verdict: 'its own', times: 1 };
+    judge(key: Key, calls: number): { verdict: Verdict; times: number } {
+      const convictedTimes = convicted.get(key);
+      if (convictedTimes !== undefined) {
+        convicted.set(key, convictedTimes + 1);
+        return { verdict: 'its own', times: convictedTimes + 1 };
+      }
       const before = throttled.get(key);
       if (throttled.size >= MAX_REMEMBERED) throttled.clear();
       throttled.set(key, accepted);

@@ -19,7 +19,7 @@ function outcomeOf(response: Partial<Omit<HttpResponse, 'body'>> & { body?: stri
 describe('a status', () => {
   const kinds: Record<string, number[]> = {
     delivered: [200, 201],
-    unauthorized: [401, 403],
+    unauthorized: [401, 403, 407],
     throttled: [429],
     transient: [408, 425, 503],
   };

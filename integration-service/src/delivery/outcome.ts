@@ -61,6 +61,14 @@ export function isThrottling(status: number | undefined, retryAfterMs: number | 
   return status === 429 || (status === 503 && retryAfterMs !== undefined);
 }
 
+/** Unauthorized, Forbidden, Proxy Authentication Required: whatever we send. */
+const REFUSED_US = [401, 403, 407];
+
+/** Whether a status refuses us, and not what we ask for. */
+export function isUnauthorized(status: number): boolean {
+  return REFUSED_US.includes(status);
+}
+
 /** Request Timeout, Too Early, Service Unavailable: by definition not processed. */
 const WITHOUT_EFFECT = [408, 425, 503];
 
@@ -98,7 +106,7 @@ export function outcomeOfResponse(
   if (isCreated) {
     return { kind: 'unknown', reason: `not the answer of the target: ${reason}`, statusCode };
   }
-  if (statusCode === 401 || statusCode === 403) {
+  if (isUnauthorized(statusCode)) {
     return { kind: 'unauthorized', reason, statusCode };
   }
   if (isThrottling(statusCode, retryAfterMs)) {

@@ -49,12 +49,17 @@ export function createSettler(options: SettlerOptions) {
   let isSettling = false;
 
   async function settle(claims: Claim[], permit: Permit): Promise<void> {
+    let waitMs = RETRY_MS;
     try {
       // Before a delivery is sent again, the whole list must say that the target does not have it.
       const mayFilter = claims.every(({ reads }) => reads >= 0 && reads < LAST_READ);
       const checkedBy = claims.some(({ reads }) => reads === LAST_READ) ? ledger : undefined;
-      const { findings, shortfall } = await readThrough(permit, () =>
-        findAtTarget({ leg, target, claims, mayFilter, checkedBy, signal }),
+      const { findings, shortfall } = await readThrough(
+        permit,
+        () => findAtTarget({ leg, target, claims, mayFilter, checkedBy, signal }),
+        (throttledMs) => {
+          waitMs = Math.max(RETRY_MS, throttledMs);
+        },
       );
       // That it can be read does not mean that it takes what is sent; that it has some of it, does.
       if (findings.size > 0) permit.succeed(READ);
@@ -77,7 +82,6 @@ export function createSettler(options: SettlerOptions) {
       const some = nameSome(claims.map(({ key }) => key));
       const what = claims.length === 1 ? 'an attempt' : `${claims.length} attempts`;
       log.error(`Could not ask the ${target.name} what became of ${what} (${some}): ${message}`);
-      const waitMs = Math.max(RETRY_MS, error.isThrottled ? (error.retryAfterMs ?? 0) : 0);
       leaveUnknown(claims, message, waitMs);
     } finally {
       isSettling = false;
@@ -162,18 +166,24 @@ export async function findAtTarget(options: {
   return { findings, shortfall: await check?.shortfall() };
 }
 
-/** Runs a read of the target, and tells the gate when it fails. What a success means, the caller knows. */
+/**
+ * Runs a read of the target, and tells the gate when it fails. What a success means, the caller knows.
+ *
+ * @param onThrottled called when the target wants fewer calls, with how long the read has to wait
+ */
 export async function readThrough<Result>(
   permit: Permit,
   read: () => Promise<Result>,
+  onThrottled?: (waitMs: number) => void,
 ): Promise<Result> {
   try {
     return await read();
   } catch (error) {
     if (!(error instanceof ReadError)) permit.cancel();
     else if (error.isUnauthorized) permit.refuse(error.message);
-    else if (error.isThrottled) permit.throttle(READ, error.message, error.retryAfterMs);
-    else permit.fail(error.message, error.retryAfterMs);
+    else if (error.isThrottled) {
+      onThrottled?.(permit.throttle(READ, error.message, error.retryAfterMs).waitMs);
+    } else permit.fail(error.message, error.retryAfterMs);
     throw error;
   }
 }

@@ -16,8 +16,9 @@ export const MAX_ID_BYTES = 1_024;
 
 /** Why an id cannot be used; `undefined` when it can. */
 export function idFlaw(id: unknown): string | undefined {
-  if (id === undefined || id === null || id === '') return 'it has no id';
+  if (id === undefined || id === null) return 'it has no id';
   if (typeof id !== 'string') return 'its id is not a string';
+  if (/^[\s\p{Cf}]*$/u.test(id)) return 'it has no id';
   if (!id.isWellFormed() || id.includes('\0')) return 'its id has characters that cannot be stored';
   if (Buffer.byteLength(id) > MAX_ID_BYTES) return `its id is longer than ${MAX_ID_BYTES} bytes`;
   return undefined;

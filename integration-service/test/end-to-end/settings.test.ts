@@ -113,7 +113,11 @@ it('SURGE_LIMIT holds what a poll brings too much of; ADMIN_TOKEN lets its beare
   });
   await service.until(/Holding 12 customers back/);
   const release = (headers: Record<string, string>) =>
-    fetch(`${service.url}/deliveries/release`, { method: 'POST', headers });
+    fetch(`${service.url}/deliveries/release`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: '{"all": true}',
+    });
   expect((await release({})).status).toBe(401);
   const released = await release({ authorization: 'Bearer a-token-of-mine' });
   expect(await released.json()).toEqual({ released: 12 });

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   existsSync,
   linkSync,
@@ -35,6 +36,14 @@ function open(path: string): DatabaseSync {
   onTestFinished(() => database.close());
   return database;
 }
+
+it('refuses what is no regular file, before it waits for it', () => {
+  const pipe = join(temporaryFolder(), 'ledger.sqlite');
+  execFileSync('mkfifo', [pipe]);
+  for (const path of [pipe, '/dev/null']) {
+    expect(() => openChecked(path)).toThrow(`The ledger ${path} is no regular file`);
+  }
+});
 
 describe.each(['delete', 'wal'])(
   'with a journal of the mode %s, not a byte is changed of',

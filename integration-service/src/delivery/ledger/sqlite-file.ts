@@ -14,6 +14,12 @@ export const IN_MEMORY = ':memory:';
 export function openChecked(path: string): DatabaseSync {
   const file = path === IN_MEMORY ? undefined : statSync(path, { throwIfNoEntry: false });
   if (file?.isFile()) checkNames(path, file.nlink);
+  else if (file && !file.isDirectory()) {
+    throw new LedgerError(
+      'unusable',
+      `The ledger ${path} is no regular file. Name one in LEDGER_URL.`,
+    );
+  }
   // Without writing: closing a connection that may write would mix the log into a broken file.
   const reader = file?.isFile() && file.size > 0 ? openReadOnly(path) : undefined;
   if (reader) {
