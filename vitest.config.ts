@@ -2,6 +2,8 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
+    // Half of the tests wait for processes, so that none is left idle for them.
+    maxWorkers: '100%',
     projects: [
       'integration-service',
       ...['crm-api', 'inventory-api', 'service-kit'].map((name) => {
@@ -18,7 +20,11 @@ export default defineConfig({
       {
         test: {
           name: 'deep',
-          include: ['integration-service/test/deep/*.test.ts'],
+          include: [
+            'integration-service/test/deep/*.test.ts',
+            'integration-service/test/state-machine.test.ts',
+          ],
+          env: { FC_RUNS: '250' },
           testTimeout: 900_000,
           fileParallelism: false,
         },

@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     name: 'integration-service',
     include: ['src/**/*.test.ts', 'test/*.test.ts'],
+    maxWorkers: '100%',
     // Long enough for a machine that is slow or busy: what hangs is told of late, what is slow is not.
     testTimeout: 60_000,
     // In the container, the file system is read-only.

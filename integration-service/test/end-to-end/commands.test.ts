@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../ledgers.ts';
 import { packageRequest, startHttpServer } from '../support.ts';
-import { run, startService } from './processes.ts';
+import { runScript, startService } from './processes.ts';
 
 const ALICE = 'c3e8e5a6-3d7c-4c6c-8f3e-4d4b1a1b1a1a';
 const BOB = 'b2a1b2c3-d4e5-46a7-b8c9-d0e1f2a3b4c5';
@@ -30,12 +30,10 @@ async function setUp(env: NodeJS.ProcessEnv = {}) {
     POLLING_INTERVAL_SECONDS: '0.1',
     ...env,
   };
-  /** Runs a command to its end; without npm's own lines. */
+  /** Runs a command to its end. */
   const command = async (name: string, ...args: string[]) => {
-    const child = run('npm', ['run', '--silent', name, '--', ...args], settings);
-    const exitCode = await child.ended;
-    const lines = child.lines.filter((line) => !/^npm warn|\.env not found/.test(line));
-    return { exitCode, lines };
+    const child = runScript(name, args, settings);
+    return { exitCode: await child.ended, lines: child.lines };
   };
   const start = () => startService('integration-service', settings);
   return { crm, inventory, refused, throttled, settings, command, start };
