@@ -1,6 +1,7 @@
 /** `npm run replay`: has a running service send dead letters again that the inventory does not have. */
 import { parseArgs } from 'node:util';
 import { print } from 'service-kit/terminal';
+import { MAX_REASON_LENGTH } from '../delivery/delivery-schemas.ts';
 import { replay } from '../delivery/replay.ts';
 import { canonicalId } from '../welcome-package/customer-id.ts';
 import { WELCOME_PACKAGE } from '../welcome-package/inventory-client.ts';
@@ -45,6 +46,10 @@ await runCommand(USAGE, async ({ ledger, inventory }) => {
     reason: values.reason,
   };
   const isFiltered = Object.values(filter).some((value) => value !== undefined);
+  if (Object.values(filter).flat().includes('')) throw new UsageError('A filter is empty.');
+  if ((filter.reason?.length ?? 0) > MAX_REASON_LENGTH) {
+    throw new UsageError(`A reason has at most ${MAX_REASON_LENGTH} characters.`);
+  }
   if (values.all && isFiltered) throw new UsageError('Give a filter or --all, not both.');
   if (!values.all && !isFiltered && !values['dry-run']) {
     throw new UsageError('Give a filter, or --all for all dead letters.');

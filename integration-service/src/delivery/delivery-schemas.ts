@@ -109,11 +109,18 @@ export const totalSchema = z.string().meta({
   examples: ['42'],
 });
 
+/** As much of a reason as a filter can have in it. */
+export const MAX_REASON_LENGTH = 1_000;
+
+/** An empty text would fit all, and comes from a variable that nobody has set. */
+const some = (schema: typeof textSchema) => schema.min(1, 'Input should not be empty');
+
 const filterFields = {
-  leg: legSchema.optional(),
-  keys: z.array(keySchema).max(10_000).optional().meta({ description: 'Only these.' }),
-  customer_id: customerIdSchema.optional(),
-  reason: textSchema
+  leg: some(legSchema).optional(),
+  keys: z.array(some(keySchema)).max(10_000).optional().meta({ description: 'Only these.' }),
+  customer_id: some(customerIdSchema).optional(),
+  reason: some(textSchema)
+    .max(MAX_REASON_LENGTH, `Input should have at most ${MAX_REASON_LENGTH} characters`)
     .optional()
     .meta({ description: 'Only those whose last_error has this in it.', examples: ['422'] }),
 };

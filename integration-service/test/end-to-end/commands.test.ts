@@ -284,6 +284,7 @@ describe('npm run replay', () => {
       lines: [verdicts[1], '1 dead, 1 already delivered, 0 to send. Nothing was changed.'],
     });
     expect((await command('replay')).exitCode).toBe(2);
+    expect((await command('replay', '--reason', '')).exitCode).toBe(2);
     expect((await command('replay', '--all', '--leg', 'welcome-package')).exitCode).toBe(2);
     expect(await command('replay', '--all')).toEqual({
       exitCode: 0,

@@ -36,9 +36,7 @@ describe('npm run prove', () => {
     const folder = temporaryFolder();
     const { ended, lines } = prove(['--quick', '--only', 'received/'], { TMPDIR: folder });
     expect(await ended, lines.join('\n')).toBe(0);
-    expect(lines.at(-1)).toMatch(
-      /^PROVED: 0 lost, 0 doubled: \d+ customers, \d+ kills, 3 cells,/,
-    );
+    expect(lines.at(-1)).toMatch(/^PROVED: 0 lost, 0 doubled: \d+ customers, \d+ kills, 3 cells,/);
     expect(lines.every((line) => line.length <= 120)).toBe(true);
     expect(readdirSync(folder).filter((name) => name.startsWith('prove-'))).toEqual([]);
   });
