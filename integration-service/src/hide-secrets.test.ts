@@ -9,6 +9,9 @@ it.each([
   ['ab/cdefgh and ab/cdefgh=', 'ab/cdefgh and …'],
   ['the user jane has not pass-word', 'the user jane has not …'],
   ['page 2 of 7', 'page 2 of 7'],
+  ['{"path":"\\/customers?api_key=ab\\/cdefgh="}', '{"path":"\\/customers?api_key=…"}'],
+  ['Authorization: Basic amFuZTpwYXNzLXdvcmQ=', 'Authorization: Basic …'],
+  ['shortened after api_key=ab/cdefg…', 'shortened after api_key=…'],
 ])('%j is shown as %j', (text, shown) => {
   expect(hideSecrets(text, URL_WITH_KEY)).toBe(shown);
 });
@@ -20,4 +23,9 @@ it.each([
   ['//jane@crm.test/@x', '//crm.test/@x'],
 ])('a link to %s is shown as %s', (target, shown) => {
   expect(hideQuery(target)).toBe(shown);
+});
+
+it('hides what is written for HTML', () => {
+  const url = new URL('https://crm.test/?key=%3Cone%26two%3E');
+  expect(hideSecrets('<p>no &lt;one&amp;two&gt;</p>', url)).toBe('<p>no …</p>');
 });

@@ -37,12 +37,16 @@ const NOTHING = /^(|0|-1|\*|null|none|false|unknown|undefined|n\/a)$/i;
  * What an answer's headers say of the list that its page is of. Lines that are there twice count by what
  * says more.
  *
+ * @param hide takes secrets out of what is shown
  * @throws {Error} when one of them is known by its name and cannot be understood
  */
-export function claimsOf(headers: HttpStream['headers']): ListClaims {
+export function claimsOf(
+  headers: HttpStream['headers'],
+  hide: (text: string) => string,
+): ListClaims {
   const claims: ListClaims = {};
   for (const [name, value] of Object.entries(headers)) {
-    const text = linesOf(value);
+    const text = hide(linesOf(value));
     if (name === 'content-range') claimRange(claims, text);
     else claim(claims, name, text);
   }

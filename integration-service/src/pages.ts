@@ -84,7 +84,7 @@ export async function openPage(
     const isEmpty = isUnchanged || stream.status === 204;
     const told = await tellOf(stream, url).catch(async (error) => {
       await collectBegin(stream);
-      throw new ReadError(error.message, { system, status: stream.status });
+      throw new ReadError(hideSecrets(error.message, url), { system, status: stream.status });
     });
     if (isEmpty) await collectBegin(stream);
     const { etag: tag } = stream.headers;
@@ -157,7 +157,7 @@ async function refusePart(stream: HttpStream, source: ListSource, url: URL): Pro
   const message = stale
     ? `it is not the current list (${stale})`
     : `${status} ${STATUS_CODES[status] ?? ''}${range ? ` (${range})` : ''}: it is not the whole list`;
-  throw new ReadError(message, { system, status });
+  throw new ReadError(hideSecrets(message, url), { system, status });
 }
 
 async function refusalOf(stream: HttpStream, source: ListSource, url: URL): Promise<ReadError> {
@@ -174,7 +174,7 @@ async function refusalOf(stream: HttpStream, source: ListSource, url: URL): Prom
 /** What the headers of a page tell of the list; rejects when that cannot be understood. */
 async function tellOf({ headers }: HttpStream, url: URL) {
   const links = parseLinks(linesOf(headers.link));
-  const claims = claimsOf(headers);
+  const claims = claimsOf(headers, (text) => hideSecrets(text, url));
   return {
     next: nextOf(links, url),
     claims: isLast(links, url) ? claims : { ...claims, isNotLast: true as const },

@@ -72,6 +72,9 @@ it.each<[string, number, (url: string) => Record<string, string>, (url: string) 
     (url) => ({ link: `<mailto:x${url}&page=2>; rel="next"` }),
     () => '[]',
   ],
+  ['a total that is no number', 200, (url) => ({ 'x-total-count': url }), () => '[]'],
+  ['a range that is none', 200, (url) => ({ 'content-range': url }), () => '[]'],
+  ['an error that is cut off in the key', 500, () => ({}), (url) => `${'x'.repeat(85)}${url}`],
 ])(
   '%s of the CRM that repeats the key does not bring it into the log',
   async (_, status, headers, body) => {
