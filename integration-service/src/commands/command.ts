@@ -84,7 +84,7 @@ function explain(error: unknown, usage: string): string[] {
   if (error instanceof UnableError) return error.message.split('\n');
   const isUsage = 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
   return isUsage || error instanceof UsageError
-    ? [error.message, '', ...usage.split('\n')]
+    ? [error.message.replaceAll('\n', ' '), '', ...usage.split('\n')]
     : String(error.stack).split('\n');
 }
 

@@ -12,7 +12,7 @@ Exit code: 0, or 1 when the ledger does not know the customer, 2 when it could n
 
 await runCommand(USAGE, async ({ ledger, inventory }) => {
   const [id, ...more] = parseArgs({ allowPositionals: true }).positionals;
-  if (id === undefined || more.length > 0) throw new UsageError('One customer id is needed.');
+  if (!id || more.length > 0) throw new UsageError('One customer id is needed.');
   const deliveries = await ledger.list({ customerId: canonicalId(id) }, 1_000);
   if (deliveries.length === 0) print(`The ledger does not know the customer ${id}.`);
   const { pausedUntil = 0 } = (await ledger.readPause(inventory.name)) ?? {};

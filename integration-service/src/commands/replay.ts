@@ -29,21 +29,21 @@ await runCommand(USAGE, async ({ ledger, inventory }) => {
   const { values } = parseArgs({
     options: {
       'dry-run': { type: 'boolean', default: false },
-      leg: { type: 'string' },
+      leg: { type: 'string', multiple: true },
       key: { type: 'string', multiple: true },
-      'customer-id': { type: 'string' },
-      reason: { type: 'string' },
+      'customer-id': { type: 'string', multiple: true },
+      reason: { type: 'string', multiple: true },
       all: { type: 'boolean', default: false },
       'trust-list': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
     },
   });
-  const customerId = values['customer-id'];
+  const [customerId] = onlyOne('customer-id', values['customer-id']);
   const filter = {
-    leg: values.leg,
+    leg: onlyOne('leg', values.leg)[0],
     keys: values.key?.map(canonicalId),
     customerId: customerId && canonicalId(customerId),
-    reason: values.reason,
+    reason: onlyOne('reason', values.reason)[0],
   };
   const isFiltered = Object.values(filter).some((value) => value !== undefined);
   if (Object.values(filter).flat().includes('')) throw new UsageError('A filter is empty.');
@@ -77,3 +77,9 @@ await runCommand(USAGE, async ({ ledger, inventory }) => {
   print(`${counts.join(', ')}. ${done}`);
   return 0;
 });
+
+/** The last of several would win in silence. */
+function onlyOne(name: string, given: string[] = []): string[] {
+  if (given.length > 1) throw new UsageError(`--${name} can be given once.`);
+  return given;
+}

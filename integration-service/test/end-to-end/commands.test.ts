@@ -285,6 +285,7 @@ describe('npm run replay', () => {
     });
     expect((await command('replay')).exitCode).toBe(2);
     expect((await command('replay', '--reason', '')).exitCode).toBe(2);
+    expect((await command('replay', '--reason', '4', '--reason', '5')).exitCode).toBe(2);
     expect((await command('replay', '--all', '--leg', 'welcome-package')).exitCode).toBe(2);
     expect(await command('replay', '--all')).toEqual({
       exitCode: 0,

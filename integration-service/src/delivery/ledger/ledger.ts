@@ -10,6 +10,7 @@ import { createReading } from './reading.ts';
 import { createRejectedRecords } from './rejected-records.ts';
 import { createSightings } from './sightings.ts';
 import { openSqlite } from './sqlite.ts';
+import { IN_MEMORY } from './sqlite-file.ts';
 import { createSystems } from './systems.ts';
 import type { Tables } from './tables.ts';
 import { createWebhooks } from './webhooks.ts';
@@ -42,7 +43,7 @@ export interface Ledger extends Parts {
 export interface LedgerOptions {
   /** It is for a service, which others must know of. Default: yes. */
   isService?: boolean;
-  /** SQLite runs in a thread of its own, which takes 40 ms to start. Default: for a service. */
+  /** SQLite runs in a thread of its own, which takes 40 ms to start. Default: for a service, unless it is in memory. */
   hasThread?: boolean;
   /** Its tables are known to be up to date. Nothing is asked of the database then. Default: no. */
   isUpToDate?: boolean;
@@ -143,13 +144,15 @@ export async function openExistingLedger(location: LedgerLocation, log: Logger):
 async function open(
   location: LedgerLocation,
   log: Logger,
-  { isService = true, hasThread = isService }: LedgerOptions,
+  { isService = true, hasThread }: LedgerOptions,
 ) {
   if (location.kind === 'postgres') {
     const dialect = openPostgres(location.url, log);
     return { dialect, isAlone: false, explain: explainPostgres };
   }
-  const opened = await openSqlite({ path: location.path, isService, hasThread });
+  const { path } = location;
+  const options = { path, isService, hasThread: hasThread ?? (isService && path !== IN_MEMORY) };
+  const opened = await openSqlite(options);
   return { ...opened, explain: (error: unknown) => error };
 }
 
