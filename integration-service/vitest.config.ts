@@ -1,3 +1,5 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
@@ -5,6 +7,8 @@ export default defineConfig({
     name: 'integration-service',
     include: ['src/**/*.test.ts', 'test/*.test.ts'],
     maxWorkers: '100%',
+    // Each thread of a ledger would compile its TypeScript anew.
+    env: { NODE_COMPILE_CACHE: join(tmpdir(), 'mini-integration-platform-compiled') },
     // Long enough for a machine that is slow or busy: what hangs is told of late, what is slow is not.
     testTimeout: 60_000,
     // In the container, the file system is read-only.
