@@ -1,9 +1,10 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    // Half of the tests wait for processes, so that none is left idle for them.
-    maxWorkers: '100%',
+    // More than there are processors: half of the tests wait for processes.
+    maxWorkers: Math.ceil(availableParallelism() * 1.5),
     projects: [
       'integration-service',
       ...['crm-api', 'inventory-api', 'service-kit'].map((name) => {

@@ -1,4 +1,4 @@
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
@@ -6,7 +6,8 @@ export default defineConfig({
   test: {
     name: 'integration-service',
     include: ['src/**/*.test.ts', 'test/*.test.ts'],
-    maxWorkers: '100%',
+    // More than there are processors: some tests wait. As in the configuration of the project's folder.
+    maxWorkers: Math.ceil(availableParallelism() * 1.5),
     // Each thread of a ledger would compile its TypeScript anew.
     env: { NODE_COMPILE_CACHE: join(tmpdir(), 'mini-integration-platform-compiled') },
     // Long enough for a machine that is slow or busy: what hangs is told of late, what is slow is not.

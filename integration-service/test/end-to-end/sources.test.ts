@@ -18,7 +18,7 @@ import { freePort, startService } from './processes.ts';
 const rabbitmqUrl = hasDocker ? useBroker() : undefined;
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 /** Customers of each source, beside those who come while the service is stopped. */
-const COUNT = 100;
+const COUNT = 40;
 
 /** A CRM that outlives a change of the way in which it tells of customers. */
 async function startCrm() {
