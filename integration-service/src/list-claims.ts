@@ -46,6 +46,7 @@ export function claimsOf(
 ): ListClaims {
   const claims: ListClaims = {};
   for (const [name, value] of Object.entries(headers)) {
+    if (name !== 'content-range' && !isClaim(name)) continue;
     const text = hide(linesOf(value));
     if (name === 'content-range') claimRange(claims, text);
     else claim(claims, name, text);
@@ -53,9 +54,16 @@ export function claimsOf(
   return claims;
 }
 
+const withoutDashes = (name: string) => name.toLowerCase().replaceAll(/[^a-z]/g, '');
+
+function isClaim(name: string): boolean {
+  const bare = withoutDashes(name);
+  return [OBJECT, TOTAL, PAGES, MORE].some((pattern) => pattern.test(bare));
+}
+
 function claim(claims: ListClaims, name: string, value: string, header = name): void {
   const by = `${header}: ${excerpt(Buffer.from(value))}`;
-  const bare = name.toLowerCase().replaceAll(/[^a-z]/g, '');
+  const bare = withoutDashes(name);
   if (OBJECT.test(bare) && value.startsWith('{')) {
     for (const [key, part] of Object.entries(parseObject(value, by))) {
       if (typeof part !== 'object') claim(claims, `x-${key}`, String(part), `${header} ${key}`);
