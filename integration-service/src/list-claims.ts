@@ -46,7 +46,7 @@ export function claimsOf(
 ): ListClaims {
   const claims: ListClaims = {};
   for (const [name, value] of Object.entries(headers)) {
-    if (name !== 'content-range' && !isClaim(name)) continue;
+    if (name !== 'content-range' && !MAY_CLAIM.test(name)) continue;
     const text = hide(linesOf(value));
     if (name === 'content-range') claimRange(claims, text);
     else claim(claims, name, text);
@@ -54,16 +54,12 @@ export function claimsOf(
   return claims;
 }
 
-const withoutDashes = (name: string) => name.toLowerCase().replaceAll(/[^a-z]/g, '');
-
-function isClaim(name: string): boolean {
-  const bare = withoutDashes(name);
-  return [OBJECT, TOTAL, PAGES, MORE].some((pattern) => pattern.test(bare));
-}
+/** Each name that is looked for has one of these in it. */
+const MAY_CLAIM = /total|count|pag|next|more|continuation|truncated|partial|incomplete/i;
 
 function claim(claims: ListClaims, name: string, value: string, header = name): void {
   const by = `${header}: ${excerpt(Buffer.from(value))}`;
-  const bare = withoutDashes(name);
+  const bare = name.toLowerCase().replaceAll(/[^a-z]/g, '');
   if (OBJECT.test(bare) && value.startsWith('{')) {
     for (const [key, part] of Object.entries(parseObject(value, by))) {
       if (typeof part !== 'object') claim(claims, `x-${key}`, String(part), `${header} ${key}`);

@@ -73,6 +73,7 @@ export interface CrmClient {
 export function createCrmClient(options: CrmClientOptions): CrmClient {
   const { http, url: listUrl, maxRetries, retryDelayMs, maxResponseBytes, log } = options;
   const { pause, now } = options;
+  const list = fingerprintOf(listUrl);
   const source: ListSource = {
     ...{ http, system: 'CRM', what: 'customers', maxBytes: maxResponseBytes, mayBeOlder: true },
     retryAfterMs: (headers) => parseRetryAfter(headers['retry-after'], now()),
@@ -198,8 +199,7 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
   return {
     async poll(from, signal) {
       try {
-        const isOfList = from?.list === fingerprintOf(listUrl);
-        const poll = await read(isOfList ? from : undefined, signal);
+        const poll = await read(from?.list === list ? from : undefined, signal);
         log.info('Successfully fetched customers.');
         return poll;
       } catch (error) {
