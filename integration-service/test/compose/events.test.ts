@@ -1,10 +1,11 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { examplesOf, placeOf } from '../pages.ts';
 import { createProject, REPLICAS, withReplicas } from './project.ts';
 
 /** A poll finds nobody in the time of a test. */
 const SELDOM = { POLLING_INTERVAL_SECONDS: '3600' };
 
-const { compose, set, ports, createCustomers, packages } = await createProject(
+const { compose, run, set, ports, createCustomers, packages } = await createProject(
   {
     ...(await withReplicas()),
     ...SELDOM,
@@ -27,6 +28,14 @@ describe('with events for three replicas', () => {
   it('a customer has her package without a poll', async () => {
     await createCustomers(1);
     await untilPackages(1);
+  });
+
+  it('is seen in the metrics, as the page on events shows', async () => {
+    const examples = examplesOf('docs/events.md').filter((each) => placeOf(each) === 'events');
+    expect(examples).toHaveLength(2);
+    for (const { script, answer } of examples) {
+      await expect.poll(() => run(script, '/'), { timeout: 30_000 }).toBe(`${answer?.text}\n`);
+    }
   });
 
   it('guest may not use the broker, and its web page tells the queues to who may', async () => {

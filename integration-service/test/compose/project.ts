@@ -54,6 +54,20 @@ export async function createProject(env: NodeJS.ProcessEnv = {}, ...profiles: st
     });
     return stdout;
   }
+  const hosts: Record<string, number | string> = {
+    'localhost:8000': ports.crm,
+    'localhost:8001': ports.inventory,
+    'localhost:8002': String(environment.INTEGRATION_SERVICE_PORT).split('-', 1)[0] as string,
+  };
+
+  /** Runs a block of a page as it stands, but for the ports, in a folder where it may leave files. */
+  async function run(script: string, cwd: string): Promise<string> {
+    const here = script
+      .replaceAll(/localhost:800[012]/g, (host) => `127.0.0.1:${hosts[host]}`)
+      .replaceAll(/^curl /gm, 'curl --silent --show-error ');
+    const env = { ...environment, COMPOSE_FILE: `${ROOT}docker-compose.yml` };
+    return (await execute('bash', ['-euo', 'pipefail', '-c', here], { cwd, env })).stdout;
+  }
   const all = ['--volumes', '--remove-orphans', '--rmi', 'local'];
   afterAll(() => compose('--profile', '*', 'down', ...all));
 
@@ -61,6 +75,7 @@ export async function createProject(env: NodeJS.ProcessEnv = {}, ...profiles: st
     name,
     ports,
     compose,
+    run,
     /** From now on, commands see these variables, too. */
     set(variables: NodeJS.ProcessEnv): void {
       Object.assign(environment, variables);

@@ -1,7 +1,9 @@
 import { expect, it } from 'vitest';
+import { temporaryFolder } from '../ledgers.ts';
+import { examplesOf, placeOf } from '../pages.ts';
 import { createProject, execute, REPLICAS, withReplicas } from './project.ts';
 
-const { compose, createCustomers, packages } = await createProject(
+const { compose, run, createCustomers, packages } = await createProject(
   await withReplicas(),
   'postgres',
 );
@@ -51,4 +53,17 @@ it('three replicas share the work over PostgreSQL; they take over what a killed 
   await expect.poll(async () => (await packages()).length, { timeout: 60_000 }).toBe(created + 600);
   expect(new Set(await packages()).size).toBe(created + 600);
   expect(await logs()).not.toContain('Unexpected error');
+});
+
+it('back up their ledger, restore it, and stop, as the page on operations says', async () => {
+  const before = await packages();
+  const folder = temporaryFolder();
+  const examples = examplesOf('docs/operations.md').filter((each) => placeOf(each) === 'replicas');
+  expect(examples.length).toBeGreaterThanOrEqual(3);
+  for (const { script } of examples.slice(0, -1)) await run(script, folder);
+  await compose('up', '--wait', ...REPLICAS.scale);
+  await createCustomers(1);
+  await expect.poll(packages, { timeout: 60_000 }).toHaveLength(before.length + 1);
+  await run(examples.at(-1)?.script as string, folder);
+  expect((await compose('ps', '--quiet')).trim()).toBe('');
 });

@@ -1,5 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { promisify } from 'node:util';
 import { findMisspelt } from 'service-kit/misspelt';
 import { describe, expect, it } from 'vitest';
 import {
@@ -11,7 +14,11 @@ import {
   parseConfig as parseInventory,
 } from '../../../inventory-api/src/config.ts';
 import { environmentSchema, parseConfig } from '../../src/config.ts';
-import { ROOT } from './processes.ts';
+import { open, temporaryFolder } from '../ledgers.ts';
+import { examplesOf, PAGES, placeOf, testOf } from '../pages.ts';
+import { ROOT, startService } from './processes.ts';
+
+const execute = promisify(execFile);
 
 const read = (path: string) => readFileSync(`${ROOT}${path}`, 'utf8');
 
@@ -31,7 +38,9 @@ const variables = [
 /** Name and default of every variable that a document lists. */
 const listed = {
   '.env.example': [...read('.env.example').matchAll(/^# ([A-Z_]+)=(\S+)$/gm)],
-  'README.md': [...read('README.md').matchAll(/^\| `([A-Z_]+)` \| `([^`]+)`[^|]* \|/gm)],
+  'docs/configuration.md': [
+    ...read('docs/configuration.md').matchAll(/^\| `([A-Z_]+)` \| `([^`]+)`[^|]* \|/gm),
+  ],
 };
 
 describe.each(Object.entries(listed))('%s', (_, entries) => {
@@ -92,4 +101,69 @@ it('a system on the machine itself can be reached from the containers that call 
 
 it('npm does not warn of every package that its own Node is older than ours', () => {
   expect(read('.npmrc')).toMatch(/^loglevel=error$/m);
+});
+
+const examples = PAGES.flatMap(examplesOf);
+
+it('each command of each page is run by a test', () => {
+  const isRun = (path: string | undefined) =>
+    path !== undefined && existsSync(`${ROOT}integration-service/test/${path}`);
+  const forgotten = examples.filter((each) => !placeOf(each) && !isRun(testOf(each)));
+  expect(forgotten.map(({ page, script }) => `${page}: ${script}`)).toEqual([]);
+});
+
+it.each(examples.filter((each) => placeOf(each) === 'alone'))(
+  '$page: a ledger is backed up without Docker while it is open',
+  async ({ script }) => {
+    const folder = temporaryFolder();
+    mkdirSync(join(folder, 'integration-service/data'), { recursive: true });
+    const path = join(folder, 'integration-service/data/ledger.sqlite');
+    const ledger = await open({ kind: 'sqlite', path });
+    const sightings = [{ key: 'a', customerId: 'a', payload: {} }];
+    await ledger.sight('welcome-package', sightings, { now: 0 });
+    const here = script.replace('npx node', JSON.stringify(process.execPath));
+    await execute('bash', ['-euc', here], { cwd: folder });
+    const backup = new DatabaseSync(join(folder, 'ledger-backup.sqlite'));
+    expect(backup.prepare('select key from deliveries').all()).toEqual([{ key: 'a' }]);
+    backup.close();
+  },
+);
+
+it('docs/events.md: a webhook that is signed by hand, with the secret made there, is taken', async () => {
+  const folder = temporaryFolder();
+  const [makeSecret, sign] = examples.filter((each) => placeOf(each) === 'signed');
+  const bash = (script = '') =>
+    execute('bash', ['-euo', 'pipefail', '-c', script], { cwd: folder });
+  await bash(makeSecret?.script);
+  const secret = /^WEBHOOK_SECRET=(.*)$/m.exec(readFileSync(join(folder, '.env'), 'utf8'))?.[1];
+  const { port } = await startService('integration-service', {
+    ...{ WEBHOOK_SECRET: secret, CRM_API_PORT: '1', INVENTORY_API_PORT: '1' },
+  });
+  const { stdout } = await bash(sign?.script.replace('localhost:8002', `127.0.0.1:${port}`));
+  expect(stdout).toBe(`${sign?.answer?.text}\n`);
+});
+
+describe.each(['TECHNICAL_DESIGN.md', ...PAGES])('%s', (page) => {
+  const text = read(page);
+
+  it('has no line over 120 characters but in tables', () => {
+    const lines = text.split('\n').filter((line) => line.length > 120 && !line.startsWith('|'));
+    expect(lines).toEqual([]);
+  });
+
+  it('links to what is there', () => {
+    const anchorsOf = (path: string) =>
+      [...read(path).matchAll(/^#+ (.+)$/gm)].map(([, title]) =>
+        (title as string)
+          .toLowerCase()
+          .replaceAll(/[^\w\- ]/g, '')
+          .replaceAll(' ', '-'),
+      );
+    for (const [, link = ''] of text.matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
+      const [file = '', anchor] = link.split('#');
+      const path = file === '' ? page : join(dirname(page), file);
+      expect(existsSync(`${ROOT}${path}`), link).toBe(true);
+      if (anchor !== undefined) expect(anchorsOf(path), link).toContain(anchor);
+    }
+  });
 });
