@@ -1,6 +1,13 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
+/** On a machine that is slow or busy, too: what hangs is told of late, what is slow is not. */
+const patient = {
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+  expect: { poll: { timeout: 50_000 } },
+};
+
 export default defineConfig({
   test: {
     // More than there are processors: half of the tests wait for processes.
@@ -8,14 +15,13 @@ export default defineConfig({
     projects: [
       'integration-service',
       ...['crm-api', 'inventory-api', 'service-kit'].map((name) => {
-        return { test: { name, root: name, testTimeout: 60_000 } };
+        return { test: { name, root: name, ...patient } };
       }),
       {
         test: {
           name: 'end-to-end',
           include: ['integration-service/test/end-to-end/*.test.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          ...patient,
         },
       },
       {

@@ -12,6 +12,7 @@ export default defineConfig({
     env: { NODE_COMPILE_CACHE: join(tmpdir(), 'mini-integration-platform-compiled') },
     // Long enough for a machine that is slow or busy: what hangs is told of late, what is slow is not.
     testTimeout: 60_000,
+    expect: { poll: { timeout: 50_000 } },
     // In the container, the file system is read-only.
     fsModuleCache: false,
   },

@@ -126,7 +126,7 @@ describe('a lease', () => {
     for (let i = 0; i < 10; i++) {
       const renewed = vi.spyOn(service.ledger, 'renew');
       service.advance(6_000);
-      await vi.waitFor(() => expect(renewed).toHaveBeenCalled());
+      await vi.waitFor(() => expect(renewed).toHaveBeenCalled(), 50_000);
       renewed.mockRestore();
     }
     answer();

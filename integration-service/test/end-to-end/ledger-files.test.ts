@@ -242,7 +242,7 @@ describe.runIf(isRoot)('a disk that is full', () => {
     await service.until(/Successfully created package request/, 1_000);
     expect(stored.sort()).toEqual(listed.map(({ id }) => id).sort());
     await expect
-      .poll(async () => (await fetch(`${service.url}/readyz`)).status, { timeout: 10_000 })
+      .poll(async () => (await fetch(`${service.url}/readyz`)).status, { timeout: 50_000 })
       .toBe(200);
   });
 });

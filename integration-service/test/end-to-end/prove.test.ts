@@ -72,7 +72,7 @@ describe('npm run prove', () => {
     async (signal) => {
       const folder = temporaryFolder();
       const proof = prove(['--only', 'hangs'], { TMPDIR: folder });
-      await vi.waitFor(() => expect(startedServices(folder).length).toBeGreaterThan(2), 10_000);
+      await vi.waitFor(() => expect(startedServices(folder).length).toBeGreaterThan(2), 50_000);
       const pids = startedServices(folder);
       expect(await proof.stop(signal)).toBe(2);
       expect(proof.lines.join('\n')).toContain(`stopped by ${signal}`);
