@@ -30,8 +30,10 @@ export default defineConfig({
           include: [
             'integration-service/test/deep/*.test.ts',
             'integration-service/test/state-machine.test.ts',
+            'integration-service/test/end-to-end/{outage,trio}.test.ts',
           ],
-          env: { FC_RUNS: '250' },
+          // More of the same than in other projects: runs, customers, and a minute of outage.
+          env: { FC_RUNS: '250', CUSTOMERS: '10000', PROBES: '5' },
           testTimeout: 900_000,
           fileParallelism: false,
         },
