@@ -4,7 +4,7 @@ import { chooseKill } from './kill-point.ts';
 import { createRandom } from './random.ts';
 import { type Stage, setStage } from './stage.ts';
 
-/** Half of the customers of a kill are there at first, the rest from the second poll on. */
+/** So many customers of a kill are there at first, as many come after the first poll. */
 const WAVE = 3;
 /** Settling takes up to 11 s, and a fault may cost one such round. */
 const KILL_DEADLINE_MS = 40_000;
@@ -34,12 +34,15 @@ export async function killInTurn(cells: PointCell[], options: CellOptions): Prom
   for (const cell of cells) {
     const isKnown = crm.customerIds.length;
     crm.add(WAVE);
+    let polls = 0;
     onPolled = () => {
-      onPolled = () => {};
-      crm.add(WAVE);
+      polls += 1;
+      // One after each later poll: a slow process may have done with two waves before the step's turn comes.
+      crm.add(polls === 1 ? WAVE : 1);
     };
     const problems = await killAt(cell, stage, options);
-    onPolled();
+    onPolled = () => {};
+    if (polls === 0) crm.add(WAVE);
     const customerIds = crm.customerIds.slice(isKnown);
     const kills = problems.length === 0 ? 1 : 0;
     episodes.push({ cell, customerIds, kills, problems });

@@ -5,7 +5,7 @@ import { chooseKill } from './kill-point.ts';
 import { createRandom } from './random.ts';
 import { setStage } from './stage.ts';
 
-/** Half of the customers are there at first, the rest from the second poll on. */
+/** So many customers are there at first, as many come after the first poll. */
 const WAVE = 3;
 /** Settling takes up to 11 s, and a fault may cost one such round. */
 const KILL_DEADLINE_MS = 40_000;
@@ -20,11 +20,14 @@ export async function killOneOfMany(cell: PointCell, options: CellOptions): Prom
   const { seed, replicas, signal } = options;
   const kill = chooseKill(cell.kills, createRandom(`${seed} ${cell.name}`), replicas);
   let polls = 0;
+  let isKilled = false;
   await using stage = await setStage(cell, {
     ...options,
     onListed(crm) {
       polls += 1;
       if (polls === 1) crm.add(WAVE);
+      // Slow processes may have done with two waves before the step's turn comes.
+      else if (!isKilled) crm.add(1);
     },
   });
   const { crm, children } = stage;
@@ -32,6 +35,7 @@ export async function killOneOfMany(cell: PointCell, options: CellOptions): Prom
 
   await Promise.all(Array.from({ length: replicas }, () => stage.start(kill)));
   const victim = await firstToEnd(children, signal);
+  isKilled = true;
   if (!victim) {
     const { at } = await stage.untilDone(1_000);
     const problem = `no process reached the kill (${kill.step}, time ${kill.nth})`;

@@ -25,9 +25,9 @@ interface KillPoint {
 }
 
 /**
- * Before and after each thing that matters. A cell has six customers in two waves: what happens once
- * a call happens at least six times, a claim at least twice, while all results may be committed together.
- * The dispatcher goes to claim also when there is nothing: its first time is too early.
+ * Before and after each thing that matters. A cell has six customers in two waves, and one more after each
+ * poll until the kill: every step comes again. All results may be committed together, so that is killed at
+ * its first time. The dispatcher goes to claim also when there is nothing: its first time is too early.
  */
 export const KILL_POINTS: KillPoint[] = [
   { step: 'sighting', recurs: true, label: 'before sighting commit', nth: [1, 2] },

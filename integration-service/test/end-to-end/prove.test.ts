@@ -97,7 +97,8 @@ describe('the prover', () => {
 
   it('is content when nothing is wrong', async () => {
     const result = await runCell('received/none/plain');
-    expect(result).toMatchObject({ kills: 1, lost: [], doubled: [], problems: [], customers: 7 });
+    expect(result).toMatchObject({ kills: 1, lost: [], doubled: [], problems: [] });
+    expect(result.customers).toBeGreaterThanOrEqual(7);
     expect(isGood(result)).toBe(true);
   });
 });
