@@ -6,6 +6,8 @@ export default defineConfig({
   test: {
     name: 'integration-service',
     include: ['src/**/*.test.ts', 'test/*.test.ts'],
+    // A worker keeps its libraries from file to file; what is ours is loaded anew.
+    isolate: false,
     // More than there are processors: some tests wait. As in the configuration of the project's folder.
     maxWorkers: Math.ceil(availableParallelism() * 1.5),
     // Each thread of a ledger would compile its TypeScript anew.

@@ -188,16 +188,17 @@ describe('a read that is always answered 429 while requests are taken', () => {
     );
     const service = await start();
     await service.until(async () => (await whatOf(service, ALICE.id)).includes('unknown'));
-    const waits: number[] = [];
-    for (let round = 0; round < 12; round++) {
+    let longestMs = 0;
+    // A round in which others are quicker has no read.
+    for (let round = 0; longestMs <= 15_000 && round < 50; round++) {
       await deliver(service, `round-${round}`);
       await service.until(() => nothingIsUnderWay(service));
       const [row] = await service.ledger.list({ customerId: ALICE.id }, 1);
       const waitMs = Number(row?.next_attempt_at) - service.now();
-      waits.push(waitMs);
+      longestMs = Math.max(longestMs, waitMs);
       service.advance(Math.max(waitMs, service.gate.waitMs(), 0) + 1);
     }
-    expect(Math.max(...waits)).toBeGreaterThan(15_000);
+    expect(longestMs).toBeGreaterThan(15_000);
   });
 });
 

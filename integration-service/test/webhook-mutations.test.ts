@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { runs } from './runs.ts';
 import { ALICE } from './support.ts';
 import { eventOf, setUpWebhooks } from './webhooks.ts';
 
-describe('10,000 requests that were changed on their way', () => {
+describe('requests that were changed on their way', () => {
   /** One change of a text: a character is replaced, put in, taken out, or all is something else. */
   const changed = (text: string) =>
     fc
@@ -45,9 +46,9 @@ describe('10,000 requests that were changed on their way', () => {
       fc.asyncProperty(mutation, async (request) => {
         expect((await post(request.headers, request.body)).statusCode).toBe(401);
       }),
-      { numRuns: 10_000, endOnFailure: true },
+      { numRuns: runs(200), endOnFailure: true },
     );
     expect(await keysOf('pending')).toEqual([]);
     expect((await post(headers, body)).statusCode).toBe(202);
-  }, 60_000);
+  }, 120_000);
 });

@@ -1,33 +1,31 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Worker } from 'node:worker_threads';
 import { Kysely, sql } from 'kysely';
-import { expect, it, vi } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { openSqlite } from './sqlite.ts';
 
-vi.mock('node:worker_threads', async (original) => {
-  const { EventEmitter } = await import('node:events');
-  /** A thread that opens its ledger, and then breaks as one does that runs out of memory. */
-  class Worker extends EventEmitter {
-    constructor() {
-      super();
-      setImmediate(() => this.emit('message', { isAlone: true }));
-    }
-    ref() {}
-    unref() {}
-    postMessage() {
-      setImmediate(() => this.emit('error', new Error('out of memory')));
-    }
-  }
-  return { ...(await original<typeof import('node:worker_threads')>()), Worker };
-});
-
 it('fails what is asked of a broken thread, and all that is asked later', async () => {
-  const options = { path: '/data/ledger.sqlite', isService: true, hasThread: true };
-  const { dialect, isAlone } = await openSqlite(options);
+  const folder = mkdtempSync(join(tmpdir(), 'ledger-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const path = join(folder, 'ledger.sqlite');
+  const started: Promise<[Worker]> = once(process, 'worker') as Promise<[Worker]>;
+  const { dialect, isAlone } = await openSqlite({ path, isService: true, hasThread: true });
   expect(isAlone).toBe(true);
+  const [thread] = await started;
+  onTestFinished(async () => {
+    await thread.terminate();
+  });
   const db = new Kysely({ dialect });
+  await sql`select 1`.execute(db);
+  // As one does that runs out of memory while it works.
+  thread.postMessage = () => setImmediate(() => thread.emit('error', new Error('out of memory')));
   for (let i = 0; i < 2; i++) {
     await expect(sql`select 1`.execute(db)).rejects.toMatchObject({
       fault: 'failing',
-      message: 'The ledger /data/ledger.sqlite failed: Error: out of memory',
+      message: `The ledger ${path} failed: Error: out of memory`,
     });
   }
 });
