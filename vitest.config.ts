@@ -34,7 +34,7 @@ export default defineConfig({
             'integration-service/test/end-to-end/{outage,trio}.test.ts',
           ],
           // More of the same than in other projects: runs, customers, and a minute of outage.
-          env: { RUNS_FACTOR: '50', CUSTOMERS: '10000', PROBES: '5' },
+          env: { RUNS_FACTOR: '60', CUSTOMERS: '10000', PROBES: '5' },
           testTimeout: 900_000,
           fileParallelism: false,
         },

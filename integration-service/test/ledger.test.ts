@@ -78,7 +78,8 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
 
   it('lets sources write the same sightings at once, each in its own order', async () => {
     const location = await newLocation(kind);
-    const [one, other] = [await open(location), await open(location)];
+    const options = { hasThread: true };
+    const [one, other] = [await open(location, options), await open(location, options)];
     for (let round = 0; round < 10; round++) {
       const keys = Array.from({ length: 500 }, (_, i) => `${round}-${i}`);
       const sightings = keys.map((key) => sightingOf(key));

@@ -4,7 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { onTestFinished } from 'vitest';
-import { type Ledger, type LedgerLocation, openLedger } from '../src/delivery/ledger/ledger.ts';
+import {
+  type Ledger,
+  type LedgerLocation,
+  type LedgerOptions,
+  openLedger,
+} from '../src/delivery/ledger/ledger.ts';
 import { captureLog } from './support.ts';
 
 /** A database in which tests may make databases of their own, as `postgres://user:password@host/db`. */
@@ -41,9 +46,17 @@ export async function queryPostgres(sql: string, url = POSTGRES_URL): Promise<vo
   await client.end();
 }
 
-/** Opens a ledger that is closed when the test ends. */
-export async function open(location: LedgerLocation): Promise<Ledger> {
-  const ledger = await openLedger(location, captureLog().log);
+/**
+ * Opens a ledger that is closed when the test ends.
+ *
+ * @param options default: without a thread. Then SQLite, which waits for a lock, keeps the others of the
+ * test waiting, too
+ */
+export async function open(
+  location: LedgerLocation,
+  options: LedgerOptions = { hasThread: false },
+): Promise<Ledger> {
+  const ledger = await openLedger(location, captureLog().log, options);
   onTestFinished(() => ledger.close().catch(() => {}));
   return ledger;
 }

@@ -1,4 +1,4 @@
-import { EventEmitter, on } from 'node:events';
+import { EventEmitter, on, once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import {
   type AddressInfo,
@@ -159,7 +159,9 @@ export async function setUpService(options: ServiceTestOptions = {}) {
   let skewMs = 0;
   const now = () => Date.now() + offsetMs + skewMs;
   const monotonicNow = () => (options.isClockStill ? 0 : performance.now()) + offsetMs;
-  const ledger = await openLedger(options.ledger ?? { kind: 'sqlite', path: ':memory:' }, log);
+  const ledger = await openLedger(options.ledger ?? { kind: 'sqlite', path: ':memory:' }, log, {
+    hasThread: false,
+  });
   const client = createHttpClient({
     connections: concurrency,
     timeoutMs: options.requestTimeoutMs ?? 5_000,
@@ -236,8 +238,11 @@ export async function setUpService(options: ServiceTestOptions = {}) {
   }
 
   async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
-    const changes = on(steps, 'step');
-    while (!(await isSo())) await changes.next();
+    for (;;) {
+      const changed = once(steps, 'step');
+      if (await isSo()) return;
+      await changed;
+    }
   }
 
   return {
