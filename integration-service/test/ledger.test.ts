@@ -1,6 +1,3 @@
-import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { MAX_WAIT_MS } from 'service-kit/retry';
 import { describe, expect, it } from 'vitest';
 import type { Claim, Sighting, Transition } from '../src/delivery/delivery.ts';
@@ -8,9 +5,6 @@ import type { TurnOptions } from '../src/delivery/ledger/legs.ts';
 import { LEASE_MS } from '../src/delivery/ledger/work.ts';
 import { READS_OF_RELEASED } from '../src/delivery/transition.ts';
 import { LEDGER_KINDS, newLocation, open } from './ledgers.ts';
-
-const execute = promisify(execFile);
-const WORKER = fileURLToPath(new URL('ledger-worker.ts', import.meta.url));
 
 const LEG = 'a-leg';
 const T0 = 1_700_000_000_000;
@@ -667,16 +661,4 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     const second = await open(location);
     expect((await second.list({}, 9)).map(({ key }) => key)).toEqual(['a']);
   });
-
-  it('is opened by three processes at once, which share the work: each delivery goes to one', async () => {
-    const location = await newLocation(kind);
-    const count = 400;
-    const workers = Array.from({ length: 3 }, () =>
-      execute(process.execPath, [WORKER, JSON.stringify({ location, leg: LEG, count })]),
-    );
-    const outputs = (await Promise.all(workers)).map(({ stdout }) => JSON.parse(stdout));
-    const sightings = Array.from({ length: count }, (_, i) => `key-${i}`).sort();
-    expect(outputs.flatMap(({ sighted }) => sighted).sort()).toEqual(sightings);
-    expect(outputs.flatMap(({ claimed }) => claimed).sort()).toEqual(sightings);
-  }, 60_000);
 });

@@ -3,17 +3,29 @@ import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from '
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { LEDGER_KINDS, newLocation, temporaryFolder } from '../ledgers.ts';
-import { ROOT, run, startService } from './processes.ts';
+import { ROOT, type RunningProcess, run, runScript, startService } from './processes.ts';
 
 const BUILT = `${ROOT}integration-service/dist/lambda.mjs`;
 const EXAMPLE = 'integration-service/events/customer-created.json';
 const JANE = '26903934-a784-469e-a61d-14023f521250';
 const DONE = '{"batchItemFailures":[]}';
 
-/** Runs an npm script to its end, from a folder of the project; without npm's own lines. */
-async function npmRun(args: string[], env: NodeJS.ProcessEnv = {}, folder = '') {
-  const settings = { LEDGER_URL: '', INVENTORY_API_PORT: '1', ...env };
-  const child = run('npm', ['run', '--silent', ...args], settings, `${ROOT}${folder}`);
+const SETTINGS = { LEDGER_URL: '', INVENTORY_API_PORT: '1' };
+
+/** Runs an npm script to its end, from a folder of the project. */
+function npmRun(args: string[], env: NodeJS.ProcessEnv = {}, folder = '') {
+  return finish(
+    run('npm', ['run', '--silent', ...args], { ...SETTINGS, ...env }, `${ROOT}${folder}`),
+  );
+}
+
+/** The same as `npm run lambda -- <args>` in the project's folder, where npm says that it was called. */
+function lambda(args: string[], env: NodeJS.ProcessEnv = {}) {
+  return finish(runScript('lambda', args, { ...SETTINGS, INIT_CWD: ROOT, ...env }));
+}
+
+/** Its exit code and what it wrote, without npm's own lines. */
+async function finish(child: RunningProcess) {
   const exitCode = await child.ended;
   const lines = child.lines.filter((line) => !/^npm warn|\.env not found/.test(line));
   return { exitCode, lines };
@@ -110,7 +122,7 @@ describe('npm run lambda', () => {
   );
 
   it('ends with 1 when a message failed', async () => {
-    const { exitCode, lines } = await npmRun(['lambda', '--', EXAMPLE]);
+    const { exitCode, lines } = await lambda([EXAMPLE]);
     expect(exitCode).toBe(1);
     const { messageId } = JSON.parse(readFileSync(`${ROOT}${EXAMPLE}`, 'utf8')).Records[0];
     expect(lines).toContain(JSON.stringify({ batchItemFailures: [{ itemIdentifier: messageId }] }));
@@ -130,21 +142,21 @@ describe('npm run lambda', () => {
       /^LEDGER_URL must be postgres:.*\nMAX_ATTEMPTS must be a whole number from 1 /,
     ],
   ])('ends with 2 when %s', async (_, args, env, message) => {
-    const { exitCode, lines } = await npmRun(['lambda', '--', ...args], env);
+    const { exitCode, lines } = await lambda(args, env);
     expect(exitCode).toBe(2);
     expect(lines.join('\n')).toMatch(message);
   });
 
   it('ends with 2 when there is nothing built, and says how to build it', async () => {
     rmSync(BUILT);
-    const { exitCode, lines } = await npmRun(['lambda', '--', EXAMPLE]);
+    const { exitCode, lines } = await lambda([EXAMPLE]);
     expect(exitCode).toBe(2);
     expect(lines).toEqual(['There is no function yet: npm run build:lambda builds it.']);
     build();
   });
 
   it('tells how it is used with --help', async () => {
-    const { exitCode, lines } = await npmRun(['lambda', '--', '--help']);
+    const { exitCode, lines } = await lambda(['--help']);
     expect(exitCode).toBe(0);
     expect(lines[0]).toBe('Usage: npm run lambda -- <event file>');
   });

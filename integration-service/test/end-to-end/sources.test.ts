@@ -44,7 +44,7 @@ async function startCrm() {
   const over = new AbortController();
 
   async function createAllTheTime(): Promise<void> {
-    for await (const _ of every(5)) {
+    for await (const _ of every(20)) {
       if (over.signal.aborted) return;
       const payload = { name: 'Jane', email: `jane-${ids.length}@example.com` };
       const response = await app.inject({ method: 'POST', url: '/customers', payload });

@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { startHttpServer } from '../support.ts';
 import { freePort, ROOT, run } from './processes.ts';
 
 const SERVICES = ['crm-api', 'inventory-api', 'integration-service'];
@@ -22,7 +24,7 @@ async function createCustomer(ports: { CRM_API_PORT: string }, name: string): Pr
   await fetch(`http://127.0.0.1:${ports.CRM_API_PORT}/customers`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ name, email: 'jane@x.org' }),
+    body: JSON.stringify({ name, email: `${randomUUID()}@example.com` }),
   });
 }
 
@@ -35,14 +37,18 @@ function isRunning(pid: number): boolean {
 }
 
 describe('npm start', () => {
-  it('runs all three, each line of their logs after the name of its service', async () => {
+  it('runs all three, each line of their logs after the name of its service, whatever a name holds', async () => {
     const { ports, until, stop, lines } = await start({ LOG_FORMAT: 'pretty' });
     await until(/No new customers found/);
     await createCustomer(ports, 'Jane\nDoe');
-    await until(/^integration-service \| .*Successfully created package request/);
+    await createCustomer(ports, 'a\u2028crm-api | b\u2029c');
+    await until(/^integration-service \| .*Successfully created package request/, 2);
     expect(await stop('SIGTERM')).toBe(0);
     for (const line of lines)
       expect(line).toMatch(/^(crm-api|inventory-api|integration-service) +\| ./);
+    expect(lines.filter((line) => line.includes('Found new customer: a'))).toEqual([
+      expect.stringContaining('a\\u2028crm-api | b\\u2029c (ID: '),
+    ]);
     for (const service of SERVICES) {
       expect(lines.filter((line) => line.startsWith(service)).join()).toContain('Stopped.');
     }
@@ -105,26 +111,23 @@ describe('npm start', () => {
     expect(lines.join('\n')).not.toContain('Ended by itself');
   });
 
-  it.each(SERVICES)(
-    'stops the others and does not end with 0 when %s ends by itself',
-    async (service) => {
-      const { until, ended, lines } = await start();
-      await until(/No new customers found/);
-      const [, pid] = await until(new RegExp(`"pid":(\\d+).*"name":"${service}"`));
-      process.kill(Number(pid), 'SIGTERM');
-      expect(await ended).toBe(1);
-      expect(lines.join('\n')).toContain(
-        `"name":"${service}","msg":"Ended by itself (exit code 0). Stopping the others."`,
-      );
-      expect(lines.filter((line) => line.includes('Stopped.'))).toHaveLength(3);
-    },
-  );
+  it('stops the others and does not end with 0 when one ends by itself', async () => {
+    const { until, ended, lines } = await start();
+    await until(/No new customers found/);
+    const [, pid] = await until(/"pid":(\d+).*"name":"inventory-api"/);
+    process.kill(Number(pid), 'SIGTERM');
+    expect(await ended).toBe(1);
+    expect(lines.join('\n')).toContain(
+      '"name":"inventory-api","msg":"Ended by itself (exit code 0). Stopping the others."',
+    );
+    expect(lines.filter((line) => line.includes('Stopped.'))).toHaveLength(3);
+  });
 
   it('does not end with 0 when a port is in use', async () => {
-    const { ports } = await start();
-    const busy = await start({ INTEGRATION_SERVICE_PORT: ports.CRM_API_PORT });
-    expect(await busy.ended).toBe(1);
-    expect(busy.lines.join('\n')).toContain('the port is in use');
+    const { port } = new URL(await startHttpServer(() => {}));
+    const { ended, lines } = await start({ INTEGRATION_SERVICE_PORT: port });
+    expect(await ended).toBe(1);
+    expect(lines.join('\n')).toContain('the port is in use');
   });
 
   it('says what is wrong with the environment of all three, and starts none', async () => {
@@ -140,16 +143,6 @@ describe('npm start', () => {
       'integration-service: CRM_API_PORT must be a whole number from 0 to 65535, but is "x"',
       'integration-service: INVENTORY_API_PORT must be a whole number from 0 to 65535, but is "-1"',
       'integration-service: POLLING_INTERVAL_SECONDS must be a number of seconds above 0 and at most 2147483, but is "-1"',
-    ]);
-  });
-
-  it('keeps a line of a log one line, whatever a name holds', async () => {
-    const { ports, until, lines } = await start({ LOG_FORMAT: 'pretty' });
-    await until(/No new customers found/);
-    await createCustomer(ports, 'a\u2028crm-api | b\u2029c');
-    await until(/^integration-service \| .*Successfully created package request/);
-    expect(lines.filter((line) => line.includes('Found new customer: a'))).toEqual([
-      expect.stringContaining('a\\u2028crm-api | b\\u2029c (ID: '),
     ]);
   });
 

@@ -1,6 +1,6 @@
 /** A process that works on a ledger beside others, and prints what it sighted and claimed. */
 import { pino } from 'pino';
-import { openLedger } from '../src/delivery/ledger/ledger.ts';
+import { openLedger } from '../../src/delivery/ledger/ledger.ts';
 
 const { location, leg, count } = JSON.parse(process.argv[2] as string);
 const ledger = await openLedger(location, pino({ level: 'silent' }));

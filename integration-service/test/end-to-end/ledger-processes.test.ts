@@ -1,0 +1,23 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect, it } from 'vitest';
+import { LEDGER_KINDS, newLocation } from '../ledgers.ts';
+
+const execute = promisify(execFile);
+const WORKER = fileURLToPath(new URL('ledger-worker.ts', import.meta.url));
+
+it.each(LEDGER_KINDS)(
+  'a ledger in %s is opened by five processes at once, which share the work: each delivery goes to one',
+  async (kind) => {
+    const location = await newLocation(kind);
+    const count = 400;
+    const workers = Array.from({ length: 5 }, () =>
+      execute(process.execPath, [WORKER, JSON.stringify({ location, leg: 'a-leg', count })]),
+    );
+    const outputs = (await Promise.all(workers)).map(({ stdout }) => JSON.parse(stdout));
+    const sightings = Array.from({ length: count }, (_, i) => `key-${i}`).sort();
+    expect(outputs.flatMap(({ sighted }) => sighted).sort()).toEqual(sightings);
+    expect(outputs.flatMap(({ claimed }) => claimed).sort()).toEqual(sightings);
+  },
+);
