@@ -35,7 +35,7 @@ kind. Sends nothing itself.
 
 Exit code: 0 without drift, 1 with, also when nobody has accepted a record that cannot be used, 2 when it could not compare.`;
 
-await runCommand(USAGE, async ({ config, ledger, inventory, crm }) => {
+function parse() {
   const { values } = parseArgs({
     options: {
       accept: { type: 'boolean', default: false },
@@ -48,6 +48,10 @@ await runCommand(USAGE, async ({ config, ledger, inventory, crm }) => {
   if (values['trust-list'] && !values.repair) {
     throw new UsageError('--trust-list goes with --repair.');
   }
+  return values;
+}
+
+await runCommand(USAGE, parse, async ({ config, ledger, inventory, crm }, values) => {
   const rejects = createRejectBook({ leg: WELCOME_PACKAGE, ledger, now: Date.now });
   const report = await audit({
     leg: WELCOME_PACKAGE,

@@ -29,16 +29,19 @@ const TIMEOUT_MS = 600_000;
  * with what it returns. What keeps it from its work is said in one line, with exit code 2.
  *
  * @param usage what `--help` prints
+ * @param parse reads the command line; throws before anything is opened
  */
-export async function runCommand(
+export async function runCommand<Options>(
   usage: string,
-  run: (parts: CommandParts) => Promise<number>,
+  parse: () => Options,
+  run: (parts: CommandParts, options: Options) => Promise<number>,
 ): Promise<never> {
   endWithoutReader();
   if (process.argv.slice(2).some((arg) => arg === '--help' || arg === '-h')) {
     printText(usage);
     process.exit(0);
   }
+  const options = orExit(usage, parse);
   const config = parseOrExit('integration-service', () => parseConfig(process.env));
   for (const each of config.misspelt) printError(describeMisspelt(each));
   const log = createLogger({ name: 'integration-service', level: 'silent' });
@@ -55,9 +58,18 @@ export async function runCommand(
     const clocks = { now: Date.now, monotonicNow: () => performance.now() };
     const pause = createPause({ system: 'crm', ledger, log, ...clocks });
     const crm = createCrmClient({ ...config, http, url: config.crmUrl, pause, log, ...clocks });
-    const exitCode = await run({ config, ledger, inventory, crm });
+    const exitCode = await run({ config, ledger, inventory, crm }, options);
     await ledger.close();
     process.exit(exitCode);
+  } catch (error) {
+    printFailure(error, usage);
+    process.exit(EXIT_FAILED);
+  }
+}
+
+function orExit<Value>(usage: string, parse: () => Value): Value {
+  try {
+    return parse();
   } catch (error) {
     printFailure(error, usage);
     process.exit(EXIT_FAILED);

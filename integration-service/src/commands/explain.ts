@@ -10,9 +10,13 @@ const USAGE = `Usage: npm run explain -- <customer id>
 Prints everything that happened to a customer, from the first sighting on.
 Exit code: 0, or 1 when the ledger does not know the customer, 2 when it could not be read.`;
 
-await runCommand(USAGE, async ({ ledger, inventory }) => {
+function parse(): string {
   const [id, ...more] = parseArgs({ allowPositionals: true }).positionals;
   if (!id || more.length > 0) throw new UsageError('One customer id is needed.');
+  return id;
+}
+
+await runCommand(USAGE, parse, async ({ ledger, inventory }, id) => {
   const deliveries = await ledger.list({ customerId: canonicalId(id) }, 1_000);
   if (deliveries.length === 0) print(`The ledger does not know the customer ${id}.`);
   const { pausedUntil = 0 } = (await ledger.readPause(inventory.name)) ?? {};

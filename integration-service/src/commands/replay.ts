@@ -25,7 +25,7 @@ turns out to have. Needs a filter or --all; a dry run takes all where nothing is
 
 Exit code: 0, or 2 when nothing could be done.`;
 
-await runCommand(USAGE, async ({ ledger, inventory }) => {
+function parse() {
   const { values } = parseArgs({
     options: {
       'dry-run': { type: 'boolean', default: false },
@@ -54,20 +54,18 @@ await runCommand(USAGE, async ({ ledger, inventory }) => {
   if (!values.all && !isFiltered && !values['dry-run']) {
     throw new UsageError('Give a filter, or --all for all dead letters.');
   }
-  const report = await replay({
-    ledger,
-    targets: { [WELCOME_PACKAGE]: inventory },
-    filter,
-    dryRun: values['dry-run'],
-    trustList: values['trust-list'],
-    now: Date.now,
-  });
-  if (values.json) {
+  return { filter, dryRun: values['dry-run'], trustList: values['trust-list'], json: values.json };
+}
+
+await runCommand(USAGE, parse, async ({ ledger, inventory }, { json, ...options }) => {
+  const targets = { [WELCOME_PACKAGE]: inventory };
+  const report = await replay({ ledger, targets, now: Date.now, ...options });
+  if (json) {
     print(JSON.stringify(report));
     return 0;
   }
   for (const { leg, key, verdict } of report.deliveries) print(`${leg}/${key}: ${verdict}`);
-  const done = values['dry-run'] ? 'Nothing was changed.' : 'A running service sends them.';
+  const done = options.dryRun ? 'Nothing was changed.' : 'A running service sends them.';
   const counts = [
     `${report.matched} dead`,
     `${report.already_delivered} already delivered`,
