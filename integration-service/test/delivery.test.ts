@@ -28,7 +28,7 @@ const reasonsOf = async (service: Awaited<ReturnType<typeof start>>, id = ALICE.
   );
 
 describe('a new customer', () => {
-  it('gets one package request, with the idempotency key of her own, and is delivered', async () => {
+  it('gets one package request, with an idempotency key of its own, and is delivered', async () => {
     const requests: [string | null, string][] = [];
     network.use(
       crmLists([ALICE]),

@@ -25,7 +25,7 @@ describe('with events for three replicas', () => {
     await compose('up', '--build', '--wait', ...REPLICAS.scale);
   });
 
-  it('a customer has her package without a poll', async () => {
+  it('a customer has a package without a poll', async () => {
     await createCustomers(1);
     await untilPackages(1);
   });
