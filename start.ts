@@ -1,8 +1,9 @@
 /**
- * Runs the three services as one program, their logs together: on a terminal each line after its service's
- * name; elsewhere, for the next program, nothing but JSON lines, each with that name in it.
- * A signal stops all of them; when one ends by itself, the others are stopped and the exit code is 1.
- * An environment that one of them cannot use is reported before any of them starts, with 78.
+ * Runs the three services as one program and merges their logs: on a terminal, each line is prefixed with
+ * the name of its service; otherwise the output is only JSON lines for the next program, each with that
+ * name as a field. A signal stops all services. If one ends by itself, the others are stopped and the exit
+ * code is 1. If one of them cannot use its environment, that is reported before any service starts, with
+ * exit code 78.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,15 +17,15 @@ const INTEGRATION_SERVICE = 'integration-service';
 
 const LOG_FORMAT = process.env.LOG_FORMAT?.trim() || (process.stdout.isTTY ? 'pretty' : 'json');
 
-/** Of Pino, for lines that no logger has written. */
+/** Pino's levels, for lines that no logger has written. */
 const LEVELS = { stdout: 30, warning: 40, stderr: 50 };
 
-/** As in the start script of its package. */
+/** The same options as in the start script of the service's package. */
 const NODE_OPTIONS: Record<string, string[]> = {
   [INTEGRATION_SERVICE]: ['--max-semi-space-size=4', '--max-old-space-size=256'],
 };
 
-/** After the 7 s in which a service drains or ends itself. */
+/** More than the 7 s in which a service drains or ends itself. */
 const KILL_AFTER_MS = 9_000;
 
 const children: ChildProcess[] = [];
@@ -39,7 +40,7 @@ function start(service: string): ChildProcess {
   if (child.stdout) printLines(service, child.stdout, LEVELS.stdout);
   if (child.stderr) printLines(service, child.stderr, LEVELS.stderr);
   child.once('exit', (code, signal) => {
-    // A child that got the signal before it could handle it has nothing to drain.
+    // A child that got the signal before it could handle it had nothing to drain.
     if (code !== 0 && (!stopping || code !== null || signal === 'SIGKILL')) process.exitCode = 1;
     if (stopping) return;
     process.exitCode = 1;
@@ -60,7 +61,9 @@ function stop(signal: NodeJS.Signals): void {
   }, KILL_AFTER_MS).unref();
 }
 
-/** Not node:readline: it takes U+2028, which a customer's name may hold, for the end of a line. */
+/**
+ * Splits lines without node:readline, which treats U+2028, allowed in a customer's name, as a line end.
+ */
 function printLines(service: string, stream: Readable, level: number): void {
   let rest = '';
   stream.setEncoding('utf8').on('data', (chunk: string) => {
@@ -84,7 +87,10 @@ function print(service: string, line: string, level: number): void {
   }
 }
 
-/** And not a stack trace, a warning of Node, or what a killed process left of its last line. */
+/**
+ * Whether a line comes from a logger. Stack traces, Node's warnings and the cut-off last line of a killed
+ * process do not.
+ */
 function isLogLine(line: string): boolean {
   try {
     return typeof JSON.parse(line)?.name === 'string';
@@ -95,7 +101,7 @@ function isLogLine(line: string): boolean {
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
 
-// Only now: loading them takes most of the time before the first service is started.
+// Imported late: loading them takes most of the time before the first service is started.
 const { EXIT_CONFIG, environmentProblems } = await import('service-kit/run');
 const configs = Object.entries({
   'crm-api': await import('./crm-api/src/config.ts'),
@@ -112,16 +118,16 @@ if (problems.length > 0) {
 for (const [service, { parseConfig }] of configs) {
   for (const misspelt of parseConfig(process.env).misspelt) {
     print(service, describeMisspelt(misspelt), LEVELS.warning);
-    // Each service that gets it would say the same.
+    // Otherwise each service that inherits the variable would warn of it again.
     delete process.env[misspelt.name];
   }
 }
 
-// Nobody reads the logs any more, as after `npm start | head`.
+// The reader of the logs is gone, as after `npm start | head`.
 process.stdout.on('error', () => stop('SIGTERM'));
 
-// The poller last: its first poll finds the CRM listening.
-// Or ends before that, stopped early: to wait for more would keep Node from ending well.
+// Start the poller last, so that its first poll finds the CRM listening. Do not wait for an API that was
+// stopped early: a wait that never ends would keep Node from exiting cleanly.
 await Promise.all(
   APIS.map((service) => {
     const child = start(service);

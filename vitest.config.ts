@@ -1,7 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
-/** On a machine that is slow or busy, too: what hangs is told of late, what is slow is not. */
+/**
+ * Long enough for a slow or busy machine. A test that hangs is reported late, a slow one does not fail.
+ */
 const patient = {
   testTimeout: 60_000,
   hookTimeout: 60_000,
@@ -10,7 +12,7 @@ const patient = {
 
 export default defineConfig({
   test: {
-    // More than there are processors: half of the tests wait for processes.
+    // More workers than processors: half of the tests wait for processes.
     maxWorkers: Math.ceil(availableParallelism() * 1.5),
     projects: [
       'integration-service',
@@ -34,7 +36,7 @@ export default defineConfig({
             'integration-service/src/json-array.test.ts',
             'integration-service/test/end-to-end/{outage,trio}.test.ts',
           ],
-          // More of the same than in other projects: runs, customers, and a minute of outage.
+          // Larger amounts than in the other projects: runs, customers, and a minute of outage.
           env: { RUNS_FACTOR: '60', CUSTOMERS: '10000', PROBES: '5' },
           testTimeout: 900_000,
           fileParallelism: false,

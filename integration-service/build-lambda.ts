@@ -1,4 +1,4 @@
-/** `npm run build:lambda`: makes one file of the Lambda function and all that it needs. */
+/** `npm run build:lambda`: bundles the Lambda function and everything that it needs into one file. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
@@ -9,7 +9,7 @@ endWithoutReader();
 
 const outfile = fileURLToPath(new URL('dist/lambda.mjs', import.meta.url));
 
-/** A function's ledger is in PostgreSQL; without the other, nothing warns of `node:sqlite` there. */
+/** A function's ledger is in PostgreSQL. Without SQLite in it, Node does not warn of `node:sqlite`. */
 const withoutSqlite: Plugin = {
   name: 'without-sqlite',
   setup: ({ onLoad }) =>
@@ -21,14 +21,14 @@ await build({
   outfile,
   bundle: true,
   minify: true,
-  // Names in stack traces stay what they are.
+  // Keep names readable in stack traces.
   keepNames: true,
   platform: 'node',
   format: 'esm',
   target: 'node24',
-  // pg asks for it only where it is installed.
+  // pg requires it only where it is installed.
   external: ['pg-native'],
-  // CommonJS packages call `require`, which a module has not.
+  // CommonJS packages call `require`, which ES modules do not have.
   banner: {
     js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
   },

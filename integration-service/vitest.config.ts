@@ -6,13 +6,14 @@ export default defineConfig({
   test: {
     name: 'integration-service',
     include: ['src/**/*.test.ts', 'test/*.test.ts'],
-    // A worker keeps its libraries from file to file; what is ours is loaded anew.
+    // A worker keeps its libraries from file to file; the project's own modules are loaded anew.
     isolate: false,
-    // More than there are processors: some tests wait. As in the configuration of the project's folder.
+    // More workers than processors, because some tests wait. The same as in the root configuration.
     maxWorkers: Math.ceil(availableParallelism() * 1.5),
-    // Each thread of a ledger would compile its TypeScript anew.
+    // Without a cache, each ledger thread would compile its TypeScript anew.
     env: { NODE_COMPILE_CACHE: join(tmpdir(), 'mini-integration-platform-compiled') },
-    // Long enough for a machine that is slow or busy: what hangs is told of late, what is slow is not.
+    // Long enough for a slow or busy machine. A test that hangs is reported late, a slow one does not
+    // fail.
     testTimeout: 60_000,
     expect: { poll: { timeout: 50_000 } },
     // In the container, the file system is read-only.

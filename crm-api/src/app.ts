@@ -35,7 +35,7 @@ const headers = {
 
 export interface AppOptions
   extends Pick<HttpServiceOptions, 'log' | 'metrics' | 'serializerCompiler'> {
-  /** Told of every event, before whoever caused it gets an answer. Default: nobody. */
+  /** Called with every event before the client that caused it gets an answer. Default: no call. */
   onEvent?: ((event: CustomerEvent) => void) | undefined;
 }
 
@@ -115,7 +115,8 @@ export async function buildApp(options: AppOptions): Promise<HttpService> {
       const to = Math.min(records.length, from + (limit ?? Number.POSITIVE_INFINITY));
       const next = new URLSearchParams({ after: cursorAt(records.epoch, to) });
       if (limit !== undefined) next.set('limit', String(limit));
-      // Relative to the request: behind a gateway, its path is longer than what comes here.
+      // Relative to the request URL: behind a gateway, the public path may be longer than the one seen
+      // here.
       reply.header('link', `<?${next}>; rel="next"`);
       return sendList(request, reply, records.slice(from, to));
     },

@@ -14,13 +14,13 @@ import { z } from 'zod';
 export const environmentSchema = z.object({
   CRM_API_HOST: hostSchema.default('127.0.0.1'),
   CRM_API_PORT: portSchema.default(8000),
-  // A secret, because it may carry a password.
+  // Secret, because the URL may contain a password.
   CUSTOMER_EVENTS_URL: eventsUrlSchema.optional().meta({ secret: true }),
   WEBHOOK_SECRET: webhookSecretsSchema.optional().meta({ secret: true }),
   ...logEnvironment,
 });
 
-/** Where events go. `secrets` sign webhooks, the current one first. */
+/** Where events go. `secrets` sign webhooks; the first is the current one. */
 export type EventsConfig =
   | { kind: 'webhook'; url: URL; secrets: Buffer[] }
   | { kind: 'rabbitmq'; url: URL };
@@ -33,10 +33,10 @@ export function parseConfig(env: NodeJS.ProcessEnv) {
   return {
     host: values.CRM_API_HOST,
     port: values.CRM_API_PORT,
-    /** Without it, there are no events. */
+    /** If undefined, no events are sent. */
     events: values.CUSTOMER_EVENTS_URL && eventsConfig(values.CUSTOMER_EVENTS_URL, values),
     log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
-    /** Names that mean nothing here, but nearly do. */
+    /** Unknown variables whose names are close to known ones. */
     misspelt: findMisspelt(environmentSchema, env),
   };
 }

@@ -1,18 +1,18 @@
 import { InvalidRequestError } from 'service-kit/validation';
 
-/** What a cursor looks like. */
+/** The format of a cursor: epoch, hyphen, position. */
 export const CURSOR = /^([0-9a-f]{12})-(\d{1,15})$/;
 
-/** Where a list goes on after its first `position` records. Clients take it as it is. */
+/** The cursor for the rest of a list after its first `position` records. It is opaque to clients. */
 export function cursorAt(epoch: string, position: number): string {
   return `${epoch}-${position}`;
 }
 
 /**
- * The position that a cursor stands for; 0 if it is of another epoch: the store was emptied since, and
- * the client has seen nothing of this one.
+ * The position that a cursor stands for. It is 0 if the cursor is of another epoch: the store has been
+ * emptied since, and the client has seen none of the current records.
  *
- * @throws {InvalidRequestError} if there never was such a cursor
+ * @throws {InvalidRequestError} if the list cannot have issued this cursor
  */
 export function positionOf(cursor: string, list: { epoch: string; length: number }): number {
   const [, epoch, digits] = CURSOR.exec(cursor) ?? [];

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { type Customer, customerSchema } from './customer.ts';
 
-/** What has become of a customer. Nothing changes or removes customers yet. */
+/** What happened to a customer. No code changes or removes customers yet. */
 const EVENT_TYPES = ['CREATE', 'UPDATE', 'DELETE'] as const;
 
-/** An event as subscribers get it, by webhook or by RabbitMQ. */
+/** An event as subscribers receive it, by webhook or through RabbitMQ. */
 export const customerEventSchema = z
   .object({
     event_id: z.uuid().meta({
@@ -26,17 +26,17 @@ export const customerEventSchema = z
 
 export type EventType = (typeof EVENT_TYPES)[number];
 
-/** An event that is to be sent. */
+/** An event to be sent. */
 export interface CustomerEvent {
   id: string;
   type: EventType;
-  /** The events of one customer are sent in their order. */
+  /** The events of one customer are sent in order. */
   customerId: string;
-  /** What is sent, by `customerEventSchema`. */
+  /** The message body, in the shape of `customerEventSchema`. */
   json: string;
 }
 
-/** @param customerJson the customer as JSON text, which is not made twice */
+/** @param customerJson the customer as JSON text, passed in so that it is not serialized twice */
 export function customerCreated(customer: Customer, customerJson: string): CustomerEvent {
   const id = randomUUID();
   const type = 'CREATE';

@@ -4,16 +4,18 @@ import { createRecordList, type RecordList } from 'service-kit/record-list';
 import type { Customer, CustomerCreate } from './customer.ts';
 
 export interface CustomerStore {
-  /** Stores a new customer; `undefined` if one has this e-mail already. `json` is how it is listed. */
+  /**
+   * Stores a new customer and returns it, with its JSON text as listed; `undefined` if the e-mail exists.
+   */
   create(input: CustomerCreate): { customer: Customer; json: string } | undefined;
   /** All customers in order of creation. */
   readonly records: Omit<RecordList, 'append'>;
 }
 
 /**
- * Customers in memory, gone with the process.
+ * Keeps customers in memory; they are lost when the process ends.
  *
- * @param serialize how a customer is written, once
+ * @param serialize turns a customer into JSON text; called once per customer
  */
 export function createCustomerStore(serialize: (customer: Customer) => string): CustomerStore {
   const records = createRecordList();

@@ -7,7 +7,7 @@ type Rule = { rule: string; accepts: [given: string, email: string][]; refuses: 
 const same = (email: string): [string, string] => [email, email];
 const a = (count: number) => 'a'.repeat(count);
 
-/** A label of `count` times 日, which punycode makes much shorter than UTF-8 does. */
+/** A label of `count` times 日, which is much shorter in punycode than in UTF-8. */
 const punycode = (count: number) => domainToASCII('日'.repeat(count));
 
 /** A domain of `length` characters, all labels within their limit: `domain(10)` is `aaaaaa.org`. */
@@ -250,7 +250,9 @@ const rules: Rule[] = [
   },
 ];
 
-/** As JSON in ASCII and cut, so that a test's name shows what cannot be seen. */
+/**
+ * The text as escaped ASCII JSON, cut to 60 characters, so that a test name shows invisible characters.
+ */
 function shown(text: string): string {
   const escaped = JSON.stringify(text).replace(
     /[^ -~]/g,

@@ -5,26 +5,26 @@ export type ParsedEmail = { ok: true; email: string } | Refusal;
 type Refusal = { ok: false; reason: string };
 
 /**
- * Parses an e-mail address by the rules of email-validator 2.4.0 (Python, as pydantic's `EmailStr`
- * calls it) but for what is marked "ours". Never throws, and looks nothing up in the DNS.
+ * Parses an e-mail address by the rules of email-validator 2.4.0 (Python, as pydantic's `EmailStr` calls
+ * it), except for the rules marked "ours". Never throws, and makes no DNS lookups.
  *
- * `email` is the form to store and to compare. Outer white space is gone. The local part is in NFC
- * and keeps its case (ours: also that of `Postmaster` and the other names of RFC 2142). The domain is
- * mapped by UTS #46 and shown in Unicode: ` Jane.Doe@Example.ORG ` gives `Jane.Doe@example.org`,
+ * `email` is the form to store and to compare. Outer white space is removed. The local part is in NFC and
+ * keeps its case (ours: also that of `Postmaster` and the other names of RFC 2142). The domain is mapped
+ * by UTS #46 and shown in Unicode: ` Jane.Doe@Example.ORG ` gives `Jane.Doe@example.org`,
  * `a@XN--BCHER-KVA.de` gives `a@bücher.de`. `reason` is an English sentence.
  *
- * - Local part: dot-atom of RFC 5322 with the Unicode of RFC 6531. Quoted forms, comments and
- *   `Name <a@b.cc>` are refused. Ours: at most 64 characters, as email-validator when `strict`.
- * - Domain: two or more labels valid by IDNA 2008 (RFC 5890 to 5893), at most 63 characters each in
- *   ASCII, and no IP address. Ours: the last label may end in a digit, but is not all digits, and
- *   special-use names such as `.test` are accepted.
- * - The whole: at most 254 bytes of UTF-8 as given, as returned, and with the domain in ASCII. Text
- *   over 2,048 UTF-16 units, white space included, is refused unread.
+ * - Local part: dot-atom of RFC 5322 with the Unicode of RFC 6531. Quoted forms, comments and `Name
+ *   <a@b.cc>` are refused. Ours: at most 64 characters, as in email-validator's `strict` mode.
+ * - Domain: two or more labels valid by IDNA 2008 (RFC 5890 to 5893), at most 63 characters each in ASCII,
+ *   and no IP address. Ours: the last label may end in a digit but must not be all digits, and special-use
+ *   names such as `.test` are accepted.
+ * - Whole address: at most 254 bytes of UTF-8 as given, as returned, and with the domain in ASCII. Text
+ *   over 2,048 UTF-16 units, white space included, is refused without parsing.
  */
 export function parseEmail(text: string): ParsedEmail {
   if (text.length > 2048) return refuse('Length must not exceed 2048 characters.');
 
-  // White space inside is never valid, so cutting at all of it trims, too, and in linear time.
+  // Inner white space is never valid, so splitting at all white space also trims, in linear time.
   const [address = '', ...rest] = text.split(WHITE_SPACE).filter(Boolean);
   if (rest.length > 0) return refuse('An email address cannot contain white space.');
   if (isTooLong(address)) return refuse(TOO_LONG);
@@ -42,11 +42,11 @@ export function parseEmail(text: string): ParsedEmail {
   return { ok: true, email };
 }
 
-/** What Python's `str.strip()` takes: unlike `trim()` also U+001C to U+001F and U+0085, not U+FEFF. */
+/** What Python's `str.strip()` removes: unlike `trim()` also U+001C to U+001F and U+0085, not U+FEFF. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: four of them are white space to Python
 const WHITE_SPACE = /[\p{White_Space}\x1c-\x1f]+/u;
 
-/** Control, invisible and unassigned characters, and a mark that would combine with what is before. */
+/** Control, invisible and unassigned characters, and a mark that would combine with the preceding text. */
 const UNSAFE = /\p{C}|(?:^|@)\p{M}/u;
 
 const TOO_LONG = 'The email address is longer than 254 bytes, as given or after normalization.';
@@ -59,7 +59,7 @@ const DOT_ATOM = /^[^"(),.:;<>@[\\\]]+(?:\.[^"(),.:;<>@[\\\]]+)*$/;
 
 function parseLocalPart(given: string): { ok: true; text: string } | Refusal {
   const composed = given.normalize('NFC');
-  // NFC hides a bad character (< with U+0338 becomes ≮) as well as it makes one (U+037E becomes ;).
+  // NFC can hide a bad character (< with U+0338 becomes ≮) and can produce one (U+037E becomes ;).
   for (const text of [given, composed]) {
     if (!DOT_ATOM.test(text)) {
       return refuse(
@@ -74,8 +74,8 @@ function parseLocalPart(given: string): { ok: true; text: string } | Refusal {
 }
 
 /**
- * Most domains: labels of ASCII letters, digits and inner hyphens, none of them in punycode or like it.
- * The rules for all others change nothing in them but the case.
+ * Matches most domains: labels of ASCII letters, digits and inner hyphens, without punycode or its
+ * look-alikes. For these, the full rules below would change only the case.
  */
 const PLAIN_DOMAIN =
   /^(?!.*(?:^|\.)..--)(?:[a-z\d](?:[a-z\d-]{0,61}[a-z\d])?\.)+[a-z](?:[a-z\d-]{0,61}[a-z\d])?$/i;
@@ -88,14 +88,14 @@ function parseDomain(given: string): { ok: true; ascii: string; unicode: string 
   let ascii: string;
   let unicode: string;
   try {
-    // Mapped first, because idnHostname looks for right-to-left letters before it maps `XN--…`.
+    // Map first, because idnHostname looks for right-to-left letters before it maps `XN--…`.
     ascii = idnHostname(uts46map(given));
     unicode = punycode.toUnicode(ascii);
   } catch {
     return refuse('After the @-sign, there must be a valid domain name.');
   }
-  // Zero-width joiners are valid in IDNA 2008 but not here. For hyphens in third and fourth place,
-  // idnHostname counts UTF-16 units and overlooks `x---y`.
+  // Zero-width joiners are valid in IDNA 2008 but not here. To find hyphens in third and fourth place,
+  // idnHostname counts UTF-16 units, and it misses `x---y`.
   if (UNSAFE.test(unicode) || /(?:^|\.)[^.]{2}--/u.test(unicode)) {
     return refuse('The part after the @-sign contains invalid characters.');
   }
@@ -104,7 +104,7 @@ function parseDomain(given: string): { ok: true; ascii: string; unicode: string 
   return { ok: true, ascii, unicode };
 }
 
-/** A last label of digits, or an IPv4 address with numbers in hexadecimal, such as `127.0.0.0x1`. */
+/** A last label of digits, or an IPv4 address with hexadecimal numbers, such as `127.0.0.0x1`. */
 const IP_ADDRESS = /\.\d+$|^(?:\d+|0x[\da-f]*)(?:\.(?:\d+|0x[\da-f]*)){1,3}$/;
 
 function refuse(reason: string): Refusal {

@@ -8,7 +8,7 @@ import { createEventMetrics } from './events/metrics.ts';
 import { createOutbox } from './events/outbox.ts';
 import { createPublisher } from './events/publishers.ts';
 
-/** Wires the parts of the service, listens, and answers until the first signal to stop. */
+/** Wires the parts of the service, listens, and answers requests until the first stop signal. */
 export async function runService(config: Config): Promise<void> {
   const log = createLogger({ name: 'crm-api', ...config.log });
   warnOfMisspelt(log, config.misspelt);

@@ -15,7 +15,7 @@ async function add(...all: string[]): Promise<void> {
   for (const name of all) await postJson(app, '/customers', { name, email: `${name}@x.org` });
 }
 
-/** Reads a page and where the next one is. */
+/** Reads a page and the link to the next one. */
 async function read(url: string, from = app) {
   const response = await from.inject({ url });
   const [, link = ''] = /^<([^>]+)>; rel="next"$/.exec(String(response.headers.link)) ?? [];

@@ -1,4 +1,4 @@
-/** The least that a server of this kind can do: what the services are measured against. */
+/** The minimal server of each kind, which the services are compared with. */
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import { fastify } from 'fastify';
@@ -29,7 +29,7 @@ async function serveCreates(): Promise<string> {
   return app.listen({ host: '127.0.0.1', port: 0 });
 }
 
-/** node:http that answers everything with so many bytes. */
+/** A node:http server that answers every request with `count` bytes. */
 function serveBytes(count: number): Promise<string> {
   const content = Buffer.alloc(count, 'x');
   const server = createServer((_request, response) => {

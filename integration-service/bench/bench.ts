@@ -1,4 +1,4 @@
-/** `npm run bench`: how fast the platform is, beside what this machine can do at the same time. */
+/** `npm run bench`: measures the platform, together with the limits of this machine at the same time. */
 import { parseArgs } from 'node:util';
 import { endWithoutReader } from 'service-kit/terminal';
 import { type Figure, formatFigure, TABLE_HEAD } from './figures.ts';

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 
-/** Passes connections on to a port on loopback, and counts what goes through. */
+/** Forwards connections to a port on loopback, and counts bytes and requests. */
 export async function startCountingProxy(port: number) {
   const counts = { bytes: 0, requests: 0 };
   const server = createServer((client) => {

@@ -2,18 +2,18 @@
 export interface BenchOptions {
   /** How often each figure is measured. */
   runs: number;
-  /** Customers that are there, a measurement for each; in rising order. */
+  /** Numbers of stored customers, one measurement each; ascending. */
   sizes: number[];
 }
 
-/** What was measured several times, and what it is compared with. */
+/** A quantity measured several times, and the limit that it is compared with. */
 export interface Figure {
   what: string;
   unit: string;
   values: number[];
-  /** What the bare limit of the machine was, measured in turn with it. */
+  /** The bare limit of the machine, measured in alternation with the values. */
   limits?: number[];
-  /** What must hold of it, in words. */
+  /** The target, in words. */
   target?: string;
 }
 
@@ -24,13 +24,13 @@ export function median(values: number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
-/** The value that a share of all does not exceed. */
+/** The smallest value that a share of all values does not exceed. */
 export function percentile(values: number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
 }
 
-/** A line of a Markdown table: median, least and greatest, the limit, and the ratio of each pair. */
+/** A line of a Markdown table: median, minimum and maximum, the limit, and the ratio of each pair. */
 export function formatFigure({ what, unit, values, limits, target = '' }: Figure): string {
   const cells = [
     what,

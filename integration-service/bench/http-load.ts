@@ -7,7 +7,7 @@ export interface LoadOptions {
   path: string;
   /** The body of the request with this number, from 0. Default: none. */
   body?: (number: number) => string;
-  /** Requests in all. */
+  /** Total number of requests. */
   count: number;
   /** Keep-alive connections, each with one request under way. */
   connections: number;
@@ -16,13 +16,13 @@ export interface LoadOptions {
 export interface Load {
   seconds: number;
   perSecond: number;
-  /** How long each request took, in milliseconds, in no order. */
+  /** The duration of each request in milliseconds, unordered. */
   latenciesMs: number[];
 }
 
 /**
- * Sends requests and waits for whole answers of status 2xx. Written on bare sockets, so that the client
- * takes less of the machine than what it measures.
+ * Sends requests and waits for complete answers with status 2xx. Uses bare sockets, so that the client
+ * takes less CPU than the server under test.
  *
  * @throws {Error} at any other status
  */
@@ -58,7 +58,7 @@ async function openClient({ port, method, path, body }: LoadOptions) {
     if (missing <= 0) answered.resolve();
   });
 
-  /** How much of the answer that begins with this chunk is still to come. */
+  /** How many bytes of the answer that begins with this chunk are still missing. */
   function bytesAfter(chunk: Buffer): number {
     const headEnd = chunk.indexOf('\r\n\r\n') + 4;
     const head = chunk.toString('latin1', 0, headEnd);

@@ -1,8 +1,9 @@
 /**
- * What a batch costs the Lambda function: time, statements and commits at PostgreSQL, connections to it.
- * Takes the function's environment; the inventory must run, and the ledger should be new:
+ * The cost of a batch for the Lambda function: time, statements and commits at PostgreSQL, connections to
+ * it. Uses the function's environment; the inventory must run, and the ledger should be new:
  *
- * INVENTORY_API_URL=http://localhost:8001/package-requests LEDGER_URL=postgres://… node integration-service/bench/lambda.ts
+ * INVENTORY_API_URL=http://localhost:8001/package-requests LEDGER_URL=postgres://… node
+ * integration-service/bench/lambda.ts
  */
 import { randomUUID } from 'node:crypto';
 import type { SQSEvent, SQSRecord } from 'aws-lambda';
@@ -50,7 +51,7 @@ function batchOf(size: number): SQSEvent {
   return { Records: records };
 }
 
-/** Prints the least, the median and the most of each figure. */
+/** Prints minimum, median and maximum of each figure. */
 async function measure(name: string, batches: SQSEvent[]): Promise<void> {
   const figures: Record<string, number[]> = {};
   for (const batch of batches) {

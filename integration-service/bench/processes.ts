@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-/** Linux counts the time of processes in ticks of a hundredth of a second. */
+/** Linux counts CPU time of processes in ticks of 10 ms. */
 const MS_PER_TICK = 10;
 
 export interface RunningServer extends AsyncDisposable {
@@ -12,17 +12,20 @@ export interface RunningServer extends AsyncDisposable {
   url: string;
   /** CPU time of the process so far, in milliseconds. */
   cpuMs(): number;
-  /** The most memory that it ever had, in bytes. */
+  /** Peak memory, in bytes. */
   peakBytes(): number;
-  /** One value of its `/metrics`. */
+  /** One value from `/metrics`. */
   metric(line: string): Promise<number>;
-  /** Resolves when it has written a line with this text. */
+  /** Resolves when the server has written a log line with this text. */
   until(text: string): Promise<void>;
 }
 
 export type Service = 'crm-api' | 'inventory-api' | 'integration-service';
 
-/** Starts one of the three as `npm start` does, on a free port, with its log going nowhere slow. */
+/**
+ * Starts one of the three services as `npm start` does, on a free port, with JSON logs that are discarded
+ * unless a caller waits for a line.
+ */
 export function startService(name: Service, env: NodeJS.ProcessEnv = {}): Promise<RunningServer> {
   const port = `${name.toUpperCase().replace('-', '_')}_PORT`;
   const { scripts } = JSON.parse(readFileSync(`${ROOT}${name}/package.json`, 'utf8'));
@@ -34,7 +37,7 @@ export function startService(name: Service, env: NodeJS.ProcessEnv = {}): Promis
   });
 }
 
-/** Starts a script of this folder that prints where it listens. */
+/** Starts a script of this folder that prints its URL. */
 export function startScript(name: string, ...args: string[]): Promise<RunningServer> {
   return start([name, ...args], fileURLToPath(new URL('.', import.meta.url)), {});
 }
@@ -52,7 +55,7 @@ async function start(args: string[], cwd: string, env: NodeJS.ProcessEnv): Promi
   const waiting = new Set<(line: string) => void>();
   let rest = '';
   child.stdout.setEncoding('utf8').on('data', (text) => {
-    // To take apart what nobody waits for would slow down what is measured.
+    // Parsing output that no caller waits for would slow down the measurement.
     if (waiting.size === 0) {
       rest = '';
       return;
@@ -81,7 +84,7 @@ async function start(args: string[], cwd: string, env: NodeJS.ProcessEnv): Promi
     url: url as string,
     port: Number(new URL(url as string).port),
     cpuMs() {
-      // After the name, which may have blanks in it: state is the first field, user time the twelfth.
+      // Fields after the name, which may contain blanks: state is the first, user time the twelfth.
       const [user, system] = proc('stat').split(') ')[1]?.split(' ').slice(11, 13) ?? [];
       return (Number(user) + Number(system)) * MS_PER_TICK;
     },

@@ -1,4 +1,4 @@
-/** Posts so many package requests to an inventory-api with nothing but undici, and says when it is done. */
+/** Posts `count` package requests to an inventory-api with bare undici, and prints when it is done. */
 import { randomUUID } from 'node:crypto';
 import { Pool } from 'undici';
 

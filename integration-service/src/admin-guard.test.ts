@@ -17,7 +17,7 @@ function setUp(token?: string) {
   for (const method of ['GET', 'POST'] as const) {
     app.route({ method, url: '/', onRequest, handler: async () => reached.push(method) });
   }
-  /** The status of both routes, which must be one, and 200 only when the route was reached. */
+  /** The distinct statuses of both routes. Checks that the handlers run exactly when the status is 200. */
   const ask = async (headers: Record<string, string>) => {
     reached.length = 0;
     const answers = await Promise.all(
@@ -32,7 +32,7 @@ function setUp(token?: string) {
   return { app, ask };
 }
 
-/** The status of an answer to a request with these lines, for what `inject` cannot send. */
+/** Sends these lines over a socket, for requests that `inject` cannot send; returns the status. */
 async function askRaw(app: ReturnType<typeof setUp>['app'], lines: string[]) {
   await app.listen({ port: 0, host: '127.0.0.1' });
   const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1');

@@ -8,7 +8,7 @@ const FOREIGN_PAGE = 'Pages of other sites may not use this service.';
 const FOREIGN_NAME =
   'The Host of the request is no name of this service: use localhost or an address, put the name into ALLOWED_HOSTS, or set an ADMIN_TOKEN.';
 
-/** What a route behind the guard answers to those whom it does not let through. */
+/** The answers of a route behind the guard to requests that the guard refuses. */
 export const guardErrors = {
   401: {
     ...errorAnswer(
@@ -26,22 +26,22 @@ export const guardErrors = {
 };
 
 export interface AdminGuardOptions {
-  /** Who brings it may come in, and nobody else. Without it, everybody may who is no page of another site. */
+  /** If set, only requests with this token pass. If not, all pass except those from pages of other sites. */
   token?: string | undefined;
   /** The host that the service listens on. */
   host: string;
-  /** More names with a dot, in lower case, that are ours; for those who need no token. Default: none. */
+  /** More host names of this service with a dot, in lower case; only used without a token. Default: none. */
   allowedHosts?: readonly string[] | undefined;
 }
 
 /**
- * An `onRequest` hook for routes that are not for everybody. With a token, that is the protection, by
- * whatever name and through whatever proxy a request comes: a page of another site does not know it,
- * and could not send it without being asked for permission first (CORS), which this service never gives.
+ * An `onRequest` hook for protected routes. With a token, only the token counts, whatever the host name or
+ * proxy of a request: a page of another site does not know the token, and its browser would need this
+ * service's permission to send it (CORS), which the service never gives.
  *
- * Without a token, a page of another site cannot use a browser of ours to get in: not by a request of
- * its own (`Sec-Fetch-Site`, and `Origin` where that is missing), and not by a host name of its own that
- * points to us (`Host`), which is how DNS rebinding makes itself same-origin.
+ * Without a token, the hook refuses pages of other sites that use a browser in our network: both their own
+ * requests (by `Sec-Fetch-Site`, and by `Origin`) and requests to a host name of theirs that points to this
+ * service (by `Host`), which is how DNS rebinding becomes same-origin.
  */
 export function createAdminGuard({ token, host, allowedHosts = [] }: AdminGuardOptions) {
   const names = new Set([host.toLowerCase(), ...allowedHosts]);
@@ -64,11 +64,11 @@ export function createAdminGuard({ token, host, allowedHosts = [] }: AdminGuardO
 
 function hasToken({ headers }: FastifyRequest, expected: Buffer): boolean {
   const given = /^Bearer +(.+)$/i.exec(headers.authorization ?? '')?.[1] ?? '';
-  // Of equal length, whatever was sent, and compared in a time that tells nothing.
+  // The digests have equal lengths, whatever was sent, and the time of the comparison reveals nothing.
   return timingSafeEqual(digest(given), expected);
 }
 
-/** An address, a name that nobody outside can own (without a dot, or under `localhost`), or one of ours. */
+/** Whether a host is an address, a name no outsider can own (no dot, or under `localhost`), or in `names`. */
 function isOurs(authority: string, names: ReadonlySet<string>): boolean {
   const name = URL.parse(`http://${authority}`)?.hostname ?? '';
   if (name === '') return false;

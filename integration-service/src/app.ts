@@ -18,17 +18,17 @@ import {
 export interface AppOptions
   extends Pick<HttpServiceOptions, 'log' | 'metrics' | 'checkReadiness' | 'serializerCompiler'>,
     Omit<DeliveryRoutesOptions, 'guard' | 'security'> {
-  /** What the routes of deliveries ask for as a bearer token. Default: nothing. */
+  /** The bearer token that the delivery routes require. Default: none. */
   adminToken?: string | undefined;
-  /** The name under which the service listens. */
+  /** The host that the service listens on. */
   host: string;
-  /** More names by which pages may call it that need no token. Default: none. */
+  /** More host names by which the delivery routes may be called without a token. Default: none. */
   allowedHosts?: readonly string[] | undefined;
-  /** What takes webhooks. Default: nothing does. */
+  /** The options of the webhook route. Default: there is no such route. */
   webhookRoute?: Omit<WebhookRouteOptions, 'log' | 'now'> | undefined;
 }
 
-/** The HTTP door of the integration service: deliveries, health, metrics, documentation. Does not listen. */
+/** The HTTP server of the service: deliveries, webhooks, health, metrics, docs. Does not listen yet. */
 export async function buildApp(options: AppOptions): Promise<HttpService> {
   const { adminToken: token, host, allowedHosts, webhookRoute } = options;
   const app = await createHttpService({

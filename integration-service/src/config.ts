@@ -19,7 +19,7 @@ import { ledgerUrlSchema } from './delivery/ledger/ledger-url.ts';
 export const environmentSchema = z.object({
   INTEGRATION_SERVICE_HOST: hostSchema.default('127.0.0.1'),
   INTEGRATION_SERVICE_PORT: portSchema.default(8002),
-  // Read for the defaults of the two URLs, so that moving an API moves its reader along.
+  // They make up the defaults of the two URLs: a variable that moves an API also moves its client.
   CRM_API_HOST: hostSchema.default('127.0.0.1'),
   CRM_API_PORT: portSchema.default(8000),
   INVENTORY_API_HOST: hostSchema.default('127.0.0.1'),
@@ -34,7 +34,7 @@ export const environmentSchema = z.object({
   MAX_RETRIES: wholeNumber(1, 1_000).default(3),
   RETRY_DELAY_SECONDS: secondsAsMs({ zeroAllowed: true }).default(5_000),
   REQUEST_TIMEOUT_SECONDS: secondsAsMs().default(5_000),
-  // V8 holds no string of more than 2^29 - 24 characters.
+  // A string in V8 has at most 2^29 - 24 characters.
   MAX_RESPONSE_MEGABYTES: megabytesAsBytes(512).default(256_000_000),
   // A secret, because it may carry the password of a database.
   LEDGER_URL: ledgerUrlSchema
@@ -45,7 +45,7 @@ export const environmentSchema = z.object({
   SURGE_LIMIT: wholeNumber(1, 1_000_000_000).optional(),
   ADMIN_TOKEN: z
     .string()
-    // What a header can carry in every client.
+    // Every client can send these characters in a header.
     .regex(
       /^[!-~]{8,}$/,
       'must have 8 or more characters, all of them printable ASCII and no blank',
@@ -69,12 +69,12 @@ export function parseConfig(env: NodeJS.ProcessEnv) {
     inventoryUrl:
       values.INVENTORY_API_URL ??
       urlOf(values.INVENTORY_API_HOST, values.INVENTORY_API_PORT, '/package-requests'),
-    /** Where events of customers are consumed. A webhook is not: it comes by itself. */
+    /** Where customer events are consumed; `undefined` for a webhook URL: webhooks are sent to us. */
     rabbitmqUrl: eventsUrl && !isWebhookUrl(eventsUrl) ? eventsUrl : undefined,
-    /** Who may send webhooks has one of them; without any, nobody may. */
+    /** A webhook must be signed with one of them; without any, the service takes no webhooks. */
     webhookSecrets: values.WEBHOOK_SECRET,
     pollingIntervalMs: values.POLLING_INTERVAL_SECONDS,
-    /** How often the whole list is read although the CRM leads to what is new. */
+    /** How often the whole list is read, even if polls can read only what is new. */
     sweepIntervalMs: values.SWEEP_INTERVAL_SECONDS,
     /** Attempts to read a page of the list, the first one counted. */
     maxRetries: values.MAX_RETRIES,
@@ -87,17 +87,17 @@ export function parseConfig(env: NodeJS.ProcessEnv) {
     maxAttempts: values.MAX_ATTEMPTS,
     /** More new customers than this in one poll are held. */
     surgeLimit: values.SURGE_LIMIT,
-    /** What the routes of deliveries ask for; without it, they are open. */
+    /** The token that the delivery routes require; without it, they are open. */
     adminToken: values.ADMIN_TOKEN,
-    /** Names with a dot by which those routes may be called without a token. */
+    /** More host names with a dot by which those routes may be called without a token. */
     allowedHosts: values.ALLOWED_HOSTS,
     log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
-    /** Names that mean nothing here, but nearly do. */
+    /** Unknown variables whose names resemble a known one. */
     misspelt: findMisspelt(environmentSchema, env),
   };
 }
 
-/** Where to reach what listens on this host: an address that stands for all of them is none to call. */
+/** The URL of a server on this host. A wildcard address cannot be called: it becomes `localhost`. */
 function urlOf(host: string, port: number, path: string): URL {
   const name = ['127.0.0.1', '0.0.0.0', '::'].includes(host) ? 'localhost' : host;
   return new URL(path, `http://${name.includes(':') ? `[${name}]` : name}:${port}`);

@@ -1,14 +1,14 @@
 import { basicAuthorization } from 'service-kit/basic-authorization';
 
-/** Shorter values are no secrets, and may be words of a message. */
+/** Shorter values are not treated as secrets, because they may be words of a message. */
 const MIN_LENGTH = 8;
 
-/** As far into a secret it is looked for where it was cut off: nothing shows more of an answer. */
+/** A secret that was cut off is found up to this many characters: no message shows more of an answer. */
 const MAX_CUT = 500;
 
 /**
- * What another system said, for logs and the ledger, without what our call had in its URL: pages of errors
- * and links repeat a key that was sent as a parameter, or the whole request.
+ * Removes the secrets of our URL from a text of another system, for logs and the ledger: error pages and
+ * links repeat a key that was sent as a parameter, or the whole request.
  */
 export function hideSecrets(text: string, url: URL): string {
   const patterns = secretsOf(url).map(patternOf);
@@ -19,11 +19,11 @@ function secretsOf(url: URL): string[] {
   const password = decodeURIComponent(url.password);
   const authorization = basicAuthorization(url)?.replace(/^Basic /, '') ?? '';
   const secrets = [...url.searchParams.values(), password, authorization];
-  // The longest first: one may be the begin of another.
+  // The longest first, because one secret may be the start of another.
   return secrets.filter(({ length }) => length >= MIN_LENGTH).sort((a, b) => b.length - a.length);
 }
 
-/** A secret in every form in which an answer may repeat it, whole, or cut off with the rest of a text. */
+/** Matches a secret in every form in which an answer may repeat it: whole, or cut off where a text ends. */
 function patternOf(secret: string): string {
   const characters = [...secret].map(spellingsOf);
   const whole = characters.join('');
@@ -34,7 +34,7 @@ function patternOf(secret: string): string {
   return `${whole}|${begin}${rest}(?:%\\w?|\\\\(?:u\\w{0,3})?|&#?\\w{0,6})?…`;
 }
 
-/** As it is, or escaped for a URL, for JSON (PHP escapes slashes) or for HTML. */
+/** A character as it is, or escaped for a URL, for JSON (PHP escapes slashes) or for HTML. */
 function spellingsOf(character: string): string {
   if (/\w/.test(character)) return character;
   const code = character.charCodeAt(0).toString(16);
@@ -49,7 +49,7 @@ function spellingsOf(character: string): string {
   return `(?:${spellings.join('|')})`;
 }
 
-/** A URL that another system named, for a message: of its parameters only the names, and no user. */
+/** A URL that another system named, for a message: without parameter values and without a user. */
 export function hideQuery(target: string): string {
   return target.replace(/\/\/[^/?#]*@/, '//').replace(/([?&;][^=&;#]*=)[^&;#]*/g, '$1…');
 }

@@ -5,13 +5,13 @@ import { createHttpAgent, USER_AGENT } from 'service-kit/http-agent';
 import type { Dispatcher } from 'undici';
 import { shorten } from './shorten.ts';
 
-/** A call that brought no usable answer; the message says why, in words for the log. */
+/** A call failed to bring a usable answer; the message says why, in words for the log. */
 export class CallError extends Error {
   override readonly name = 'CallError';
   readonly code = 'CALL_FAILED';
-  /** The status, when the call failed after it had arrived. */
+  /** The status of the answer, if the call failed after the status had arrived. */
   readonly status: number | undefined;
-  /** False when certainly not a byte of the request has left this process. */
+  /** False if certainly no byte of the request has left this process. */
   readonly isSent: boolean;
 
   constructor(
@@ -26,27 +26,27 @@ export class CallError extends Error {
 
 export interface HttpRequest {
   method: 'GET' | 'POST';
-  /** User name and password in it are sent as Basic authentication. */
+  /** A user name and password in the URL are sent as Basic authentication. */
   url: URL;
   /** Sent as JSON. */
   json?: unknown;
   headers?: Record<string, string>;
-  /** How much of the answer's body may come before the call fails. */
+  /** The call fails if the answer's body is larger. */
   maxBytes: number;
-  /** Ends the call before its time. */
+  /** Aborts the call. */
   signal?: AbortSignal | undefined;
-  /** Called right before the first byte is written. What it throws keeps the request from being sent. */
+  /** Called right before the first byte is written. If it throws, the request is not sent. */
   onSend?: (() => void) | undefined;
 }
 
-/** By their names in lower case; a header that came more than once, whichever it is, is an array. */
+/** Keyed by name in lower case; any header that came more than once is an array. */
 export type AnswerHeaders = Record<string, string | string[] | undefined>;
 
-/** An answer whose body is still to come. The call is over when the body has been read, or given up. */
+/** An answer whose body has not arrived yet. The call ends when the body has been read or closed. */
 export interface HttpStream {
   status: number;
   headers: AnswerHeaders;
-  /** @throws {CallError} when it does not arrive whole, in time and within `maxBytes` */
+  /** @throws {CallError} when the body does not arrive whole, in time and within `maxBytes` */
   body: AsyncIterable<Buffer>;
 }
 
@@ -72,7 +72,7 @@ export interface HttpClient {
 }
 
 export interface HttpClientOptions {
-  /** Keep-alive connections to one host at the most. */
+  /** The maximum number of keep-alive connections to one host. */
   connections: number;
   /** From the call of `send` to the last byte of the body. */
   timeoutMs: number;
@@ -83,14 +83,14 @@ export function createHttpClient({ connections, timeoutMs }: HttpClientOptions):
   const agent = createHttpAgent({
     connections,
     connectTimeout: timeoutMs,
-    // These watch single steps of an answer and are coarse: the deadline is that of the whole call.
+    // These limit single steps of an answer, and coarsely: `timeoutMs` limits the whole call instead.
     headersTimeout: 0,
     bodyTimeout: 0,
   });
 
   /**
-   * Sends a request and tells of its answer. `agent.dispatch` is what `agent.request` is made of, which
-   * takes half as long again for a short answer: it makes a stream of each body.
+   * Sends a request and reports its answer to the receiver. Uses `agent.dispatch`, because `agent.request`,
+   * which is built on it, takes half as long again for a short answer: it makes a stream of each body.
    */
   function call(request: HttpRequest, receiver: Receiver): Call {
     const { method, url, json, headers, maxBytes, signal } = request;
@@ -132,7 +132,7 @@ export function createHttpClient({ connections, timeoutMs }: HttpClientOptions):
         receiver.onHead(status, responseHeaders);
       },
       onResponseData(_controller, chunk) {
-        // An answer without a body may say how it would be compressed.
+        // Not checked in the head: an answer without a body may name the encoding that a body would have.
         if (encoding !== undefined) {
           throw new Error(`the body came compressed (${encoding}), which was not asked for`);
         }
@@ -193,7 +193,7 @@ export function createHttpClient({ connections, timeoutMs }: HttpClientOptions):
                 callback(error);
               },
             });
-            // Whoever reads it is told all the same; nobody may be reading yet.
+            // Without a listener, an error before anybody reads would be uncaught. Readers still get it.
             body.on('error', () => {});
             resolve({ status, headers, body });
           },
@@ -207,7 +207,7 @@ export function createHttpClient({ connections, timeoutMs }: HttpClientOptions):
   };
 }
 
-/** What is told of an answer as it comes: its head, its body, and one of the last two. */
+/** Gets an answer as it arrives: its head, its body, and at last either `onEnd` or `onFailure`. */
 interface Receiver {
   onHead(status: number, headers: AnswerHeaders): void;
   onData(chunk: Buffer): void;
@@ -233,7 +233,7 @@ function headersFor(url: URL, hasBody: boolean): Record<string, string> {
   };
 }
 
-/** The codings of a body, which are a list without case (RFC 9110, section 8.4); undefined for none. */
+/** The codings of a body, a case-insensitive list (RFC 9110, section 8.4); undefined if there are none. */
 function encodingOf(headers: AnswerHeaders): string | undefined {
   const codings = String(headers['content-encoding'] ?? '').split(',');
   const real = codings.filter((coding) => !['', 'identity'].includes(coding.trim().toLowerCase()));

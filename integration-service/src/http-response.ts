@@ -4,8 +4,8 @@ import type { HttpResponse, HttpStream } from './http-client.ts';
 import { shorten } from './shorten.ts';
 
 /**
- * As much of an answer's body as a message shows, and some more: mostly all of it, which keeps the
- * connection.
+ * Reads the start of an answer's body, 10 kB and the rest of a chunk: more than a message shows, and mostly
+ * the whole body, so that the connection can be reused.
  */
 export async function collectBegin({ status, headers, body }: HttpStream): Promise<HttpResponse> {
   const chunks: Buffer[] = [];
@@ -23,7 +23,7 @@ export function isSuccess(status: number | undefined): boolean {
   return status !== undefined && status >= 200 && status < 300;
 }
 
-/** `404 Not Found: <the begin of the body>`, or `307 Temporary Redirect to <location>`. */
+/** `404 Not Found: <the start of the body>`, or `307 Temporary Redirect to <location>`. */
 export function describeResponse({ status, headers, body }: HttpResponse): string {
   const reason = [status, STATUS_CODES[status]].filter(Boolean).join(' ');
   if (status >= 300 && status < 400 && headers.location) {
@@ -39,8 +39,8 @@ export function excerpt(body: Buffer): string {
 }
 
 /**
- * What went wrong without what was in the answer, for those who may not see that: the begin of a body stands
- * behind a colon.
+ * A reason without its excerpt of an answer, for readers who may not see the content of answers. The excerpt
+ * follows a colon.
  */
 export function withoutExcerpt(reason: string): string {
   const [begin = '', ...rest] = reason.split(': ');

@@ -12,13 +12,13 @@ async function* stream(chunks: Iterable<Buffer | string>): AsyncGenerator<Buffer
   for (const chunk of chunks) yield Buffer.from(chunk);
 }
 
-/** All elements, or what is said instead. */
+/** All elements, or the message of the error. */
 function read(chunks: Iterable<Buffer | string>): Promise<unknown> {
   const elements = readJsonArray({ headers, body: stream(chunks) }, 'things');
   return Array.fromAsync(elements).catch((error: Error) => error.message);
 }
 
-/** The same in the plainest way. */
+/** The same result, by the simplest implementation. */
 function readWhole(body: Buffer): unknown {
   const expected = 'expected a JSON array of things, but got';
   const opener = body.find((byte) => !Buffer.from(' \t\r\n\ufeff').includes(byte));
@@ -46,7 +46,7 @@ function cut(body: Buffer, sizes: number[]): Buffer[] {
   return chunks;
 }
 
-// Whatever could be mistaken for the structure, and characters of two to four bytes.
+// Characters that could be mistaken for the structure of JSON, and characters of two to four bytes.
 const trickyText = fc.string({
   unit: fc.constantFrom('"', '\\', ',', '[', ']', '{', '}', 'a', '\n', 'é', '\ufeff', '🎁'),
 });
@@ -72,7 +72,7 @@ const flaw = fc.record({
 const body = fc
   .record({
     begin: fc.constantFrom('', '', '\ufeff'),
-    // Without it, most bodies would be too short to be taken in parts.
+    // Without padding, most bodies would be too short to be parsed in parts.
     padding: fc.constantFrom('', ' '.repeat(500)),
     json,
     flaws: fc.oneof(fc.constant([]), fc.array(flaw, { maxLength: 3 })),
@@ -94,11 +94,11 @@ describe('the elements of a JSON array', () => {
       fc.asyncProperty(body, sizes, async (body, sizes) => {
         const [actual, expected] = [await read(cut(body, sizes)), readWhole(body)];
         if (typeof actual === 'string' && typeof expected === 'string') {
-          // With two flaws, which one is named depends on which one comes first.
+          // If a body has two flaws, the message names the one that is found first.
           const unnamed = (message: string) => message.replace('invalid UTF-8', 'broken JSON');
           expect(unnamed(actual)).toBe(unnamed(expected));
         } else {
-          // Written again, as a long number is an object until then.
+          // Serialized and parsed again, because a long number is an object (`JSON.rawJSON`) before that.
           const again = (value: unknown) => JSON.stringify(JSON.parse(JSON.stringify(value)));
           expect(again(actual)).toBe(again(expected));
         }
@@ -249,7 +249,7 @@ describe('the elements of a JSON array', () => {
   });
 
   it('take time in proportion to their size, in small chunks, too', async () => {
-    // In proportion to its square, this would take minutes.
+    // If the time grew with the square of the size, this would take minutes.
     const chunks = ['["', ...Array<string>(40_000).fill(LONG), '"]'];
     expect(await read(chunks)).toHaveLength(1);
   }, 60_000);

@@ -19,29 +19,28 @@ const CLOSE_OBJECT = 0x7d;
 /** What may stand before a value: white space and the bytes of the byte order mark. */
 const BLANKS = Buffer.from(' \t\r\n\ufeff');
 
-/** As much of a body as `excerpt` looks at. */
+/** The number of bytes of a body that `excerpt` reads. */
 const HEAD_BYTES = 500;
-/** How much of a body that is no array may come before its first character alone names it. */
+/** After this many bytes, a body that is not an array is refused and named by its first character alone. */
 const MAX_OTHER_BYTES = 1_000_000;
 const NAMES = new Map([
   [OPEN_OBJECT, 'a JSON object'],
   [QUOTE, 'a JSON string'],
 ]);
 
-/** As deep as the array with an element that is still taken whole. */
+/** The depth of the array with an element that is nested as deep as allowed. */
 const DEEPEST = 1 + MAX_DEPTH;
 
 /**
- * The elements of a body that is one JSON array, each as soon as it is there. Holds no more of the
- * body than one chunk and one element, and accepts what `JSON.parse` accepts of the whole body in
- * UTF-8, with or without a byte order mark, as `parseForeignJson` does. Of an element that nests deeper
- * than `MAX_DEPTH`, what is deeper reads as null, so that it stops no other one. A body may be refused
- * after any number of elements: they are good for use when the last one has come. A caller who stops
- * earlier closes the body.
+ * The elements of a body that is one JSON array, each as soon as it has arrived. Keeps at most one chunk and
+ * one element of the body in memory. Accepts the same bodies as `JSON.parse`: UTF-8, with or without a byte
+ * order mark, like `parseForeignJson`. In an element that nests deeper than `MAX_DEPTH`, the deeper values
+ * are read as null, so that the element does not stop the others. A body may be refused after any number of
+ * elements: use them only after the last one has arrived. A caller that stops earlier closes the body.
  *
- * @throws {Error} `expected a JSON array of customers, but got broken JSON (text/html): <h1>Sign in`
- * and the like, with the flaw that comes first; of an array or an object, which may hold names of people,
- * no content is shown. Also whatever reading the body throws
+ * @throws {Error} for the first flaw, for example `expected a JSON array of customers, but got broken JSON
+ * (text/html): <h1>Sign in`; the message shows no content of an array or object, which may hold names of
+ * people. Also throws what reading the body throws
  */
 export async function* readJsonArray(
   { headers, body }: Pick<HttpStream, 'headers' | 'body'>,
@@ -58,8 +57,8 @@ export async function* readJsonArray(
   let size = 0;
   let head = Buffer.alloc(0);
   let opener: number | undefined;
-  // The body is parsed in runs of elements, each made an array of its own. If all of them are arrays
-  // for JSON.parse, then so is the body, wherever the commas between them were found.
+  // The body is parsed in runs of elements, each wrapped into an array of its own. If JSON.parse accepts
+  // every run as an array, the whole body is an array, no matter at which commas it was split.
   let run: Buffer[] = [];
   let isWhole = true;
 
@@ -74,7 +73,7 @@ export async function* readJsonArray(
     }
     if (value === null) throw refuse('null');
     if (!Array.isArray(value)) throw refuse(nameOf(value));
-    // Without elements, there is a comma too many.
+    // A part without elements means that there is a comma too many.
     if (value.length === 0 && !isWhole) throw refuse(`broken JSON (${type})`);
     return value;
   }
@@ -87,7 +86,7 @@ export async function* readJsonArray(
       throw refuse(NAMES.get(opener) ?? `broken JSON (${type})`);
     }
     const { bytes, comma } = opener === OPEN_ARRAY ? scan(chunk) : { bytes: chunk, comma: -1 };
-    // An error should show as much of the body as if it had come in one chunk.
+    // An error should show as much of the body as if the body had arrived in one chunk.
     if (comma < 0 || size < HEAD_BYTES) {
       run.push(bytes);
     } else {
@@ -108,8 +107,8 @@ function nameOf(value: unknown): string {
 }
 
 /**
- * Gives each chunk back with null for what nests too deep, and the last comma in it between two elements
- * of the array, or -1. In broken JSON it is any comma or none.
+ * Returns each chunk with null in place of values that nest too deep, and the position of its last comma
+ * between two elements of the array, or -1. In broken JSON, that is any comma or none.
  */
 function createScanner(): (chunk: Buffer) => { bytes: Buffer; comma: number } {
   let depth = 0;
@@ -119,7 +118,7 @@ function createScanner(): (chunk: Buffer) => { bytes: Buffer; comma: number } {
     let comma = -1;
     const kept: Buffer[] = [];
     let keptBytes = 0;
-    // Where what is kept begins; while it is too deep, nowhere.
+    // Where the part to keep begins; at the end of the chunk while the depth is too great.
     let from = depth > DEEPEST ? chunk.length : 0;
     const keep = (bytes: Buffer) => {
       keptBytes += bytes.length;
@@ -128,7 +127,7 @@ function createScanner(): (chunk: Buffer) => { bytes: Buffer; comma: number } {
     let at = start;
     for (; at < chunk.length; at++) {
       const byte = chunk[at];
-      // What is escaped may be in the next chunk.
+      // The escaped character may be in the next chunk.
       if (byte === BACKSLASH) at++;
       else if (byte === QUOTE) isInString = !isInString;
       else if (isInString) continue;

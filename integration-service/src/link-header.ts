@@ -1,11 +1,11 @@
 import { excerpt } from './http-response.ts';
 
 export interface Link {
-  /** The URL as it stands there, maybe a relative one. */
+  /** The URL as written in the header, possibly relative. */
   target: string;
   /** In lower case: `next`, `last`, … */
   relations: string[];
-  /** What the link is of, when that is not what was asked for. */
+  /** The URL that the link starts from, if it is not the requested one. */
   anchor: string | undefined;
 }
 
@@ -15,10 +15,10 @@ const END = /\s*(?:,|$)/y;
 const NOTHING_MORE = /[\s,]*$/y;
 
 /**
- * The links of a `Link` header, its lines joined by commas, by the grammar of RFC 8288, section 3. Names of
- * parameters and relations are compared in lower case, and a link can have several relations.
+ * Parses the links of a `Link` header, its lines joined by commas, by the grammar of RFC 8288, section 3.
+ * Names of parameters and relations are compared in lower case, and a link can have several relations.
  *
- * @throws {Error} when it cannot be understood, or a link has no relation: nobody knows then where it leads
+ * @throws {Error} when the header cannot be understood, or a link has no relation and so no known meaning
  */
 export function parseLinks(header: string): Link[] {
   const links: Link[] = [];
@@ -37,7 +37,7 @@ export function parseLinks(header: string): Link[] {
     for (let found = take(PARAMETER); found; found = take(PARAMETER)) {
       const [, name = '', quoted, token = ''] = found;
       const value = quoted?.replaceAll(/\\(.)/g, '$1') ?? token;
-      // Of several, the first one counts.
+      // Of several parameters with the same name, the first one counts.
       if (!parameters.has(name.toLowerCase())) parameters.set(name.toLowerCase(), value);
     }
     const relations = parameters.get('rel')?.toLowerCase().split(/\s+/).filter(Boolean) ?? [];

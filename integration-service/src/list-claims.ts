@@ -1,44 +1,45 @@
 import type { HttpStream } from './http-client.ts';
 import { excerpt } from './http-response.ts';
 
-/** How many there are, and the header that says so: `X-Total-Count: 12`. */
+/** A count, and the header that states it: `X-Total-Count: 12`. */
 export interface Count {
   count: number;
   by: string;
 }
 
-/** What the headers of a page say of the whole list. */
+/** What the headers of a page say about the whole list. */
 export interface ListClaims {
   /** How many records the list has. */
   total?: Count;
   /** How many pages it has. */
   pages?: Count;
-  /** The header by which this page is not the last one, or need not be: `X-Next-Page: 2`. */
+  /** The header that says that this page is not the last one, or may not be: `X-Next-Page: 2`. */
   more?: string;
-  /** By its links, the last page is another one. */
+  /** The links of the page name another page as the last one. */
   isNotLast?: true;
 }
 
 /*
- * Names in use, without dashes: X-Total-Count (json-server and many others), X-Total (GitLab), X-WP-Total,
- * X-WP-TotalPages (WordPress), X-Pagination-Total-Count (Yii), X-Pages (EVE), x-ms-continuationtoken (Azure).
- * A count of the records of one page may be among them: it contradicts nothing.
+ * These match header names in lower case without dashes. In use are: X-Total-Count (json-server and many
+ * others), X-Total (GitLab), X-WP-Total, X-WP-TotalPages (WordPress), X-Pagination-Total-Count (Yii), X-Pages
+ * (EVE), x-ms-continuationtoken (Azure). A header that counts the records of one page may match too: such a
+ * count contradicts nothing.
  */
 const TOTAL =
   /^x?(wp|pagination|paging)?(total((item|record|result|row|element|entr|object)\w*|count)?|(result|item|record)s?(count|total))$/;
 const PAGES = /^x?(wp|pagination|paging)?(totalpages?(count)?|pages?count|pages|lastpage)$/;
 const MORE =
   /^x?(wp|pagination|paging)?(next(page|cursor|token|offset|pagelink)?|has(more|next)(page|items)?|(ms)?continuation(token)?|(is)?(truncated|partial|incomplete))$/;
-/** Such a header can have all of it, as JSON: of ASP.NET and flask-smorest, for example. */
+/** Such a header can hold all of these as a JSON object: in ASP.NET and flask-smorest, for example. */
 const OBJECT = /^x?(pagination|paging)(headers?)?$/;
 const NOTHING = /^(|0|-1|\*|null|none|false|unknown|undefined|n\/a)$/i;
 
 /**
- * What an answer's headers say of the list that its page is of. Lines that are there twice count by what
- * says more.
+ * What an answer's headers say about the list that its page belongs to. If a count is stated more than once,
+ * the largest value applies.
  *
- * @param hide takes secrets out of what is shown
- * @throws {Error} when one of them is known by its name and cannot be understood
+ * @param hide removes secrets from a value that is shown
+ * @throws {Error} when the name of a header is known, but its value cannot be understood
  */
 export function claimsOf(
   headers: HttpStream['headers'],
@@ -54,7 +55,7 @@ export function claimsOf(
   return claims;
 }
 
-/** Each name that is looked for has one of these in it. */
+/** Every name that is looked for contains one of these. */
 const MAY_CLAIM = /total|count|pag|next|more|continuation|truncated|partial|incomplete/i;
 
 function claim(claims: ListClaims, name: string, value: string, header = name): void {
@@ -75,7 +76,7 @@ function claim(claims: ListClaims, name: string, value: string, header = name): 
   }
 }
 
-/** `items 0-9/12`, as RFC 9110, section 14.4, has it, or without the unit, as PostgREST has it. */
+/** Reads `items 0-9/12`, as in RFC 9110, section 14.4, or without the unit, as PostgREST sends it. */
 function claimRange(claims: ListClaims, value: string): void {
   const by = `Content-Range: ${value}`;
   const match = /^(?:([^\s/]+) +)?(?:(\d+)-(\d+)|\*)\/(\d+|\*)$/.exec(value.trim());
@@ -89,7 +90,7 @@ function claimRange(claims: ListClaims, value: string): void {
   if (first !== undefined && Number(last) + 1 < Number(length)) claims.more = by;
 }
 
-/** A header's lines as one. */
+/** The lines of a header, joined into one. */
 export function linesOf(value: string | string[] | undefined): string {
   return [value ?? []].flat().join(', ');
 }
@@ -117,8 +118,8 @@ function misunderstood(by: string): Error {
 }
 
 /**
- * The header by which an answer is not the current list: a cache's `Warning` that it is stale (RFC 7234,
- * section 5.5), or an `Age`, if it must not be older than the request.
+ * The header that shows that an answer is not the current list: a cache's `Warning` that the answer is stale
+ * (RFC 7234, section 5.5), or an `Age`, if the answer must not be older than the request.
  */
 export function staleBy(
   { age, warning }: HttpStream['headers'],

@@ -16,51 +16,51 @@ export interface ListSource {
   system: string;
   /** What is listed, for people: `customers`. */
   what: string;
-  /** How much of a page is read. */
+  /** The maximum size of a page. */
   maxBytes: number;
-  /** The list may be older than the request, from a cache: who is not in it is looked for again. */
+  /** The list may come from a cache and be older than the request: what it lacks is found by a later read. */
   mayBeOlder: boolean;
-  /** How long it asks to be left alone, by its answer; in milliseconds. Default: it does not say. */
+  /** How long the system wants no calls, by its headers; in milliseconds. Default: it does not say. */
   retryAfterMs?: (headers: HttpStream['headers']) => number | undefined;
 }
 
 /** A page of a list; with most APIs, the list is one page. */
 export interface Page {
-  /** The server says that its records are those that `etag` names; they are not sent again. */
+  /** The server answered 304: the page is still the one of the `etag` that was sent, and has no body. */
   isUnchanged: boolean;
   /**
-   * Its elements as they come, good for use when the last one has.
+   * The elements as they arrive; use them only after the last one has arrived.
    * @throws {ReadError}
    */
   records: AsyncIterable<unknown>;
-  /** Where the list goes on, by its `Link` header (RFC 8288). There may be nothing yet. */
+  /** The next page, by the `Link` header (RFC 8288). That page may be empty as yet. */
   next: URL | undefined;
   etag: string | undefined;
   claims: ListClaims;
-  /** The list may have other pages, by whatever is said of them or of its length. */
+  /** The list may have other pages: the answer has links, or headers about the length of the list. */
   isPaged: boolean;
 }
 
 export interface PageRequest {
   url: URL;
-  /** What is here already. Default: nothing. */
+  /** The ETag of the page that the caller already has. Default: none. */
   etag?: string | undefined;
   signal?: AbortSignal | undefined;
 }
 
-/** A list of more pages has no end. */
+/** A list with more pages is taken for an endless one. */
 const MAX_PAGES = 10_000;
 
 const ANEW = {
-  // Whatever is between here and there asks the system itself. Not no-cache: many systems take that for more.
+  // Caches on the way must ask the system itself. Not no-cache: many systems give that a wider meaning.
   'cache-control': 'max-age=0',
-  // PostgREST does not say otherwise whether it has left something out.
+  // Without this, PostgREST does not say whether it has left records out.
   prefer: 'count=exact',
 };
 
 /**
- * Asks for a page. What an answer says of itself and of the list must be understood: of a page that is not
- * whole, not current, or leads on nobody knows where, nothing is to be concluded.
+ * Requests a page. Rejects an answer whose headers cannot be understood: nothing can be concluded from a page
+ * that is not whole, not current, or whose next page is not clear.
  *
  * @throws {ReadError}
  */
@@ -100,7 +100,7 @@ export async function openPage(
 }
 
 /**
- * All elements of a list, page after page, as they come; only all of them when it ends without an error.
+ * All elements of a list, page after page, as they arrive; complete only if it ends without an error.
  *
  * @throws {ReadError}
  */
@@ -124,7 +124,7 @@ export async function* readPages(
   }
 }
 
-/** Whether a 304 names something else than what is here; weakly compared (RFC 9110, section 8.8.3.2). */
+/** Whether a 304 names another ETag than the known one, by weak comparison (RFC 9110, section 8.8.3.2). */
 function isOther(named: string | string[] | undefined, known: string): boolean {
   const opaque = (tag: string) => tag.trim().replace(/^W\//, '');
   return [named ?? []].flat().some((tag) => opaque(tag) !== opaque(known));
@@ -145,7 +145,7 @@ function toReadError(error: unknown, system: string, url: URL): ReadError {
   return new ReadError(hideSecrets((error as Error).message, url), { system, cause: error });
 }
 
-/** Only 200 and 204 are the whole, current list: no part of it was asked for, and no other list. */
+/** Throws unless it is 200 or 204 and not stale: neither a part of the list nor another one was requested. */
 async function refusePart(stream: HttpStream, source: ListSource, url: URL): Promise<void> {
   const { status, headers } = stream;
   const { system, mayBeOlder } = source;
@@ -171,7 +171,7 @@ async function refusalOf(stream: HttpStream, source: ListSource, url: URL): Prom
   });
 }
 
-/** What the headers of a page tell of the list; rejects when that cannot be understood. */
+/** What the headers of a page say about the list; rejects when they cannot be understood. */
 async function tellOf({ headers }: HttpStream, url: URL) {
   const links = parseLinks(linesOf(headers.link));
   const claims = claimsOf(headers, (text) => hideSecrets(text, url));
@@ -183,9 +183,9 @@ async function tellOf({ headers }: HttpStream, url: URL) {
 }
 
 /**
- * The next page, of the server that we know: behind a proxy, it may call itself otherwise.
+ * The next page, at the server of the configured URL: behind a proxy, its links may name another server.
  *
- * @throws {Error} when there is one, but where is not clear
+ * @throws {Error} when there is a next page, but its URL is not clear
  */
 function nextOf(links: Link[], url: URL): URL | undefined {
   const named = links.filter(({ relations }) => relations.includes('next'));
@@ -217,7 +217,7 @@ function locate(target: string, url: URL): URL | undefined {
   return named && /^https?:$/.test(named.protocol) ? atPathOf(named, url) : undefined;
 }
 
-/** The path and query of one URL at the server, and with the user name and password, of another. */
+/** The path and query of one URL, with the server, user name and password of another. */
 export function atPathOf({ pathname, search }: URL, base: URL): URL {
   const url = new URL(base);
   [url.pathname, url.search, url.hash] = [pathname, search, ''];

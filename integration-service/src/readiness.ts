@@ -9,7 +9,7 @@ import type { Poller } from './welcome-package/poller.ts';
 export interface ReadinessParts {
   ledger: Pick<Ledger, 'problem'>;
   poller: Pick<Poller, 'checkReadiness'>;
-  /** By its name. */
+  /** Keyed by the name of the target. */
   targets: Record<
     string,
     { breaker: Pick<CircuitBreaker, 'problem'>; pause: Pick<Pause, 'until'> }
@@ -18,8 +18,8 @@ export interface ReadinessParts {
 }
 
 /**
- * Whether the service can do its work: the ledger works and the CRM can be read. That a target or a source of
- * events fails is named only, because nothing is lost by it, and a restart would not help.
+ * Whether the service can do its work: the ledger works and the CRM can be read. A failing target or event
+ * source is only listed as degraded, because nothing is lost, and a restart would not help.
  */
 export function checkReadiness(parts: ReadinessParts): Readiness {
   const { ledger, poller, targets, events } = parts;

@@ -28,7 +28,7 @@ export type Step = DispatchStep | SightStep;
  * Wires the parts of the service, listens, and works until the first signal to stop. Exits with 1
  * when the ledger cannot be used.
  *
- * @param onStep told of every step of a delivery, for those who want to see what a crash does there
+ * @param onStep called at every step of a delivery, so that a caller can test a crash there
  */
 export async function runService(config: Config, onStep?: (step: Step) => void): Promise<void> {
   const log = createLogger({ name: 'integration-service', ...config.log });
@@ -38,7 +38,7 @@ export async function runService(config: Config, onStep?: (step: Step) => void):
   const now = Date.now;
   const monotonicNow = () => performance.now();
   const http = createHttpClient({
-    // One more to one host: settling does not wait for slow deliveries.
+    // One connection more, so that settling does not wait for slow deliveries.
     connections: config.deliveryConcurrency + 1,
     timeoutMs: config.requestTimeoutMs,
   });
@@ -132,6 +132,6 @@ export async function runService(config: Config, onStep?: (step: Step) => void):
       await ledger.close();
     },
   });
-  // What these reject with is an error that nothing can handle: it ends the process.
+  // If one of these rejects, nothing can handle the error: it ends the process.
   await Promise.all([poller.run(), dispatcher.run()]);
 }

@@ -1,14 +1,14 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 
-/** Compressed in a fraction of a millisecond. */
+/** Compressing this many takes a fraction of a millisecond. */
 const CHUNK_CHARACTERS = 64_000;
-/** A chunk holds on to all of the buffer that it is a part of: a small one. */
+/** A compressed chunk keeps the whole buffer that it is a part of in memory, so that buffer is small. */
 const FAST = { chunkSize: 32_768, params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 
-/** Lines that wait in memory to be read again. They take half of their size, or less. */
+/** Lines kept in memory to be read again, compressed to half their size or less. */
 export interface Spool extends Iterable<string> {
   readonly length: number;
-  /** Of all lines, as UTF-8. */
+  /** The size of all lines as UTF-8, uncompressed and with their line feeds. */
   readonly byteLength: number;
   /** @param line well-formed Unicode without a line feed, as `JSON.stringify` makes it */
   add(line: string): void;

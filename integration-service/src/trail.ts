@@ -5,13 +5,13 @@ export interface TrailOptions {
   /** The name of the system, for people. */
   system: string;
   maxPages: number;
-  /** It begins where the list does, so that all pages together are what is said of the list. Default: yes. */
+  /** The trail starts where the list does, so its pages must match the claims of the list. Default: yes. */
   isWhole?: boolean;
-  /** So many pages in a row may be empty, and the list go on all the same. Default: 30. */
+  /** The trail continues after up to this many empty pages in a row. Default: 30. */
   maxEmptyPages?: number;
   /**
-   * It may lose records while it is read. With numbers, pages move then, and one record is passed over:
-   * whoever looks again soon, and concludes nothing from what is not there, need not mind. Default: no.
+   * Records may be deleted from the list while it is read. Numbered pages then move, and a record is missed:
+   * harmless to a caller that reads again soon and concludes nothing from a missing record. Default: no.
    */
   mayShrink?: boolean;
 }
@@ -25,15 +25,15 @@ export interface PassedPage {
   claims: ListClaims;
 }
 
-/** What the pages have said of a number, which may change while they are read. */
+/** A number that the pages state, which may change while they are read. */
 interface Said {
   least: Count;
   most: Count;
-  /** A later page said less. */
+  /** A later page stated a smaller number. */
   hasFallen: boolean;
 }
 
-/** Of a list that is filtered after it was cut into pages, some are empty; others lead on from each for ever. */
+/** A list that is filtered after paging has some empty pages; other lists link to one more page for ever. */
 const MAX_EMPTY_PAGES = 30;
 
 export type Trail = ReturnType<typeof createTrail>;
@@ -52,12 +52,12 @@ export function createTrail(options: TrailOptions) {
     throw new ReadError(`it is not the whole list: ${reason}`, { system, status: 200 });
   }
 
-  /** What there must be at the end: whoever came meanwhile, and stands before what was read by then, need not. */
+  /** The number to reach by the end. Records added meanwhile, before the page being read, need not come. */
   function expected(said: Said | undefined): Count | undefined {
     return said?.hasFallen && !mayShrink ? said.most : said?.least;
   }
 
-  /** What ends without having all that it said, or after a page that is not the last one, is not whole. */
+  /** Throws when the list ends before all that it announced, or after a page that is not the last one. */
   function checkEnd({ next, count, claims }: PassedPage): void {
     const [ofAll, ofPages] = [expected(total), expected(pages)];
     if (isWhole && ofAll && records < ofAll.count) refuseToEnd(`${records} came, of ${ofAll.by}`);
@@ -66,7 +66,7 @@ export function createTrail(options: TrailOptions) {
     }
     if (claims.more && !next)
       refuseToEnd(`it ends without a Link to more, but with ${claims.more}`);
-    // Behind a link that was followed, the end is where there is none; the last page may have two names.
+    // After a followed link, a page without a next link is the end, because the last page may have two URLs.
     if (isWhole && claims.isNotLast && visited.size === 1 && count > 0 && !next) {
       refuseToEnd(
         'it ends without a Link to more, but the Link to its last page names another one',
@@ -76,12 +76,12 @@ export function createTrail(options: TrailOptions) {
 
   return {
     /**
-     * Where to go from a page that has been read. Without `next`, the list is read to the end; what comes
-     * later is then at `tail`, if the server leads there; so is the rest of a list that was cut off. With
-     * `hasMoved`, the list had more at some time than came.
+     * Where to go from a page that has been read. Without `next`, the list has been read to its end; new
+     * records will then appear at `tail`, if the server links to such a page. With `isCut`, `tail` is the
+     * rest of a list with too many pages. With `hasMoved`, the list had at some time more records than came.
      *
-     * @throws {ReadError} when it is the end, but not by what was said of the list: of a total that rose
-     * while it was read, the smaller one counts, and of one that fell, the larger one
+     * @throws {ReadError} when the list ends, but its claims say that there is more: if a total rose while
+     * the list was read, the smaller value counts; if it fell, the larger one (with `mayShrink`, the smaller)
      */
     follow(page: PassedPage): { next?: URL; tail?: URL; isCut?: true; hasMoved?: true } {
       const { url, next, count, claims } = page;

@@ -7,7 +7,7 @@ import { newLocation, open } from './ledgers.ts';
 const LEG = 'a-leg';
 const sightingOf = (key: string) => ({ key, customerId: key, payload: {} });
 
-/** A ledger that has delivered some, and an audit of it against what source and target show. */
+/** A ledger with these deliveries delivered, and an audit of it against source and target. */
 async function setUp(delivered: string[]) {
   const ledger = await open(await newLocation('sqlite'));
   const deliver = async (keys: string[]) => {
@@ -25,7 +25,7 @@ async function setUp(delivered: string[]) {
   };
   await deliver(delivered);
 
-  /** @param reads what the source shows, read by read, the last one for ever */
+  /** @param reads what the source shows at each read; the last one repeats for ever */
   async function run(
     reads: (() => string[] | Promise<string[]>)[],
     held: () => string[],
@@ -73,7 +73,7 @@ describe('an audit beside a running service', () => {
       held.push('b');
       return ['a', 'b'];
     };
-    // The target is read after the first read of the source, and after b was delivered.
+    // The target is read after the first read of the source and after b was delivered.
     const inTime = () => {
       if (!held.includes('b')) held.push('b');
       return held;

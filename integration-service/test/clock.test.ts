@@ -13,7 +13,7 @@ import {
 } from './support.ts';
 
 const network = mockNetwork();
-// On a machine that is busy with other things.
+// Long enough for a busy machine.
 vi.setConfig({ testTimeout: 60_000 });
 
 const LEG = 'welcome-package';
@@ -38,7 +38,7 @@ describe.each(LEDGER_KINDS)('a clock that goes back, with a ledger of %s', (kind
       await ledger.commit([result(b, T0 + 60_000)], T0 + 9_000);
       await ledger.recount(LEG, T0);
       const dues = (await ledger.list({}, 3)).map(({ next_attempt_at }) => next_attempt_at);
-      // The second was written by a replica whose clock is a bit ahead.
+      // The second one was written by a replica whose clock is slightly ahead.
       expect(dues).toEqual([T0 + 7_000, T0 + 60_000, T0]);
     },
   );

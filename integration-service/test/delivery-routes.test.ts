@@ -34,7 +34,7 @@ async function setUpRoutes(options: Partial<AppOptions> & Pick<AppOptions, 'ledg
   return app;
 }
 
-/** The service's door, with Alice and Bob refused by the inventory. */
+/** The service's routes, with Alice and Bob refused by the inventory. */
 async function setUp(options: Partial<AppOptions> = {}) {
   const asked: string[] = [];
   network.use(

@@ -14,7 +14,7 @@ import {
 
 const network = mockNetwork();
 
-/** A service that has polled and delivers what it found, until the test ends. */
+/** A service that has polled and delivers what it found until the test ends. */
 async function start(options: ServiceTestOptions = {}) {
   const service = await setUpService(options);
   await service.poller.runCycle();

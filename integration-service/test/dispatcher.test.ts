@@ -15,7 +15,7 @@ import {
 
 const network = mockNetwork();
 
-/** An inventory that takes a request and answers when the test says so. */
+/** An inventory that receives requests and answers them when the test says so. */
 function slowInventory() {
   const asked = Promise.withResolvers<void>();
   const answer = Promise.withResolvers<void>();
@@ -179,7 +179,7 @@ it('gives back what was claimed ahead, as if it had not been, when the inventory
   const service = await setUpService({
     concurrency: 4,
     requestTimeoutMs: 3_600_000,
-    // However slow this machine is, the target looks fast.
+    // However slow this machine is, the target seems fast.
     isClockStill: true,
     random: () => 0.999,
   });
@@ -219,7 +219,7 @@ it('sends on when the inventory failed and worked again while the ledger was bei
   const service = await setUpService({
     concurrency: 4,
     requestTimeoutMs: 3_600_000,
-    // However slow this machine is, the target looks fast.
+    // However slow this machine is, the target seems fast.
     isClockStill: true,
     onStep(step) {
       if (step === 'sending') underWay += 1;
@@ -234,7 +234,7 @@ it('sends on when the inventory failed and worked again while the ledger was bei
   };
   let hasFailed = false;
   service.ledger.commit = async (...options) => {
-    // More than are being sent: some wait in the queue.
+    // More claims than concurrent calls: some wait in the queue.
     if (claimedAtOnce > 4 && !hasFailed) {
       hasFailed = isFailing = true;
       while (service.breaker.state() !== 'open' || underWay > 0) await new Promise(setImmediate);

@@ -9,8 +9,8 @@ const network = mockNetwork();
 type Answer = Record<string, unknown>[] | number;
 
 /**
- * A CRM whose pages lead where the test wants: paths and queries, each with its records (or the status of
- * a refusal) and the next page. What it was asked, in order, is in `asked`; `tagged` pages have an ETag.
+ * A CRM with the pages that the test defines: paths and queries, each with its records (or the status of a
+ * refusal) and the next page. `asked` lists the requests in order; `tagged` pages have an ETag.
  */
 function paged(pages: Record<string, { answer: Answer; next?: string }>, { tagged = true } = {}) {
   const asked: string[] = [];
@@ -39,7 +39,7 @@ function paged(pages: Record<string, { answer: Answer; next?: string }>, { tagge
 
 const records = (...ids: string[]) => ids.map((id) => ({ id, name: id }));
 
-/** A poller over a ledger file that the next one can go on with. */
+/** A poller with a ledger file that the next poller can continue. */
 async function setUp(options: ServiceTestOptions = {}) {
   const path = join(temporaryFolder(), 'ledger.sqlite');
   const start = (more: ServiceTestOptions = {}) =>

@@ -21,7 +21,7 @@ const failure = (call: Promise<unknown>) =>
     (error: CallError) => error,
   );
 
-/** A byte now and then, for as long as somebody listens. */
+/** Writes a byte every 5 ms until the client stops listening. */
 function drip(write: (text: string) => void, until: (stop: () => void) => void) {
   const timer = setInterval(() => write('x'), 5);
   until(() => clearInterval(timer));
@@ -190,7 +190,7 @@ describe('the body of an answer', () => {
     const request = { method: 'GET', url: new URL(url), maxBytes: 1e12 } as const;
     const { body } = await client.open(request);
     for (let turn = 0; turn < 5_000; turn++) await new Promise(setImmediate);
-    // What is on its way in buffers of the system is some megabytes.
+    // The system's buffers on the way hold some megabytes.
     expect(written).toBeLessThan(50_000_000);
     let taken = 0;
     for await (const chunk of body) {

@@ -20,7 +20,7 @@ async function setUp(env: NodeJS.ProcessEnv = {}) {
   return { ...lambda, location, deliveryOf };
 }
 
-/** The same, with a connection to the database that the test can break. */
+/** The same, with a database connection that the test can break. */
 async function setUpWithCable() {
   const { location, deliveryOf } = await setUp();
   const direct = new URL(location.url);
@@ -88,7 +88,7 @@ it('reports what comes up after the ledger failed without waiting for it', async
   await courier.close();
 });
 
-// With a file, it would not outlive the function.
+// Only PostgreSQL: a ledger file would not outlive the function.
 const kinds = LEDGER_KINDS.filter((kind) => kind === 'postgres');
 
 describe.each(kinds)('the function of an SQS queue with a ledger in %s', () => {

@@ -14,7 +14,7 @@ import { captureLog } from './support.ts';
 
 const LEG = 'a-leg';
 
-/** A ledger as the service wrote it before a date, for what a test has in it. */
+/** A ledger as the service wrote it before a date, with whatever the test puts into it. */
 async function openOld(location: LedgerLocation, before: string): Promise<Kysely<Tables>> {
   const { dialect } =
     location.kind === 'sqlite'
@@ -28,7 +28,7 @@ async function openOld(location: LedgerLocation, before: string): Promise<Kysely
   return db;
 }
 
-/** As they were kept: the record as JSON, or how that begins. */
+/** Whole records as they used to be kept: the JSON of the record, or its beginning. */
 function whole(record: unknown, first_seen_at: number) {
   const text = JSON.stringify(record).slice(0, 500);
   const fingerprint = createHash('sha256').update(text).digest('hex');
@@ -40,7 +40,7 @@ describe.each(LEDGER_KINDS)('a ledger in %s that has whole records', (kind) => {
     const location = await newLocation(kind);
     const db = await openOld(location, '2026-11-28');
     const jane = (id: number) => ({ id, name: 'Jane Doe', email: `jane${id}@example.com` });
-    // Enough for pages that are split, of which SQLite leaves copies behind.
+    // Enough records to split pages, of which SQLite leaves copies behind.
     const records = Array.from({ length: 300 }, (_, id) => ({ ...jane(id), a: 'b'.repeat(id) }));
     const cutOff = { ...jane(999), note: 'c'.repeat(500) };
     await db
@@ -56,7 +56,7 @@ describe.each(LEDGER_KINDS)('a ledger in %s that has whole records', (kind) => {
     expect(kept).toHaveLength(301);
     expect(kept).toContainEqual({ ...known, fingerprint: fingerprintOf(records[7]), id: '7' });
     expect(kept.filter(({ id }) => id === null)).toHaveLength(1);
-    // Those that are in the list still are not told of again.
+    // Records that are still in the list are not reported again.
     const again = records.map((record, position) => {
       return { fingerprint: fingerprintOf(record), position, id: null, reason };
     });

@@ -8,10 +8,12 @@ const keysOf = (count: number) => Array.from({ length: count }, (_, index) => `k
 const numbersOf = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
 const sightingOf = (key: string): Sighting => ({ key, customerId: key, payload: {} });
 
-/** Beyond what a statement of SQLite (32,766) or of PostgreSQL (65,535) takes one by one. */
+/** More than the parameters of one statement in SQLite (32,766) or PostgreSQL (65,535). */
 const MANY = 70_000;
 
-/** Every use of the ledger that takes many of something. What it does with those it does not know. */
+/**
+ * All uses of the ledger that take many items. They must also accept items that the ledger does not know.
+ */
 const USES: Record<string, (ledger: Ledger, count: number) => Promise<unknown>> = {
   list: (ledger, count) => ledger.list({ keys: keysOf(count) }, 9),
   count: (ledger, count) => ledger.count({ keys: keysOf(count) }, 9),

@@ -221,7 +221,7 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     expect(await keys(ledger.claim(LEG, { limit: 1, now: T0 + 30 }))).toEqual(['a']);
   });
 
-  // A delivery whose key is its customer is not in the index of lanes.
+  // A delivery whose key equals its customer is not in the index of lanes.
   it.each([
     ['create-1', 'update-1', 'update-1b'],
     ['one', 'update-1', 'update-1b'],

@@ -12,22 +12,22 @@ import {
 } from '../src/delivery/ledger/ledger.ts';
 import { captureLog } from './support.ts';
 
-/** A database in which tests may make databases of their own, as `postgres://user:password@host/db`. */
+/** A database in which tests may create their own databases, as `postgres://user:password@host/db`. */
 const POSTGRES_URL = process.env.TEST_POSTGRES_URL;
 
-/** The kinds of ledger that can be tested here. */
+/** The kinds of ledger that can be tested in this environment. */
 export const LEDGER_KINDS: LedgerLocation['kind'][] = POSTGRES_URL
   ? ['sqlite', 'postgres']
   : ['sqlite'];
 
-/** A folder that goes with the test. */
+/** A folder that is removed after the test. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'ledger-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 
-/** A place for a ledger that is new, and goes with the test. */
+/** A place for a new ledger; it is removed after the test. */
 export async function newLocation(kind: LedgerLocation['kind']): Promise<LedgerLocation> {
   if (kind === 'sqlite') return { kind, path: join(temporaryFolder(), 'ledger.sqlite') };
   const name = `test_${randomUUID().replaceAll('-', '')}`;
@@ -38,7 +38,7 @@ export async function newLocation(kind: LedgerLocation['kind']): Promise<LedgerL
   return { kind, url: url.href };
 }
 
-/** Runs statements in a database; by default in the one from which others are made. */
+/** Runs statements in a database; by default in the one in which other databases are created. */
 export async function queryPostgres(sql: string, url = POSTGRES_URL): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
@@ -49,8 +49,8 @@ export async function queryPostgres(sql: string, url = POSTGRES_URL): Promise<vo
 /**
  * Opens a ledger that is closed when the test ends.
  *
- * @param options default: without a thread. Then SQLite, which waits for a lock, keeps the others of the
- * test waiting, too
+ * @param options default: without a thread. SQLite then blocks the whole process, including other ledgers
+ * of the test, while it waits for a lock
  */
 export async function open(
   location: LedgerLocation,

@@ -3,18 +3,19 @@ import type { ServerResponse } from 'node:http';
 import { startHttpServer } from './support.ts';
 
 export interface NumberedPagesOptions {
-  /** Whether a page leads on to the next one. Default: when it is full. */
+  /** Whether a page links to the next one. Default: only if it is full. */
   leadsOn?: (page: { isFull: boolean; isLast: boolean }) => boolean;
-  /** Whether a 304 has the `Link` of the page, as those of Express have. Default: yes. */
+  /** Whether a 304 has the `Link` of the page, as in Express. Default: yes. */
   keepsLink?: boolean;
-  /** Whether pages have a tag. Default: yes, of the body alone, as Express makes them. */
+  /** Whether pages have a tag. Default: yes, a tag of only the body, as Express makes it. */
   isTagged?: boolean;
   headers?: (page: { total: number; number: number }) => Record<string, string>;
 }
 
 /**
- * A real server that lists customers in pages of ten: `/customers`, `/customers?page=2`, … What it lists
- * and what it was asked can be looked at and changed; `disturb` answers before it does if it returns true.
+ * A real server that lists customers in pages of ten: `/customers`, `/customers?page=2`, … The test can
+ * read and change what it lists and read what it was asked; if `disturb` returns true, it has answered
+ * instead.
  */
 export async function startNumberedPages(options: NumberedPagesOptions = {}) {
   const { leadsOn = ({ isFull }) => isFull, keepsLink = true, isTagged = true } = options;
@@ -48,7 +49,7 @@ export async function startNumberedPages(options: NumberedPagesOptions = {}) {
     url: `${url}/customers`,
     ids,
     add: (...more: string[]) => void ids.push(...more),
-    /** What it was asked since the last look, in order. */
+    /** The requests since the last call, in order. */
     take: () => asked.splice(0),
   });
 }

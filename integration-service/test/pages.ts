@@ -1,13 +1,15 @@
 import { globSync, readFileSync } from 'node:fs';
 import { ROOT } from './end-to-end/processes.ts';
 
-/** The documents that users read, by their paths from the project's folder; what one does, others see. */
+/**
+ * The documents for users, by their paths from the project's folder. What one page does, later pages see.
+ */
 export const PAGES = [
   ...['README.md', 'docs/operations.md'],
   ...globSync('docs/*.md', { cwd: ROOT, exclude: ['docs/operations.md'] }).sort(),
 ];
 
-/** A block of commands for bash, and the answer that the page shows below it. */
+/** A block of bash commands, and the answer that the page shows below it. */
 export interface Example {
   page: string;
   script: string;
@@ -16,7 +18,7 @@ export interface Example {
 
 const BLOCK = /^```sh\n(.*?)\n```$(?:\n+^```(json|text)\n(.*?)\n```$)?/gms;
 
-/** All that a page tells its reader to run, in its order. */
+/** All commands that a page tells its reader to run, in order. */
 export function examplesOf(page: string): Example[] {
   return [...readFileSync(`${ROOT}${page}`, 'utf8').matchAll(BLOCK)].map(
     ([, script = '', language, text = '']) => ({
@@ -27,7 +29,7 @@ export function examplesOf(page: string): Example[] {
   );
 }
 
-/** What is not run as it stands: the test that does what it says, by the begin of the block. */
+/** Blocks that are not run unchanged: by the beginning of the block, the test that does the same. */
 const RUN_BY: Record<string, string> = {
   'docker compose up --build --wait': 'compose/compose.test.ts',
   "docker compose --profile '*' down": 'compose/uninstall.test.ts',
@@ -48,12 +50,15 @@ const RUN_BY: Record<string, string> = {
   'docker stop': '../../.ci/run',
 };
 
-/** The test that does what a block says, by its path from the folder of tests; `undefined` for none. */
+/**
+ * The test that does what a block says, by its path from the folder of tests; `undefined` if there is
+ * none.
+ */
 export function testOf({ script }: Example): string | undefined {
   return Object.entries(RUN_BY).find(([begin]) => script.startsWith(begin))?.[1];
 }
 
-/** Where a block is run as it stands. */
+/** Where a block is run unchanged. */
 export function placeOf(example: Example) {
   const { script } = example;
   if (testOf(example)) return undefined;

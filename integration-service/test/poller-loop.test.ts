@@ -6,7 +6,7 @@ const network = mockNetwork();
 
 const AN_HOUR_MS = 3_600_000;
 
-/** The items, with a call before the 700th of the nth time that they are gone through. */
+/** The items, with a call of `stop` before the 700th item in the nth iteration. */
 function stopping<Item>(items: Iterable<Item>, nth: number, stop: () => void): Iterable<Item> {
   let times = 0;
   return {

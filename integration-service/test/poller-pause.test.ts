@@ -4,7 +4,7 @@ import { newLocation } from './ledgers.ts';
 import { ALICE, BOB, CRM_URL, crmLists, mockNetwork, setUpService } from './support.ts';
 
 const network = mockNetwork();
-// On a machine that is busy with other things.
+// Long enough for a busy machine.
 vi.setConfig({ testTimeout: 60_000 });
 
 const tooMany = (status: number, retryAfter?: string) =>

@@ -5,7 +5,9 @@ import { temporaryFolder } from './ledgers.ts';
 import { type NumberedPagesOptions, names, startNumberedPages } from './numbered-pages.ts';
 import { type ServiceTestOptions, setUpService } from './support.ts';
 
-/** A CRM of numbered pages with so many customers, and a poller over a ledger file, that has polled once. */
+/**
+ * A CRM of numbered pages with `count` customers, and a poller with a ledger file that has polled once.
+ */
 async function setUp(count: number, options: NumberedPagesOptions & ServiceTestOptions = {}) {
   const crm = await startNumberedPages(options);
   crm.add(...names(count));
@@ -36,7 +38,7 @@ describe('a first page that is full and unchanged', () => {
   });
 
   it('does not hide anybody when it is the position, and leads on since', async () => {
-    // Of this list, page 2 is the last one and leads to itself.
+    // In this list, page 2 is the last page and links to itself.
     const crm = await startNumberedPages({ leadsOn: () => true });
     crm.add(...names(10));
     const { poller, keysOf } = await setUpService({ crmUrl: crm.url });

@@ -7,7 +7,7 @@ import { ALICE, captureLog, crmLists, mockNetwork, setUpService } from './suppor
 const network = mockNetwork();
 const monotonicNow = () => performance.now();
 
-/** What `/readyz` knows of a service whose CRM works. */
+/** The readiness of a service whose CRM works. */
 async function setUp(parts: Partial<ReadinessParts> = {}) {
   network.use(crmLists([ALICE]));
   const service = await setUpService();

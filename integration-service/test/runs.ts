@@ -1,4 +1,4 @@
-/** So many random runs, or as many times more as RUNS_FACTOR says: `npm run test:deep` has more of all. */
+/** The number of random runs, multiplied by RUNS_FACTOR: `npm run test:deep` sets it. */
 export function runs(count: number): number {
   return count * Number(process.env.RUNS_FACTOR || 1);
 }

@@ -8,7 +8,7 @@ import { setUpService, startHttpServer } from './support.ts';
 
 const CANARY = 'canary/of+ours==';
 const QUERY = `api_key=${encodeURIComponent(CANARY)}&limit=2`;
-/** In each of the spellings that are around. */
+/** Matches all spellings that may occur. */
 const HAS_CANARY = /canary(\/|%2F)of/i;
 
 /** All bytes that a ledger left in its folder. */
@@ -17,7 +17,9 @@ const bytesIn = (path: string) =>
     .map((file) => readFileSync(join(dirname(path), file), 'latin1'))
     .join();
 
-/** A service whose URLs have a key in them; the CRM answers as it is told, the inventory refuses all. */
+/**
+ * A service whose URLs contain a key; the CRM answers as the test says, the inventory refuses everything.
+ */
 async function setUp(answer: (request: IncomingMessage, response: ServerResponse) => void) {
   const crmUrl = await startHttpServer(answer);
   const inventoryUrl = await startHttpServer((request, response) => {

@@ -9,15 +9,18 @@ const SETTLE_DELAYS_MS = [500, 2_000, 8_000];
 const REASON =
   'the inventory lists 2 of the 12 that were delivered: was it reset, or is its list cut off?';
 
-/** An inventory that stores all of `ids`, lists the first two of them, and loses answers on demand. */
+/**
+ * An inventory with the packages of 12 customers. It lists the first `page` of them, and loses answers on
+ * demand.
+ */
 async function setUp(options: { maxAttempts?: number } = {}) {
   const stored: string[] = [];
   const customers = Array.from({ length: 12 }, (_, i) => ({ id: `customer-${i + 10}` }));
   const inventory = {
     stored,
-    /** How many it lists. */
+    /** How many package requests the inventory lists. */
     page: Number.POSITIVE_INFINITY,
-    /** What comes instead of a 201; `stores` before that, or not. */
+    /** What is answered instead of a 201; `stores` says whether the request is stored before. */
     fault: undefined as undefined | { stores: boolean; status: number; body: object },
   };
   network.use(
@@ -41,7 +44,7 @@ async function setUp(options: { maxAttempts?: number } = {}) {
   const historyOf = async (key: string) =>
     (await service.ledger.get(WELCOME_PACKAGE, key))?.history.map(({ what }) => what);
   const find = async (key: string) => (await service.ledger.get(WELCOME_PACKAGE, key))?.delivery;
-  /** The CRM shows one more, and the reads of the target that it needs are made. */
+  /** The CRM shows one more customer; then the reads of the target that the delivery needs are made. */
   async function sightAndSettle(id: string, until: string): Promise<void> {
     network.use(crmLists([...customers, { id }]));
     await service.poller.runCycle();
@@ -78,7 +81,7 @@ it('a list that lacks what was delivered sends nothing again: what it was to set
     'Holding back 1 of welcome-package of whom an attempt is of unknown outcome (later), for the reason given before.',
   );
 
-  // Its list is mended before they are released: nothing is doubled.
+  // The list is repaired before the release, so nothing is doubled.
   inventory.page = Number.POSITIVE_INFINITY;
   expect(await ledger.release({ leg: WELCOME_PACKAGE }, Date.now())).toBe(2);
   service.advance(0);

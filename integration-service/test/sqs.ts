@@ -6,13 +6,13 @@ import { createSqsHandler } from '../src/welcome-package/sqs-handler.ts';
 import { captureLog, packageRequest, startHttpServer } from './support.ts';
 
 interface MessageOptions {
-  /** Of a FIFO queue. Default: a standard queue. */
+  /** The message group of a FIFO queue. Default: a standard queue. */
   group?: string;
   type?: 'CREATE' | 'UPDATE' | 'DELETE';
   body?: string;
 }
 
-/** A message as SQS hands it to a function: by default, of a new customer. */
+/** A message as SQS passes it to a function; by default about a new customer. */
 export function message(messageId: string, customerId: string, options: MessageOptions = {}) {
   const { group, type = 'CREATE', body } = options;
   const customer = { id: customerId, name: 'Alice', email: 'alice@example.com' };
@@ -26,12 +26,15 @@ export function message(messageId: string, customerId: string, options: MessageO
 
 export const eventOf = (...records: SQSRecord[]): SQSEvent => ({ Records: records });
 
-/** What a function answers that says: these messages failed. */
+/** The answer of a function that reports these messages as failed. */
 export const failures = (...messageIds: string[]) => ({
   batchItemFailures: messageIds.map((itemIdentifier) => ({ itemIdentifier })),
 });
 
-/** An inventory without idempotency keys, which takes what `answers` does not answer otherwise. */
+/**
+ * An inventory without idempotency keys that accepts every request for which `answers` has no other
+ * answer.
+ */
 export async function startInventory() {
   const calls: { customerId: string; key: unknown; body: unknown }[] = [];
   const stored: ReturnType<typeof packageRequest>[] = [];
@@ -52,7 +55,10 @@ export async function startInventory() {
   return { url: `${url}/package-requests`, calls, asked, packages, store, answers };
 }
 
-/** An inventory and functions that call it, each invocation with as many seconds as it is given. */
+/**
+ * An inventory and a function that calls it. Each invocation gets the remaining time that the test gives
+ * it.
+ */
 export async function setUpLambda(env: NodeJS.ProcessEnv = {}) {
   const inventory = await startInventory();
   const { log, ...logged } = captureLog();
@@ -60,5 +66,5 @@ export async function setUpLambda(env: NodeJS.ProcessEnv = {}) {
   return { inventory, ...logged, handle: createSqsHandler(config, log), config, log };
 }
 
-/** The context of an invocation that ends in so many milliseconds. */
+/** The context of an invocation that ends in `ms` milliseconds. */
 export const ending = (ms: number) => ({ getRemainingTimeInMillis: () => ms });

@@ -24,13 +24,16 @@ const T0 = 1_700_000_000_000;
 /** What the target does with one call. */
 export interface Behaviour {
   kind: Exclude<Outcome['kind'], 'withdrawn'> | 'not sent' | 'exists';
-  /** Milliseconds until the effect, which may come after the answer, or after our death. */
+  /** Milliseconds until the effect, which may come after the answer or after the death of the worker. */
   commitMs?: number | undefined;
   answerMs: number;
   retryAfterMs?: number | undefined;
 }
 
-/** What the target does with one read: it answers what it held when the read began, or cuts it off. */
+/**
+ * What the target does with one read: answers what it held when the read began, cuts the list off, or
+ * fails.
+ */
 export interface ReadBehaviour {
   kind: 'ok' | 'cut' | 'failing' | 'unauthorized' | 'throttled';
   answerMs: number;
@@ -38,20 +41,23 @@ export interface ReadBehaviour {
 
 export interface WorldOptions {
   folder: string;
-  /** The target deduplicates by key. One that does not misunderstands the filter of a read, too. */
+  /**
+   * Whether the target deduplicates by key. A target without keys also misunderstands the filter of a
+   * read.
+   */
   hasKeys: boolean;
-  /** What the target holds before there is a ledger. */
+  /** What the target holds before the ledger exists. */
   holds: string[];
   workers: number;
   random: () => number;
 }
 
 interface Call extends Behaviour {
-  /** The attempt is not counted. */
+  /** Whether the attempt is not counted. */
   isFree: boolean;
 }
 
-/** A worker crashes, and starts again after `ms`, or sleeps that long, at its nth step of a kind. */
+/** At its nth step of a kind, a worker crashes and starts again after `ms`, or sleeps that long. */
 export interface Trap {
   kind: 'crash' | 'sleep';
   after: number;
@@ -65,23 +71,23 @@ interface Worker {
   dispatcher: ReturnType<typeof createDispatcher>;
   breaker: ReturnType<typeof createCircuitBreaker>;
   gate: ReturnType<typeof createGate>;
-  /** Its ledger as the poller has it: the process neither dies nor sleeps in the middle. */
+  /** The ledger as the poller uses it: the process neither dies nor sleeps during a use. */
   poller: <Result>(use: (ledger: Ledger) => Promise<Result>) => Promise<Result>;
   close: () => Promise<void>;
   isDead: boolean;
-  /** While it sleeps; for ever when it is dead. */
+  /** Pending while the worker sleeps; for ever when it is dead. */
   halt: PromiseWithResolvers<void> | undefined;
   trap: Trap | undefined;
   callsUnderWay: number;
   failuresInRow: number;
   openedAt: number;
-  /** The breaker was open when the last claim began. */
+  /** Whether the breaker was open when the last claim began. */
   wasOpen: boolean;
-  /** What it has seen throttled. */
+  /** The keys that the worker has seen throttled. */
   throttled: Set<string>;
-  /** Until when it certainly sends nothing. */
+  /** The worker certainly sends nothing before this time. */
   pausedUntil: number;
-  /** How the next read is checked: whether something was delivered before it that must be in it. */
+  /** How the next read is checked: whether it must contain something that was delivered before. */
   check: 'none' | 'blind' | 'seeing';
 }
 
@@ -99,7 +105,9 @@ const KIND_IN_HISTORY = new Map<string | undefined, string>([
 const isOpen = ({ openedAt }: Worker) => openedAt > Number.NEGATIVE_INFINITY;
 const after = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-/** Workers on one ledger file, and a target that does as it is told. Time passes by `advance` alone. */
+/**
+ * Workers on one ledger file, and a target that does what the test says. Time passes only by `advance`.
+ */
 export async function createWorld({
   folder,
   hasKeys,
@@ -113,7 +121,7 @@ export async function createWorld({
   const readBehaviours: ReadBehaviour[] = [];
   const problems = new Set<string>();
   const effects = [...holds];
-  /** By the reason that the history gives. */
+  /** By the reason in the history. */
   const calls = new Map<string, Call>();
   const commitsToCome = new Map<() => void, string>();
   const sighted = new Map<string, Status>();
@@ -129,14 +137,16 @@ export async function createWorld({
   const now = () => Date.now() + skewMs;
   const assert = (isTrue: unknown, problem: string) => isTrue || problems.add(problem);
 
-  /** A worker in a transaction would block this process when another wants one. */
+  /**
+   * Runs one at a time: a worker in a transaction would block this process when another worker wants one.
+   */
   function oneAtATime<Result>(run: () => Result | Promise<Result>): Promise<Result> {
     const result = last.then(run);
     last = result.catch(() => {});
     return result;
   }
 
-  // What is committed, seen through a connection of its own.
+  // The committed rows, read through a separate connection.
   const rows = () =>
     eye.prepare('select * from deliveries order by sequence').all() as unknown as DeliveryRow[];
   const eventsOf = ({ sequence }: DeliveryRow) =>
@@ -144,7 +154,7 @@ export async function createWorld({
       .prepare('select * from events where delivery = ? order by id')
       .all(sequence) as unknown as HistoryEvent[];
 
-  /** Where a worker may die or fall asleep: at its steps, before and after each use of the ledger. */
+  /** Called where a worker may die or sleep: at its steps, and before and after each use of the ledger. */
   function tick(worker: Worker, step: DispatchStep | 'ledger'): void {
     activity += 1;
     const { trap } = worker;
@@ -172,7 +182,7 @@ export async function createWorld({
     worker.halt = undefined;
   }
 
-  /** From here on, nothing of the worker touches the ledger or the target. */
+  /** From here on, the worker touches neither ledger nor target. */
   function crash(worker: Worker, downMs?: number): void {
     const index = workers.indexOf(worker);
     worker.isDead = true;
@@ -219,7 +229,7 @@ export async function createWorld({
       }),
     };
     workers[index] = worker;
-    // Who is alone takes over at once what is left, without waiting for leases to end.
+    // A worker that is alone takes over what is left at once, without waiting for leases to end.
     const left = ledger.isAlone ? rows().filter(({ status }) => status === 'sending') : [];
     setTimeout(() => {
       const isLeft = ({ key, fencing_token }: DeliveryRow) =>
@@ -302,7 +312,7 @@ export async function createWorld({
         if (kind === 'unauthorized') return { kind, reason, statusCode: 401 };
         if (kind === 'unknown') return { kind, reason, retryAfterMs };
         if (kind === 'throttled') {
-          // The first of a delivery is the system's, whatever the others are.
+          // The first throttling of a delivery counts as the system's, whatever the later ones are.
           if (!worker.throttled.has(claim.key)) pauseFor(worker, retryAfterMs);
           worker.throttled.add(claim.key);
           return { kind, reason, statusCode: 429, retryAfterMs };
@@ -339,8 +349,9 @@ export async function createWorld({
   }
 
   /**
-   * Not when there is nothing by which it can be seen, when the target is adopted, or when something was
-   * released or refused as there already: then whatever is listed is believed.
+   * Whether the next list may be cut off. It must not be if no delivery would show the cut, when the
+   * target is adopted, or when a delivery was released or refused as existing: in these cases, the list is
+   * believed.
    */
   function mayBeCut(worker: Worker | undefined): boolean {
     const unknown = rows().filter(({ status }) => status === 'unknown');
@@ -355,7 +366,7 @@ export async function createWorld({
     assert(effects.filter((each) => each === key).length === 1, `${key} was delivered twice`);
   }
 
-  /** A breaker that only knows when calls may certainly not begin: for 2 s from when it opens. */
+  /** A simple breaker that only knows when calls must certainly not begin: for 2 s after it opens. */
   function noteForBreaker(worker: Worker, kind: string, beganAt: number): void {
     if (kind === 'throttled') return;
     if (isOpen(worker) && beganAt < worker.openedAt) return;
@@ -368,7 +379,7 @@ export async function createWorld({
     }
   }
 
-  /** A call leaves: everything that must be so by now. */
+  /** Checks everything that must hold when a call begins. */
   function checkCall(worker: Worker, claim: Claim, call: string): void {
     const all = rows();
     const row = all.find(({ key }) => key === claim.key);
@@ -380,7 +391,7 @@ export async function createWorld({
     assert(row && follow(row).status === 'pending', `${name}: its history does not want it`);
     for (const other of lane) {
       if (other.sequence === claim.sequence) continue;
-      // A dead one may be replayed after the claim.
+      // A dead delivery may have been replayed after the claim.
       const isReplayed = eventsOf(other).some(({ what }) => what === 'replayed');
       const isOver = ['delivered', 'dead'].includes(other.status) || isReplayed;
       const isLater = other.sequence > claim.sequence;
@@ -394,7 +405,7 @@ export async function createWorld({
     assert(dueAt <= now() || jumps > 0, `${name}: too early`);
   }
 
-  /** What the row of a delivery must be by its history: the life of a delivery, told once more. */
+  /** What the row of a delivery must be, computed again from its history. */
   function follow(row: DeliveryRow): { status: Status; attempts: number } {
     let status: Status = sighted.get(row.key) ?? 'delivered';
     let [attempts, reads] = [0, 0];
@@ -424,8 +435,8 @@ export async function createWorld({
       } else {
         expectStatus(what, 'pending');
         assert(attempt === attempts + 1, `${row.key}: attempt ${attempt} after ${attempts}`);
-        // A delivery that was withdrawn before the target was called has no call.
-        // What is throttled for itself alone is counted, and called transient.
+        // A delivery withdrawn before the call has no call. A call that is throttled for one delivery
+        // alone is counted, and called transient.
         const isFree = call?.isFree || what === 'withdrawn' || what === 'throttled';
         if (!isFree) attempts += 1;
         reads = 0;
@@ -442,7 +453,7 @@ export async function createWorld({
     return { status, attempts };
   }
 
-  /** Whether the ledger is as its histories, the target and the sightings have it. */
+  /** Whether the ledger agrees with its histories, the target and the sightings. */
   function check(): void {
     const all = rows();
     for (const row of all) {
@@ -487,7 +498,7 @@ export async function createWorld({
     }
   }
 
-  /** Until when nothing can happen, so that nothing is missed by going there at once. */
+  /** How long nothing can happen, so that time can advance at once by this much. */
   function idleMs(lullMs: number): number {
     const open = rows().filter(({ status }) => !['delivered', 'dead'].includes(status));
     const heads = new Map(open.reverse().map((row) => [row.customer_id, row]));
@@ -532,7 +543,7 @@ export async function createWorld({
     for (let index = 0; index < count; index++) await start(index);
   }
 
-  /** A poll shows these keys. */
+  /** A poll that shows these keys. */
   async function sight(keys: string[], surgeLimit?: number): Promise<void> {
     const { poller, dispatcher } = await someone();
     const fresh = keys.filter((key) => !rows().some((row) => row.key === key));
@@ -557,7 +568,7 @@ export async function createWorld({
     dispatcher.wake();
   }
 
-  /** The settle window is one of the wall clock: what is to come late comes before that jumps. */
+  /** The settle window is measured by the wall clock, so late effects come before that clock jumps. */
   function comeNow(): void {
     const unknown = rows().filter(({ status }) => status === 'unknown');
     for (const [commit, key] of commitsToCome) {
@@ -569,7 +580,7 @@ export async function createWorld({
   return {
     ...{ behaviours, readBehaviours, problems, advance, check, sight },
 
-    /** The wall clock jumps; it may take a worker with it. */
+    /** The wall clock jumps; the jump may crash a worker. */
     jump(ms: number, victim?: number): void {
       for (const worker of living()) wakeUp(worker);
       if (!hasKeys) comeNow();
@@ -580,7 +591,7 @@ export async function createWorld({
       disturbedAt = monotonicNow();
     },
 
-    /** The worker crashes or falls asleep at its nth step from here. */
+    /** The worker crashes or sleeps at its nth step from now on. */
     trap(index: number, trap: Trap): void {
       const worker = workers[index % count];
       if (worker) worker.trap = { ...trap };
@@ -607,14 +618,14 @@ export async function createWorld({
       const { ledger, dispatcher } = await someone();
       const targets = { [LEG]: targetFor(() => undefined) };
       const replayed = replay({ ledger, targets, filter: {}, dryRun: false, now });
-      // Not awaited: who crashes meanwhile never ends it.
+      // Not awaited: a worker that crashes meanwhile never finishes the replay.
       replayed.then(dispatcher.wake, (error) => assert(error instanceof ReadError, `${error}`));
       await quiet();
     },
 
     release,
 
-    /** All crash, the ledger is deleted, and they start with a new one. */
+    /** All workers crash, the ledger is deleted, and they start with a new one. */
     async loseLedger(): Promise<void> {
       for (const worker of living()) crash(worker);
       await quiet();
@@ -625,7 +636,7 @@ export async function createWorld({
       await sight(keys);
     },
 
-    /** All is well from here on: everything is delivered, or dead; once it is replayed, delivered. */
+    /** From here on nothing fails: everything is delivered or dead, and delivered after a replay. */
     async finish(): Promise<void> {
       behaviours.length = 0;
       readBehaviours.length = 0;
@@ -652,7 +663,7 @@ export async function createWorld({
   async function untilOver(): Promise<void> {
     for (let minutes = 0; minutes < 120; minutes += 10) {
       await advance(600_000);
-      // A list that was cut off just before all was well may have had something held.
+      // A list that was cut off just before may have caused deliveries to be held.
       await release();
       if (rows().every(({ status }) => ['delivered', 'dead'].includes(status))) return;
     }
@@ -664,7 +675,7 @@ export async function createWorld({
       const { key, status } = row;
       const times = effects.filter((each) => each === key).length;
       assert(ends.includes(status), `${key} ends ${status}`);
-      // With keys, an effect may come so late that what followed it was refused.
+      // With keys, an effect may come so late that the call after it was refused.
       assert(
         times === Number(status === 'delivered') || (hasKeys && status === 'dead'),
         `${key}: ${status} with ${times}`,

@@ -1,22 +1,25 @@
 /**
- * The real ledger and dispatchers, one or two on a SQLite file, against a target that does its worst,
- * under a clock that the test moves. Any order of: sightings (few, or too many at once), calls that
- * are refused, fail, hang or lose their answer, with the effect before, after or never, reads that
- * fail or list nothing, crashes and pauses of a worker at any step, stops, jumps of the wall clock, replays,
- * releases, and the loss of the ledger. After each, and whenever time has passed:
+ * The real ledger and one or two dispatchers on a SQLite file, against a target that fails in every way,
+ * under a clock that the test moves. The steps come in any order: sightings (few, or too many at once),
+ * calls that are refused, fail, hang or lose their answer, with the effect before, after or never, reads
+ * that fail or list nothing, crashes and pauses of a worker at any step, stops, jumps of the wall clock,
+ * replays, releases, and the loss of the ledger. After each step, and whenever time has passed:
  *
- * 1. No key has two effects at the target. When all is well again, each sighted key is delivered, with
- *    its one effect, or dead for a reason that its history tells; none is lost.
- * 2. A call goes out only for what is committed in the ledger, due, and this worker's by the token.
- * 3. Of one lane one is under way at a time, and none before those sighted earlier are at their end.
- * 4. No more attempts than allowed; what was refused with 401, throttled, withdrawn, or could not be sent
- *    while the breaker was not closed, costs none. For 2 s after it opens, and in a pause, no call begins.
- * 5. A row is what its history says (so that nothing is sent again after its end unless replayed),
- *    `next_attempt_at` is set for the pending and unknown alone, and the history only grows.
- * 6. Leases are lost only after a crash, a pause or a jump; who starts alone takes over at once.
+ * 1. No key has two effects at the target. When nothing fails any more, each sighted key is delivered,
+ *    with its one effect, or dead for a reason that its history tells; none is lost.
+ * 2. A call begins only for a delivery that is committed in the ledger, due, and claimed by this worker
+ *    according to the token.
+ * 3. Within a lane, one delivery is under way at a time, and none before all earlier-sighted ones have
+ *    ended.
+ * 4. No more attempts than allowed. An attempt that was refused with 401, throttled, withdrawn, or could
+ *    not be sent while the breaker was not closed does not count. For 2 s after the breaker opens, and in a
+ *    pause, no call begins.
+ * 5. A row agrees with its history (so that nothing is sent again after its end unless replayed),
+ *    `next_attempt_at` is set only for pending and unknown rows, and the history only grows.
+ * 6. Leases are lost only after a crash, a pause or a jump; a worker that starts alone takes over at once.
  *
- * What is relied on, and not tested: without idempotency keys, an effect does not come later than the
- * settle window (10.5 s of the wall clock), and the clock does not jump while a worker is paused.
+ * Assumed, not tested: without idempotency keys, an effect does not come later than the settle window
+ * (10.5 s of the wall clock), and the clock does not jump while a worker is paused.
  */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -26,7 +29,7 @@ import { expect, it } from 'vitest';
 import { runs } from './runs.ts';
 import { type Behaviour, createWorld, type World } from './state-machine-model.ts';
 
-/** In memory, where there is such a folder: the ledger waits for the disk at every commit. */
+/** In memory if possible: otherwise the ledger waits for the disk at every commit. */
 const PLACE = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 const KEYS = Array.from({ length: 8 }, (_, i) => `key-${i}`);
 
@@ -50,7 +53,7 @@ const ms = (max: number) => fc.integer({ min: 0, max: max / 100 }).map((tenths) 
 const answerMs = fc.oneof(fc.constant(0), ms(5_000), ms(5_000), fc.constant(30_000));
 const retryAfterMs = fc.constantFrom(undefined, undefined, 0, 7_000, 90_000, 3_600_000);
 
-/** With keys, the target may commit later than the settle window ends. */
+/** With keys, the target may commit after the end of the settle window. */
 const behaviour = (latestMs: number): fc.Arbitrary<Behaviour> =>
   fc.oneof(
     fc.tuple(answerMs, ms(9_000)).map(([answer, commit]) => ({
@@ -144,7 +147,7 @@ const commands = (latestMs: number) =>
     { size: '+1', maxCommands: 25 },
   );
 
-/** The same numbers for the same seed, from 0 to below 1. */
+/** Numbers from 0 to below 1, the same for the same seed. */
 function randomFrom(seed: number): () => number {
   let state = seed;
   return () => {
@@ -180,7 +183,7 @@ it.each([
         }
       },
     );
-    // The same runs every time, unless asked for others: what fails here fails for everybody.
+    // The same runs every time unless `FC_SEED` is set: a failure is the same for everybody.
     const { FC_SEED = 1 } = process.env;
     await fc.assert(property, { numRuns: runs(4), seed: Number(FC_SEED) });
   },

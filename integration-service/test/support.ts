@@ -45,8 +45,8 @@ export const BOB = {
 };
 
 /**
- * Answers requests in place of servers, for the tests of the file that calls it. It intercepts at the
- * socket, so that what is tested is the HTTP client that runs.
+ * Answers requests instead of servers, for the tests of the calling file. It intercepts at the socket, so
+ * that the tests run the real HTTP client.
  */
 export function mockNetwork() {
   const network = defineNetwork({
@@ -60,18 +60,18 @@ export function mockNetwork() {
   return network;
 }
 
-/** A pause of a system that no ledger knows of. */
+/** A pause of a system that is not stored in a ledger. */
 export function pauseOf(system: string, log: Logger) {
   const ledger = { readPause: async () => undefined, savePause: async () => {} };
   return createPause({ system, ledger, log, now: Date.now, monotonicNow: () => performance.now() });
 }
 
-/** The CRM lists these customers. */
+/** Makes the CRM list these customers. */
 export function crmLists(customers: JsonBodyType) {
   return http.get(CRM_URL, () => HttpResponse.json(customers));
 }
 
-/** A package request as an inventory stores and answers it. */
+/** A package request as an inventory stores and returns it. */
 export function packageRequest(customerId: string, requestId = `request-of-${customerId}`) {
   return {
     customer_id: customerId,
@@ -83,8 +83,8 @@ export function packageRequest(customerId: string, requestId = `request-of-${cus
 }
 
 /**
- * An inventory that takes every request and lists what it took; the ids it was asked for, in their
- * order, go into `asked`. It knows neither idempotency keys nor filters.
+ * An inventory that accepts every request and lists what it accepted. It adds the ids that it was asked
+ * for to `asked`, in order. It supports neither idempotency keys nor filters.
  */
 export function inventoryTakes(asked: string[]) {
   return [
@@ -97,7 +97,7 @@ export function inventoryTakes(asked: string[]) {
   ];
 }
 
-/** A log whose lines can be looked at and waited for. */
+/** A log whose lines a test can read and wait for. */
 export function captureLog() {
   const lines: { level: number; msg: string }[] = [];
   const events = new EventEmitter();
@@ -138,14 +138,14 @@ export interface ServiceTestOptions {
   concurrency?: number;
   maxAttempts?: number;
   surgeLimit?: number;
-  /** The clock that measures moves only when the test advances it: every call seems to take no time. */
+  /** The monotonic clock moves only when the test advances it: every call seems to take no time. */
   isClockStill?: boolean;
-  /** From 0 to below 1. Default: always 0, so that nothing waits for its next attempt. */
+  /** Returns a number from 0 to below 1. Default: always 0, so that nothing waits for its next attempt. */
   random?: () => number;
   onStep?: (step: Step) => void;
 }
 
-/** Poller, ledger and dispatcher with all their real parts; they stop when the test ends. */
+/** Poller, ledger and dispatcher with all their real parts. They stop when the test ends. */
 export async function setUpService(options: ServiceTestOptions = {}) {
   const { log, ...logged } = captureLog();
   const { concurrency = 16, pollingIntervalMs = 10_000, surgeLimit } = options;
@@ -259,7 +259,7 @@ export async function setUpService(options: ServiceTestOptions = {}) {
     stop,
     keysOf,
     ...logged,
-    /** Resolves when the ledger looks as the test wants it to; it is looked at after every step. */
+    /** Resolves when the condition holds; it is checked after every step. */
     until,
     untilLogged: logged.until,
     /** Resolves when no delivery is pending, being sent or unknown. */
@@ -268,12 +268,12 @@ export async function setUpService(options: ServiceTestOptions = {}) {
         const counts = await ledger.countByStatus(WELCOME_PACKAGE);
         return counts.pending + counts.sending + counts.unknown === 0;
       }),
-    /** Lets time pass for everything that is due, leased or broken open. */
+    /** Advances the time for everything that is due, leased or waiting for the breaker. */
     advance(ms: number): void {
       offsetMs += ms;
       dispatcher.wake();
     },
-    /** The wall clock jumps, and no other. */
+    /** Jumps only the wall clock. */
     jump(ms: number): void {
       skewMs += ms;
       dispatcher.wake();
@@ -290,12 +290,12 @@ export async function setUpService(options: ServiceTestOptions = {}) {
   };
 }
 
-/** A real HTTP server on loopback that ends with the test; the result is its URL. */
+/** A real HTTP server on loopback that ends with the test; returns its URL. */
 export function startHttpServer(listener: RequestListener): Promise<string> {
   return listen(createServer(listener));
 }
 
-/** A real TCP server on loopback that ends with the test, for answers no HTTP server would give. */
+/** A real TCP server on loopback that ends with the test, for answers that no HTTP server would give. */
 export function startTcpServer(listener: (socket: Socket) => void): Promise<string> {
   return listen(createTcpServer(listener));
 }

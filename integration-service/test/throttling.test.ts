@@ -13,7 +13,7 @@ import {
 } from './support.ts';
 
 const network = mockNetwork();
-// On a machine that is busy with other things.
+// Long enough for a busy machine.
 vi.setConfig({ testTimeout: 60_000 });
 
 type Service = Awaited<ReturnType<typeof setUpService>>;
@@ -37,10 +37,10 @@ const customers = (count: number, prefix = 'customer') =>
 const whatOf = async ({ ledger }: Service, id: string) =>
   ((await ledger.get('welcome-package', id))?.history ?? []).map(({ what }) => what);
 
-/** What is under way would lose its lease when time passes. */
+/** A call under way would lose its lease when time passes. */
 const nothingIsUnderWay = async ({ keysOf }: Service) => (await keysOf('sending')).length === 0;
 
-/** Lets the pauses end, as they come, until the ledger is as the test wants it. */
+/** Lets pauses end one after the other until the ledger is as the test wants it. */
 async function sitOut(service: Service, isOver: () => Promise<boolean>, onPause = () => {}) {
   let pauses = 0;
   for (;;) {
@@ -56,7 +56,7 @@ async function sitOut(service: Service, isOver: () => Promise<boolean>, onPause 
   }
 }
 
-/** Sights three customers, and waits until they are served. */
+/** Sights three customers and waits until they are delivered. */
 async function deliver(service: Service, name: string) {
   const sightings = customers(3, name).map(({ id }) => ({
     ...{ key: id, customerId: id, payload: { customer_id: id } },
@@ -134,7 +134,7 @@ describe('an inventory that wants fewer calls', () => {
     const all = await service.ledger.list({}, 100);
     expect(new Set(all.map(({ attempts }) => attempts))).toEqual(new Set([1]));
     expect(seconds).toBeLessThan(40);
-    // A few too many in each second, and as many as there are connections at first.
+    // A few too many per second, plus as many at first as there are connections.
     expect(calls).toBeLessThan(200);
     expect(service.messages('error').filter((line) => line.includes('in a row'))).toEqual([]);
     expect(service.messages().filter((line) => line.includes('wants fewer calls'))).toHaveLength(1);
@@ -189,7 +189,7 @@ describe('a read that is always answered 429 while requests are taken', () => {
     const service = await start();
     await service.until(async () => (await whatOf(service, ALICE.id)).includes('unknown'));
     let longestMs = 0;
-    // A round in which others are quicker has no read.
+    // A round in which other deliveries are faster contains no read.
     for (let round = 0; longestMs <= 15_000 && round < 50; round++) {
       await deliver(service, `round-${round}`);
       await service.until(() => nothingIsUnderWay(service));
@@ -226,7 +226,7 @@ describe('a customer whose request is always answered 429', () => {
       service.advance(3_600_000);
     }
     expect(pauses).toBe(1);
-    // Time may have passed while it was claimed.
+    // Time may have passed while the delivery was claimed.
     const whats = (await whatOf(service, ALICE.id)).filter((what) => what !== 'withdrawn');
     expect(whats).toEqual([
       'sighted',

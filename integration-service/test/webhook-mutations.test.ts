@@ -5,7 +5,10 @@ import { ALICE } from './support.ts';
 import { eventOf, setUpWebhooks } from './webhooks.ts';
 
 describe('requests that were changed on their way', () => {
-  /** One change of a text: a character is replaced, put in, taken out, or all is something else. */
+  /**
+   * Changes a text once: a character is replaced, inserted or removed, the end is repeated, or the whole
+   * text is replaced.
+   */
   const changed = (text: string) =>
     fc
       .tuple(
@@ -33,7 +36,7 @@ describe('requests that were changed on their way', () => {
     const mutation = fc.oneof(
       changed(body).map((body) => ({ body, headers })),
       ...Object.entries(headers).map(([name, value]) =>
-        // More signatures beside the right one are as good as that alone.
+        // Additional signatures beside the right one are allowed, so skip them.
         changed(value)
           .filter((text) => !text.split(' ').includes(signature))
           .map((text) => ({ body, headers: { ...headers, [name]: text } })),

@@ -14,7 +14,7 @@ describe.each(LEDGER_KINDS)('a webhook, with a ledger in %s', (kind) => {
     expect([response.statusCode, response.body]).toEqual([202, '']);
     expect(await keysOf('pending')).toEqual([ALICE.id]);
     expect((await send(eventOf(ALICE))).statusCode).toBe(202);
-    // The same id is the same webhook, whatever is in it.
+    // The same id is the same webhook, whatever its content.
     expect((await send(eventOf(BOB))).statusCode).toBe(202);
     expect((await send(eventOf(ALICE), { id: 'msg_2' })).statusCode).toBe(202);
     expect(await keysOf('pending')).toEqual([ALICE.id]);
@@ -178,7 +178,7 @@ it('holds what comes after a surge, too', async () => {
   await take('a');
   await take('first of many', 'b', 'c', 'd');
   await take('e');
-  // The first is committed alone, the others together when that is done.
+  // The first is committed alone, the others together after that.
   expect(await keysOf('pending')).toEqual(['a', 'first of many']);
   expect(await keysOf('held')).toEqual(['b', 'c', 'd', 'e']);
 });

@@ -10,7 +10,7 @@ import { openEventSources } from '../src/welcome-package/event-sources.ts';
 import { captureLog, setUpService } from './support.ts';
 
 export const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
-/** Another one. */
+/** A second secret. */
 export const OLD_SECRET = 'whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD';
 
 /** The body of a webhook. */
@@ -23,7 +23,7 @@ export interface WebhookTestOptions extends NonNullable<Parameters<typeof setUpS
   ledgerFails?: LedgerError;
 }
 
-/** The route with a real ledger behind it, and a sender by the library of Standard Webhooks. */
+/** The route with a real ledger, and a sender that uses the Standard Webhooks library. */
 export async function setUpWebhooks(options: WebhookTestOptions = {}) {
   const { secrets = SECRET, ledgerFails, surgeLimit, now = Date.now } = options;
   const service = await setUpService(options);

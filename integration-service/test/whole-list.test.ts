@@ -9,7 +9,7 @@ import { packageRequest, pauseOf, setUpService, startHttpServer } from './suppor
 interface Answer {
   status?: number;
   headers?: OutgoingHttpHeaders;
-  /** How many records it has. Default: 2. */
+  /** Number of records in the answer. Default: 2. */
   count?: number;
 }
 
@@ -21,7 +21,7 @@ function reply(response: ServerResponse, { status = 200, headers, count = 2 }: A
   response.end(status === 204 ? undefined : JSON.stringify(records));
 }
 
-/** A list at both ends of the service, whose pages `/list`, `/list?page=2`, … answer like this. */
+/** A list for both ends of the service whose pages `/list`, `/list?page=2`, … give these answers. */
 async function setUp(...first: Answer[]) {
   let pages = first;
   const server = await startHttpServer((request, response) => {
@@ -48,7 +48,7 @@ async function setUp(...first: Answer[]) {
     }
   };
   return {
-    /** How many records whoever reads the CRM, and the inventory, got, or why it got none. */
+    /** How many records the CRM and the inventory client each read, or the reason why one read none. */
     read: async () => [
       await outcomeOf(() => crm.readCustomers()),
       await outcomeOf(() => inventory.read()),
@@ -230,7 +230,7 @@ describe('a list that is whole', () => {
 });
 
 describe('an inventory whose list is not whole', () => {
-  /** An inventory that loses the answer to the first request, and lists like this. */
+  /** An inventory that loses the answer to the first request, and whose lists the callback provides. */
   async function inventory(list: (request: IncomingMessage, taken: string[]) => Answer) {
     const taken: string[] = [];
     const lists: string[] = [];

@@ -17,7 +17,7 @@ export function parseConfig(env: NodeJS.ProcessEnv) {
     host: values.INVENTORY_API_HOST,
     port: values.INVENTORY_API_PORT,
     log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
-    /** Names that mean nothing here, but nearly do. */
+    /** Unknown variables whose names are close to known ones. */
     misspelt: findMisspelt(environmentSchema, env),
   };
 }

@@ -4,15 +4,15 @@ import { z } from 'zod';
 
 const MAX_LENGTH = 255;
 const PRINTABLE_ASCII = /^[ -~]*$/;
-/** A String of Structured Fields (RFC 9651, section 3.3.3); of the escapes, only `\"` and `\\` exist. */
+/** A String of Structured Fields (RFC 9651, section 3.3.3); its only escapes are `\"` and `\\`. */
 const QUOTED = /^"((?:[^"\\]|\\["\\])*)"$/;
 
-/** What the parser below takes, for the documentation: bare, or quoted. */
+/** What `parseIdempotencyKey` accepts, bare or quoted, as a pattern for the documentation. */
 const KEY = /^(?:[!#-~](?:[ -~]{0,253}[!-~])?|"(?:[ !#-\x5b\x5d-~]|\\["\\]){1,255}")$/;
 
 /**
- * Documents the header. It checks nothing, as Node has the name in lower case: the parser below does,
- * and answers with 400, after the body was found right.
+ * Documents the header. The schema itself checks nothing, because Node has the header's name in lower
+ * case. `parseIdempotencyKey` checks the header after the body was validated, and answers with 400.
  */
 export const idempotencyKeyHeaderSchema = z.looseObject({
   'Idempotency-Key': z
@@ -31,7 +31,7 @@ export const idempotencyReplayedSchema = z.literal('true').meta({
   description: 'Present if this is the answer to an earlier request with the same key, sent again.',
 });
 
-/** The answers to a body that cannot be used, and to a key that cannot. */
+/** The answers to an invalid body and to an invalid key. */
 export const idempotencyKeyErrors = {
   400: errorAnswer(
     `${bodyErrors[400].description} Or the Idempotency-Key is not a key.`,
@@ -49,15 +49,15 @@ export const idempotencyKeyErrors = {
 };
 
 /**
- * The `Idempotency-Key` of a request (draft-ietf-httpapi-idempotency-key-header), from its header
- * lines as they came: name, value, name, value. The draft wants a quoted string, and clients send the
- * key bare all the same: `"abc"` and `abc` are one key. `undefined` if there is no such header.
+ * Reads the `Idempotency-Key` of a request (draft-ietf-httpapi-idempotency-key-header) from its raw header
+ * lines: name, value, name, value. The draft requires a quoted string, but clients also send the key bare:
+ * `"abc"` and `abc` are the same key. `undefined` if there is no such header.
  *
- * @throws {HttpError} 400 if there are several, or the one is empty, too long, not printable ASCII or
- * begins like a quoted string and is none
+ * @throws {HttpError} 400 if there are several keys, or the key is empty, too long, not printable ASCII,
+ * or begins with a quote but is not a quoted string
  */
 export function parseIdempotencyKey(rawHeaders: readonly string[]): string | undefined {
-  // Not from `headers`: there, two keys `a` and `b` are one that reads `a, b`.
+  // Not from `headers`: Node would join two keys `a` and `b` into one, `a, b`.
   const values = rawHeaders.filter(
     (_, i) => i % 2 === 1 && rawHeaders[i - 1]?.toLowerCase() === 'idempotency-key',
   );

@@ -3,16 +3,16 @@ import { isoNow } from 'service-kit/iso-time';
 import { createRecordList, type JsonArray } from 'service-kit/record-list';
 import type { PackageRequest, PackageRequestCreate } from './package-request.ts';
 
-/** What came of a request to create: a new one, the one its key stands for, or a key of another. */
+/** Created, replayed (the key and the input are known), or refused: the key was used for another input. */
 export type CreateResult =
   | { outcome: 'created' | 'replayed'; json: string }
   | { outcome: 'key_reused' };
 
 export interface PackageRequestStore {
   /**
-   * Stores a new package request. With an idempotency key, only once: the same key and input again
-   * give what was stored the first time, also when both come at once: nothing here waits. Keys are
-   * kept as long as the package requests.
+   * Stores a new package request. A request with an idempotency key is stored only once: the same key and
+   * input return the package request of the first call. This holds for simultaneous calls, too, because
+   * the method is synchronous. Keys are kept as long as the package requests.
    */
   create(input: PackageRequestCreate, idempotencyKey?: string): CreateResult;
   /** All package requests, or those of one customer, in order of creation. */
@@ -20,15 +20,15 @@ export interface PackageRequestStore {
 }
 
 /**
- * Package requests in memory, gone with the process.
+ * Keeps package requests in memory; they are lost when the process ends.
  *
- * @param serialize how a package request is written, once
+ * @param serialize turns a package request into JSON text; called once per package request
  */
 export function createPackageRequestStore(
   serialize: (request: PackageRequest) => string,
 ): PackageRequestStore {
   const records = createRecordList();
-  /** Positions in the list; most customers have one. */
+  /** Positions in the list; for most customers a single number. */
   const byCustomer = new Map<string, number | number[]>();
   const byKey = new Map<string, number>();
 

@@ -28,7 +28,7 @@ export const packageRequestCreateSchema = z
 
 export const packageRequestQuerySchema = z.object({
   customer_id: lastValue(uuidSchema).optional().meta({
-    // Without an example: Swagger UI would fill it in, and list nothing.
+    // No example: Swagger UI would fill it in, and the list would be empty.
     description: 'Only the package requests of this customer.',
     type: 'string',
     format: 'uuid',

@@ -4,7 +4,7 @@ import { serve } from 'service-kit/run';
 import { buildApp } from './app.ts';
 import type { Config } from './config.ts';
 
-/** Wires the parts of the service, listens, and answers until the first signal to stop. */
+/** Wires the parts of the service, listens, and answers requests until the first stop signal. */
 export async function runService(config: Config): Promise<void> {
   const log = createLogger({ name: 'inventory-api', ...config.log });
   warnOfMisspelt(log, config.misspelt);

@@ -5,15 +5,15 @@ const HYPHENATED = '([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-
 const FORMS = [
   new RegExp(`^${HYPHENATED}$`, 'i'),
   new RegExp(`^\\{${HYPHENATED}\\}$`, 'i'),
-  // The prefix in lower case only, as the original takes it.
+  // The prefix only in lower case, as in the original.
   new RegExp(`^urn:uuid:${HYPHENATED.replaceAll('a-f', 'a-fA-F')}$`),
   new RegExp(`^${HYPHENATED.replaceAll('-(', '(')}$`, 'i'),
 ];
 
 /**
- * A UUID of any version in any form that Rust's `uuid` crate, and so Pydantic, reads: hyphenated,
- * without hyphens, in braces, or with `urn:uuid:` before it, in upper or lower case. The result is
- * hyphenated and in lower case.
+ * Accepts a UUID of any version in any form that Rust's `uuid` crate, and therefore Pydantic, reads:
+ * hyphenated, without hyphens, in braces, or with the prefix `urn:uuid:`, in upper or lower case. The
+ * result is hyphenated and in lower case.
  */
 export const uuidSchema = z.unknown().transform((value, context): string => {
   if (typeof value !== 'string') {
@@ -29,7 +29,7 @@ export const uuidSchema = z.unknown().transform((value, context): string => {
 
 const GROUP_LENGTHS = [8, 4, 4, 4, 12];
 
-/** Why a text is no UUID, in the words of the `uuid` crate, which clients of the original know. */
+/** Says why a text is no UUID, in the words of the `uuid` crate, which clients of the original know. */
 function describeFlaw(text: string): string {
   const prefix = text.startsWith('urn:uuid:') ? 'urn:uuid:' : /^\{.*\}$/s.test(text) ? '{' : '';
   const inner = text.slice(prefix.length, prefix === '{' ? -1 : undefined);
@@ -44,7 +44,7 @@ function describeFlaw(text: string): string {
   }
   if (groups.length !== 5) return `invalid group count: expected 5, found ${groups.length}`;
   const wrong = GROUP_LENGTHS.findIndex((length, group) => groups[group]?.length !== length);
-  // Of the last group, the crate counts to the end of the text, brace and prefix included.
+  // For the last group, the crate counts to the end of the text, including brace and prefix.
   const found = wrong === 4 ? text.length - 24 : groups[wrong]?.length;
   return `invalid group length in group ${wrong}: expected ${GROUP_LENGTHS[wrong]}, found ${found}`;
 }

@@ -21,7 +21,7 @@ beforeEach(async () => {
 });
 afterEach(() => app.close());
 
-/** Posts a value, or text as it is; several keys are several header lines. */
+/** Posts a value as JSON, or text as it is; several keys become several header lines. */
 function post(body: object | string, key?: string | string[], to = app) {
   return to.inject({
     method: 'POST',
@@ -213,7 +213,7 @@ describe('a key', () => {
     };
     expect(await send('IDEMPOTENCY-KEY:  a b \t')).toMatch(/^HTTP\/1.1 201 /);
     expect(await send('idempotency-key:"a b"')).toMatch(/\r\nidempotency-replayed: true\r\n/i);
-    // The name of this header in the value of another one.
+    // The header's name in the value of another header.
     for (let i = 0; i < 2; i++) {
       expect(await send('x-note: idempotency-key')).not.toMatch(/idempotency-replayed/i);
     }

@@ -89,7 +89,7 @@ it.each(['00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffff
 const ODD =
   'invalid character: expected an optional prefix of `urn:uuid:` followed by [0-9a-fA-F-], found';
 
-/** As pydantic 2.5.2 says it. */
+/** In the words of pydantic 2.5.2. */
 it.each([
   ['', 'invalid length: expected length 32 for simple format, found 0'],
   ['nope', `${ODD} \`n\` at 1`],
@@ -162,7 +162,7 @@ it('refuses a lone surrogate at its field', async () => {
 it('takes the two hundred thousandth request of one customer as fast as the first', {
   timeout: 60_000,
 }, () => {
-  // Not a matter of a fast machine: with a copy of all earlier positions a request, it takes minutes.
+  // Not a test of speed: if every request copied all earlier positions, it would take minutes.
   const { create, list } = createPackageRequestStore(JSON.stringify);
   for (let i = 0; i < 200_000; i++) {
     create({ customer_id: CUSTOMER_ID, package_type: String(i) });

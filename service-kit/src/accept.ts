@@ -1,10 +1,10 @@
 /**
- * Whether a client would rather have a page than JSON, by the `q` of its `Accept` header (RFC 9110, section
- * 12.5.1): a browser would; who says nothing, takes everything alike, or likes both as much would not.
+ * Whether a client prefers a page to JSON, by the `q` values of its `Accept` header (RFC 9110, section
+ * 12.5.1). True for a browser; false for a client that sends no such header or rates both the same.
  */
 export function prefersHtml(accept: string | undefined): boolean {
   const ranges = (accept ?? '*/*').split(',').map(parseRange);
-  /** Of the ranges that a type is in, the most specific counts. */
+  /** The most specific of the ranges that match a type decides. */
   const qualityOf = (...rangesOfType: string[]) =>
     rangesOfType.map((name) => ranges.find((range) => range.name === name)).find(Boolean)?.q ?? 0;
   return (

@@ -5,7 +5,7 @@ export const errorSchema = z
   .object({ detail: z.string().describe('What went wrong.') })
   .meta({ id: 'Error', description: 'Why the request was not carried out.' });
 
-/** `{"detail": [{type, loc, msg, input}]}`: the fields that are wrong, each with the reason. */
+/** `{"detail": [{type, loc, msg, input}]}`: the wrong fields, each with the reason. */
 export const validationErrorSchema = z
   .object({
     detail: z
@@ -42,7 +42,10 @@ export function errorAnswer(description: string, detail: string) {
   };
 }
 
-/** The answers that any route may give beside its own; before its own, of which the same status says more. */
+/**
+ * The errors that any route may answer with. Spread this before a route's own answers, which replace the
+ * same status with more detail.
+ */
 export const commonErrors = {
   400: errorAnswer('The request is not valid HTTP.', 'Bad Request'),
   408: errorAnswer('The request took longer than 10 seconds to arrive.', 'Request Timeout'),
@@ -50,7 +53,7 @@ export const commonErrors = {
   500: errorAnswer('Something broke; the log of the service says what.', 'Internal Server Error'),
 };
 
-/** The answers to a body that cannot be used, for every route that takes one. */
+/** The errors that every route with a body may answer with when it cannot use the body. */
 export const bodyErrors = {
   400: errorAnswer(
     'The request is not valid HTTP, or its body not valid UTF-8 or nested deeper than 1,000 levels.',

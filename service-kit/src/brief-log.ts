@@ -1,16 +1,16 @@
 import type { Logger } from './logger.ts';
 
-/** Lines of one kind in one window that go out as they are. */
+/** How many lines of one kind are logged as they are in one window. */
 const MAX_LINES = 100;
-/** A window begins with its first line. */
+/** Length of a window, which begins with its first line. */
 const WINDOW_MS = 10_000;
 
 /**
- * Keeps what is said of every single record from filling the log, and the time it takes from a drain: of
- * many lines of a kind, the first go out, the others at debug level, and one more counts those, unless
- * the process ends before.
+ * Limits the lines about single records, so that they neither fill the log nor slow down a drain. Of many
+ * lines of one kind, the first are logged as they are and the others at debug level; one more line counts
+ * those others, unless the process ends first.
  *
- * @returns takes the kind, in words for that line (`new customers`), and the message
+ * @returns takes the kind, worded for the counting line (`new customers`), and the message
  */
 export function createBriefLog(
   log: Logger,

@@ -10,37 +10,37 @@ interface Exchange {
   response: ServerResponse;
 }
 
-/** What a server does with one of its connections. */
+/** Handles one connection of a server. */
 export interface Connection {
-  /** Begins a request now, or when those before it are answered. */
+  /** Begins a request now, or when the requests before it are answered. */
   receive(exchange: Exchange): void;
-  /** Sends `lastWord` behind the answers that are due, and closes. */
+  /** Sends `lastWord` after the answers that are still due, and closes the connection. */
   giveUp(error: { code?: string }, lastWord: string): void;
 }
 
 export interface ConnectionOptions {
   begin: RequestListener;
-  /** The requests that wait for others before them, in all connections of the server, and their limit. */
+  /** The number of waiting requests in all connections of the server, and its limit. */
   total: { waiting: number; maxWaiting: number };
-  /** How long a request may take to arrive, counted anew when it could not. */
+  /** How long a request may take to arrive. Counted anew if the connection was paused meanwhile. */
   arrivalMs: number;
-  /** How long a client that was given up may take to read why. */
+  /** How long a client may take to read why its connection is closed. */
   lingerMs: number;
-  /** Told when such a request is late again. */
+  /** Called when a request whose time was counted anew is late again. */
   onOverdue: () => void;
 }
 
-/** Begins the requests of a connection one by one, and reads nothing from it while one waits. */
+/** Begins the requests of a connection one at a time, and reads nothing from it while a request waits. */
 export function createConnection(socket: Socket, options: ConnectionOptions): Connection {
   const { begin, total, arrivalMs, lingerMs, onOverdue } = options;
-  /** The first one is begun, the others wait: Node brings all that were in the 64 kB that it read. */
+  /** The first request has begun, the others wait: Node emits all requests in the 64 kB that it read. */
   const unanswered: Exchange[] = [];
   let received = 0;
   let latest: Exchange | undefined;
   let isOverdue = false;
   let ending: { isTimeout: boolean; lastWord: string; failed: Exchange | undefined } | undefined;
 
-  // Node resumes it as well: to read a body, and when the client takes its answers again.
+  // Node resumes the socket, too: to read a body, and when the client reads its answers again.
   socket.on('resume', () => {
     if (unanswered.length > 1) socket.pause();
     else if (isOverdue && !socket.isPaused()) countAnew();
@@ -74,9 +74,9 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
       end(ending);
       return;
     }
-    // Between two of its requests, others have their turn.
+    // Deferred, so that other connections get a turn between two requests of this one.
     if (next) setImmediate(beginWaiting, next);
-    // What Node paused, because answers are not taken, Node resumes.
+    // If Node paused the socket because the client does not read its answers, Node resumes it.
     const { _paused: isPausedByNode } = socket as { _paused?: boolean };
     if (unanswered.length === 1 && !isPausedByNode) socket.resume();
   }
@@ -104,13 +104,13 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
     if (isDue && socket.writable) socket.end(lastWord);
     else socket.end();
     setTimeout(() => socket.destroy(), lingerMs).unref();
-    // What came late must not be begun any more; what cannot be read is thrown away, because closing
-    // with bytes unread would take the last word back.
+    // A late request must no longer begin. Otherwise unread bytes are discarded: closing the connection
+    // with unread bytes would make the client lose the last word.
     if (isTimeout) socket.destroySoon();
     else socket.resume();
   }
 
-  /** A request that nobody read for a while has the whole time again. */
+  /** A request that was not read while the socket was paused gets the whole time again. */
   function countAnew(): void {
     isOverdue = false;
     const number = latest?.request.complete === false ? received : received + 1;
@@ -118,7 +118,7 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
       const hasArrived = received > number || (received === number && latest?.request.complete);
       if (!hasArrived && !socket.destroyed) onOverdue();
     };
-    // When what has come while this process was busy has been read.
+    // Check after the bytes that arrived while this process was busy have been read.
     setTimeout(() => setImmediate(check), arrivalMs).unref();
   }
 

@@ -1,14 +1,14 @@
 /**
- * `node --import service-kit/dot-env`: takes the variables of the project's `.env` that the environment
- * does not have, also not as empty ones. Exits with 78 when the file cannot be read as one; without
- * the file, does nothing.
+ * `node --import service-kit/dot-env`: sets the variables of the project's `.env` that the environment
+ * does not have. An empty variable in the environment counts as present. Exits with 78 if the file cannot
+ * be read or parsed. Does nothing if there is no file.
  */
 import { readFileSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
 import { parseEnvironmentFile } from './environment-file.ts';
 import { EXIT_CONFIG } from './run.ts';
 
-// A thread has the environment of the program, and this module once more.
+// A thread inherits the environment and loads this module again.
 if (isMainThread) {
   const { values, problems } = parseEnvironmentFile(readFile());
   if (problems.length > 0) exit(problems);
@@ -20,7 +20,7 @@ function readFile(): string {
     return readFileSync(new URL('../../.env', import.meta.url), 'utf8');
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    // A folder of that name is a virtual environment of Python; Compose passes over it, too.
+    // A folder named `.env` is a Python virtual environment; Compose ignores it, too.
     if (code === 'ENOENT' || code === 'EISDIR') return '';
     return exit([`cannot be read: ${message}`]);
   }

@@ -2,11 +2,11 @@ import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 
 /**
- * Lets `app.close()` end quickly without cutting a request off: connections that wait for a request
- * are closed at once, the others when their answer is out, and whatever is left after `graceMs`.
+ * Lets `app.close()` end quickly without cutting off a request: idle connections are closed at once, the
+ * others after their answer is sent, and any that are left after `graceMs`.
  *
- * Fastify alone leaves a keep-alive connection that was busy when `close()` was called open until
- * its client or the keep-alive time-out ends it (fastify/fastify#7044).
+ * Fastify alone leaves a keep-alive connection that was busy when `close()` was called open until its
+ * client or the keep-alive time-out ends it (fastify/fastify#7044).
  *
  * @param graceMs default 5,000
  */
@@ -27,8 +27,8 @@ export function drainOnClose(app: FastifyInstance, graceMs = 5_000): void {
       if (closing && left === 0) socket.destroySoon();
     });
   });
-  // Node calls it when the server closes, and takes a connection for idle whose answer has been
-  // written, though not yet sent: a long list would be cut off.
+  // Node calls this when the server closes. It would treat a connection as idle whose answer is written
+  // but not yet sent, and cut off a long list.
   app.server.closeIdleConnections = () => {};
   app.addHook('preClose', async () => {
     closing = true;
@@ -36,7 +36,8 @@ export function drainOnClose(app: FastifyInstance, graceMs = 5_000): void {
     setTimeout(() => app.server.closeAllConnections(), graceMs).unref();
   });
   app.addHook('onSend', ({ raw }, reply, payload, done) => {
-    // Behind the answer that says so, Node closes: Fastify would say it before the last one.
+    // Node closes the connection after an answer with this header. Fastify would set it before the last
+    // one.
     const isLast = (openRequests.get(raw.socket) ?? 1) <= 1;
     if (closing && isLast) reply.header('connection', 'close');
     else if (closing) reply.raw.removeHeader('connection');

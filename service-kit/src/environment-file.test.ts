@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { parseEnvironmentFile } from './environment-file.ts';
 
-/** What `docker compose config` (2.26.1) makes of each, for which Node's `--env-file` has another opinion. */
+/**
+ * Texts that Node's `--env-file` reads differently, with the values of `docker compose config` (2.26.1).
+ */
 const NODE_DIFFERS: [string, Record<string, string>][] = [
   ['\uFEFFA=1\nB=2', { A: '1', B: '2' }],
   ['A=a#b', { A: 'a#b' }],
@@ -16,7 +18,7 @@ const NODE_DIFFERS: [string, Record<string, string>][] = [
   ['A=`a#b`', { A: '`a#b`' }],
 ];
 
-/** The same, with the same opinion. */
+/** Texts that both read alike. */
 const ALL_AGREE: [string, Record<string, string>][] = [
   ['', {}],
   ['A=1', { A: '1' }],

@@ -1,4 +1,4 @@
-/** The variables of a `.env` in the order of their lines, or what keeps it from being read, a line each. */
+/** The variables of a `.env` in the order of its lines, and its problems, one line per problem. */
 export interface EnvironmentFile {
   values: Record<string, string>;
   problems: string[];
@@ -7,19 +7,19 @@ export interface EnvironmentFile {
 const ASSIGNMENT = /^[ \t]*(?:export[ \t]+)?(?!export\b)([A-Za-z_][\w.-]*)[ \t]*=[ \t]*(.*)$/s;
 
 /**
- * Reads a `.env` as Docker Compose reads it, which gets the same file. Lines of which readers, or
- * versions of Compose, make different things are refused with a reason that shows nothing of the value:
- * a reader of its own opinion could lose a password, or take half of one.
+ * Reads a `.env` as Docker Compose, which gets the same file, reads it. Lines that other readers or
+ * versions of Compose read differently are refused, with a reason that shows nothing of the value: reading
+ * them differently could lose a password or take half of it.
  *
- * - `NAME=value`; `export` before it, and blanks around the name and the value, do not count
- * - `'value'` is taken as it is, `"value"` too, but must hold no `$` and no backslash
- * - a `#` at the begin of a line, after a blank or behind a closing quote begins a comment
- * - of lines with the same name, the last one counts
+ * - `NAME=value`; a preceding `export`, and blanks around the name and the value, are ignored
+ * - `'value'` is taken literally; so is `"value"`, but it must contain no `$` and no backslash
+ * - a `#` at the beginning of a line, after a blank or after a closing quote begins a comment
+ * - if lines have the same name, the last one counts
  */
 export function parseEnvironmentFile(text: string): EnvironmentFile {
   const values: Record<string, string> = {};
   const problems: string[] = [];
-  // The mark with which some editors begin a file.
+  // Remove the byte order mark with which some editors begin a file.
   const lines = text.replace(/^\uFEFF/, '').split(/\r?\n/);
   for (const [i, line] of lines.entries()) {
     const refuse = (reason: string) => problems.push(`line ${i + 1}: ${reason}`);
@@ -37,7 +37,7 @@ export function parseEnvironmentFile(text: string): EnvironmentFile {
     const read = parseValue(written);
     if ('value' in read) values[name] = read.value;
     else refuse(`${name} ${read.reason}`);
-    // The lines behind it may be meant as a part of the value.
+    // The lines after it may be meant as part of the value.
     if (read === UNCLOSED) break;
   }
   return { values, problems };
@@ -74,7 +74,7 @@ function parseValue(written: string): Value {
   return { value };
 }
 
-/** What is no text in any line, a comment or not. */
+/** Why a line cannot be read as text, whether it is a comment or not; falsy if it can. */
 function unreadableCharacter(line: string): string | undefined {
   if (line.includes('\uFFFD')) return 'is not UTF-8';
   if (line.includes('\r')) return 'has a carriage return (CR) that is not the end of a line';

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { z } from 'zod';
 
-/** The environment does not fit the schema. `problems` holds one line a variable. */
+/** The environment does not fit the schema. `problems` holds one line per variable. */
 export class EnvironmentError extends Error {
   override readonly name = 'EnvironmentError';
   readonly code = 'ENVIRONMENT_INVALID';
@@ -17,11 +17,11 @@ export class EnvironmentError extends Error {
 /**
  * Parses environment variables by a zod object schema whose keys are their names.
  *
- * An empty variable counts as unset, white space around a value is dropped. A key whose schema ends
- * in `.meta({ secret: true })` may also come as `NAME_FILE`, the path of a file that holds the value
+ * An empty variable counts as unset; white space around a value is dropped. A variable whose schema ends
+ * in `.meta({ secret: true })` may also be given as `NAME_FILE`, the path of a file that holds the value
  * (one trailing newline is dropped), and its value never appears in a message.
  *
- * @throws {EnvironmentError} with every problem at once
+ * @throws {EnvironmentError} with all problems at once
  */
 export function parseEnvironment<Schema extends z.ZodObject>(
   schema: Schema,
@@ -74,7 +74,7 @@ export const hostSchema = z
     error: 'must be a host name or address',
   });
 
-/** Names of hosts with commas between them, as `Host` headers bring them: in lower case and ASCII. */
+/** Host names separated by commas, converted to the form of a `Host` header: lower case and ASCII. */
 export const hostNamesSchema = z.string().transform((text, context) => {
   const names = text.split(',').map((name) => {
     const url = URL.parse(`http://${name.trim()}`);
@@ -97,8 +97,8 @@ export function wholeNumber(min: number, max: number) {
 }
 
 /**
- * The longest time a timer takes: Node fires after 1 ms what is set for more than 2^31 - 1 ms
- * (24.8 days).
+ * The longest time that a timer supports: Node fires a timer of more than 2^31 - 1 ms (24.8 days) after 1
+ * ms.
  */
 const MAX_SECONDS = 2_147_483;
 
@@ -125,13 +125,13 @@ function positiveDecimal(options: { max: number; zeroAllowed: boolean; error: st
     .pipe(zeroAllowed ? number.min(0, error) : number.gt(0, error));
 }
 
-/** An absolute `http:` or `https:` URL; user name and password may stand in it. */
+/** An absolute `http:` or `https:` URL; it may contain a user name and password. */
 export const httpUrlSchema = urlSchema('http', 'https');
 
-/** Where events go: to a webhook (`http:`, `https:`), or to RabbitMQ (`amqp:`, `amqps:`). */
+/** The target of events: a webhook (`http:`, `https:`) or RabbitMQ (`amqp:`, `amqps:`). */
 export const eventsUrlSchema = urlSchema('http', 'https', 'amqp', 'amqps');
 
-/** True for the URL of a webhook, false for that of a broker. */
+/** True for the URL of a webhook, false for the URL of a broker. */
 export function isWebhookUrl({ protocol }: URL): boolean {
   return protocol === 'http:' || protocol === 'https:';
 }
@@ -145,7 +145,7 @@ function urlSchema(...protocols: string[]) {
       return z.NEVER;
     }
     const isAmqp = /^amqps?:$/.test(url.protocol);
-    // The client takes the first part of the path for the virtual host, and settings from the query.
+    // The client takes the first path segment as the virtual host, and reads settings from the query.
     if (isAmqp && (url.search || !/^\/?[^/]*$/.test(url.pathname) || !isDecodable(url.pathname))) {
       context.addIssue('must have nothing after its host but the name of a virtual host');
     }
@@ -165,7 +165,7 @@ function isDecodable(text: string): boolean {
   }
 }
 
-/** What every service's environment says about its log. */
+/** The log variables, which every service has. */
 export const logEnvironment = {
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {

@@ -1,4 +1,6 @@
-/** The cause in one line. A refused connection to a name with two addresses has no message itself. */
+/**
+ * The error's message in one line. A refused connection to a name with two addresses has no own message.
+ */
 export function messageOf(error: unknown): string {
   if (error instanceof AggregateError && !error.message) {
     return error.errors.map((each: Error) => each.message).join(', ');

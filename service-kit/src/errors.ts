@@ -6,10 +6,10 @@ import { REQUEST_TIMEOUT } from './connection.ts';
 import { hangUp } from './http-server.ts';
 import { type ErrorDetail, InvalidRequestError } from './validation.ts';
 
-/** How paths find their routes. The longest parameter is the id of a customer, percent-encoded. */
+/** Router options. The longest path parameter is a percent-encoded customer id. */
 export const ROUTER_OPTIONS = { ignoreTrailingSlash: true, maxParamLength: 4_096 };
 
-/** An answer other than success that the client may see: `{"detail": message}` with this status. */
+/** An error that the client may see: answered as `{"detail": message}` with this status. */
 export class HttpError extends Error {
   override readonly name = 'HttpError';
   readonly statusCode: number;
@@ -20,7 +20,7 @@ export class HttpError extends Error {
   }
 }
 
-/** Gives every failure the shape `{"detail": …}`, and a wrong method a 405 with `Allow`. */
+/** Answers every failure in the shape `{"detail": …}`, and a wrong method with 405 and `Allow`. */
 export function answerErrors(app: FastifyInstance): void {
   const allowedMethods = trackMethods(app);
 
@@ -35,7 +35,7 @@ export function answerErrors(app: FastifyInstance): void {
       .send({ detail: 'Method Not Allowed' });
   };
 
-  // Before the body is read: what is wrong with the body of a request to nowhere does not matter.
+  // Before the body is read: if the route does not exist, problems of the body do not matter.
   app.addHook('onRequest', (request, reply, done) => {
     if (request.is404) answerUnmatched(request, reply);
     else done();
@@ -49,8 +49,8 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
   if (status === 500) {
     request.log.error({ err: error, method: request.method, url: request.url }, 'Request failed');
   }
-  // Fastify closes the connection on every error of a body. A client that is still sending would get a
-  // reset in place of the answer; Node reads on and discards until the request times out.
+  // Fastify closes the connection on every body error. A client that is still sending would get a reset
+  // instead of the answer. Without the header, Node reads on and discards until the request times out.
   reply.removeHeader('connection');
   reply.code(status).send({ detail });
 }
@@ -58,17 +58,17 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
 function toAnswer(error: FastifyError): { status: number; detail: string | ErrorDetail[] } {
   if (error instanceof InvalidRequestError) return { status: 422, detail: error.details };
   const status = error.statusCode ?? 500;
-  // Of what others throw, only what is the client's affair, and Fastify's own 503.
+  // Of other errors, only 4xx and Fastify's own 503 show their message to the client.
   return error instanceof HttpError || status === 503 || (status >= 400 && status < 500)
     ? { status, detail: error.message }
     : { status: 500, detail: 'Internal Server Error' };
 }
 
-/** Answers what Node's HTTP parser refuses, or what takes too long to arrive, and hangs up. */
+/** Answers requests that Node's HTTP parser refuses or that take too long to arrive, and hangs up. */
 export function answerClientError(error: Error & { code?: string }, socket: Socket): void {
   const status = CLIENT_ERRORS[error.code ?? ''] ?? 400;
   if (!error.code?.startsWith('HPE_') && status === 400) {
-    // The connection broke: nobody reads an answer.
+    // The connection broke: no client is left to read an answer.
     socket.destroy();
     return;
   }
@@ -81,14 +81,14 @@ export function answerClientError(error: Error & { code?: string }, socket: Sock
   );
 }
 
-/** Statuses other than 400. */
+/** Client errors with a status other than 400. */
 const CLIENT_ERRORS: Record<string, number> = {
   HPE_HEADER_OVERFLOW: 431,
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
   [REQUEST_TIMEOUT]: 408,
 };
 
-/** Collects the routes as they are added; the result tells a path's methods, sorted. */
+/** Collects the routes as they are added. The result returns the methods of a path, sorted. */
 function trackMethods(app: FastifyInstance): (url: string) => string[] | undefined {
   const router = createRouter(ROUTER_OPTIONS);
   const methods = new Map<string, Set<string>>();

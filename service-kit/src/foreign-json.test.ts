@@ -15,7 +15,7 @@ describe('JSON from outside', () => {
   it('is what JSON.parse makes of it, as text and as bytes', () => {
     fc.assert(
       fc.property(fc.json(), (text) => {
-        // Written again, as a long number is an object until then.
+        // Serialized again, because a long number is an object until then.
         const again = JSON.stringify(JSON.parse(text));
         const parsed = [parseForeignJson(text), parseForeignJson(Buffer.from(text))];
         for (const value of parsed) {

@@ -1,13 +1,13 @@
 import { isUtf8 } from 'node:buffer';
 import { z } from 'zod';
 
-/** A number that JSON.stringify writes as it was written. */
+/** A number that JSON.stringify writes with its original digits. */
 interface RawJson {
   rawJSON: string;
 }
 
 declare global {
-  // ES2027, which the compiler's library does not know yet.
+  // ES2027, not yet in the compiler's library.
   interface JSON {
     parse(
       text: string,
@@ -18,10 +18,10 @@ declare global {
   }
 }
 
-/** How deep JSON from outside may nest: more than any real record, and little enough for what recurses. */
+/** How deep JSON from outside may nest: deeper than any real record, shallow enough for recursive code. */
 export const MAX_DEPTH = 1_000;
 
-/** Why JSON from outside cannot be used. Of broken JSON, the `cause` is what `JSON.parse` says. */
+/** Why JSON from outside cannot be used. For broken JSON, `cause` is the error of `JSON.parse`. */
 export class JsonError extends Error {
   override readonly name = 'JsonError';
   readonly code = 'JSON_INVALID';
@@ -39,8 +39,8 @@ export class JsonError extends Error {
 }
 
 /**
- * Parses JSON from outside, with or without a byte order mark. A whole number beyond 2^53 becomes what
- * `JSON.rawJSON` makes: `JSON.stringify` writes it with all its digits.
+ * Parses JSON from outside, with or without a byte order mark. A whole number beyond 2^53 becomes a
+ * `JSON.rawJSON` object, which `JSON.stringify` writes with all its digits.
  *
  * @throws {JsonError}
  */
@@ -55,8 +55,8 @@ export function parseForeignJson(json: Buffer | string): unknown {
 }
 
 /**
- * The text of bytes in UTF-8, without a byte order mark. Another character in place of one that cannot be
- * read would make another id.
+ * Decodes UTF-8 bytes and drops a byte order mark. Invalid bytes are an error: a replacement character
+ * could change an id.
  *
  * @throws {JsonError}
  */
@@ -67,16 +67,16 @@ export function decodeJson(bytes: Buffer): string {
 }
 
 /**
- * `JSON.parse`, but for whole numbers beyond 2^53. The text must not nest deeper than `MAX_DEPTH`.
+ * Like `JSON.parse`, except for whole numbers beyond 2^53. The text must not nest deeper than `MAX_DEPTH`.
  *
  * @throws {SyntaxError}
  */
 export function parseExactly(text: string): unknown {
-  // It takes eight times as long with the function, which hardly any text needs.
+  // With the reviver, parsing takes eight times as long, and hardly any text needs it.
   return hasLongNumber(text) ? JSON.parse(text, keepDigits) : JSON.parse(text);
 }
 
-/** A number, as the text that it was written as. */
+/** A number, as its original text. */
 export const numberTextSchema = z.union([
   z.number().transform(String),
   z.custom<RawJson>(JSON.isRawJSON).transform(({ rawJSON }) => rawJSON),
@@ -88,10 +88,10 @@ function keepDigits(_key: string, value: unknown, { source }: { source?: string 
 }
 
 const WHOLE_NUMBER = /^-?\d+$/;
-/** The digits of 2^53. */
+/** The number of digits of 2^53. */
 const LONG = 16;
 
-/** Whether as many digits stand in a row anywhere: one of them is at a position that is looked at. */
+/** Whether the text has 16 or more digits in a row. Such a run covers at least one checked position. */
 function hasLongNumber(text: string): boolean {
   for (let at = LONG - 1; at < text.length; at += LONG) {
     if (!isDigit(text.charCodeAt(at))) continue;
@@ -107,7 +107,9 @@ function isDigit(code: number): boolean {
   return code >= 0x30 && code <= 0x39;
 }
 
-/** Without parsing it: what is made of millions of levels takes seconds, and more to walk through. */
+/**
+ * Checks without parsing: a text with millions of levels takes seconds to parse, and more to walk through.
+ */
 function isTooDeep(text: string): boolean {
   if (text.length <= MAX_DEPTH) return false;
   let depth = 0;

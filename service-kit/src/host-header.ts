@@ -1,12 +1,12 @@
 import type { FastifyInstance } from 'fastify';
 import { HttpError } from './errors.ts';
 
-/** A name or address, and perhaps a port (RFC 3986, section 3.2). May be empty. */
+/** A name or address with an optional port (RFC 3986, section 3.2). May be empty. */
 const AUTHORITY = /^(?:\[[\da-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(?::\d*)?$/i;
 
 /**
- * Answers with 400 what does not say clearly for whom it is: two `Host` headers, one that is no host, or
- * none in HTTP/1.1 (RFC 9112, section 3.2). Of two, a proxy might have gone by the other.
+ * Answers 400 to a request without one clear host: two `Host` headers, an invalid one, or none in HTTP/1.1
+ * (RFC 9112, section 3.2). Of two headers, a proxy might have used the other one.
  */
 export function requireOneHost(app: FastifyInstance): void {
   app.addHook('onRequest', ({ raw }, _reply, done) => {

@@ -3,11 +3,11 @@ import type { TLSSocket } from 'node:tls';
 import { Agent, buildConnector } from 'undici';
 import packageJson from '../package.json' with { type: 'json' };
 
-/** Who sends a request, for the `User-Agent` of every one. */
+/** The `User-Agent` of every request. */
 export const USER_AGENT = `mini-integration-platform/${packageJson.version}`;
 
 export interface HttpAgentOptions {
-  /** Keep-alive connections to one host at the most. */
+  /** Maximum number of keep-alive connections to one host. */
   connections: number;
   connectTimeout: number;
   /** In milliseconds; 0 for none. Default: those of undici. */
@@ -16,8 +16,8 @@ export interface HttpAgentOptions {
 }
 
 /**
- * A pool of connections that takes interim answers nobody asked for, as IIS and some proxies send them:
- * undici takes a `100 Continue` for the end of the connection, and what was answered is never known.
+ * A pool of connections that tolerates unrequested interim answers, as IIS and some proxies send them:
+ * undici treats a `100 Continue` as the end of the connection, and the final answer is lost.
  */
 export function createHttpAgent(options: HttpAgentOptions): Agent {
   const connect = buildConnector({ timeout: options.connectTimeout });
@@ -34,26 +34,26 @@ export function createHttpAgent(options: HttpAgentOptions): Agent {
 
 const BLANK_LINE = '\r\n\r\n';
 const MAX_HEAD_BYTES = 16_384;
-/** All but 101, which is the last answer in HTTP (RFC 9110, section 15.2). */
+/** Every 1xx status but 101, which is the final answer in HTTP (RFC 9110, section 15.2). */
 const INTERIM = /^HTTP\/1\.1 1(?!01)\d\d/;
 const INTERIM_BEGIN = 'HTTP/1.1 1';
 const STATUS_BYTES = 'HTTP/1.1 100'.length;
 const NOTHING = Buffer.alloc(0);
 
 /**
- * Passes over interim answers. There is one request at a time on a connection, so that what comes first
- * after a write is the head of an answer.
+ * Skips interim answers. A connection carries one request at a time, so the first bytes after a write are
+ * the head of an answer.
  */
 function withoutInterimAnswers(socket: Socket): Socket {
   const { read, write } = socket;
-  // What has come since the write, as long as it may be an interim answer.
+  // The bytes received since the write, as long as they may be an interim answer.
   let head: Buffer | undefined;
   socket.write = (...args: unknown[]) => {
     head ??= NOTHING;
     return Reflect.apply(write, socket, args);
   };
   socket.read = (size?: number) => {
-    // Node itself reads 0 bytes, to have the next ones fetched.
+    // Node itself reads 0 bytes to have the next ones fetched.
     while (head && size !== 0) {
       const chunk: Buffer | null = read.call(socket);
       if (chunk === null) return null;
@@ -77,7 +77,7 @@ function skipInterim(bytes: Buffer): Buffer {
 }
 
 function mayBeInterim(bytes: Buffer): boolean {
-  // Of nearly every answer, one look at its status tells.
+  // For nearly every answer, the first digit of its status is enough.
   const last = INTERIM_BEGIN.length - 1;
   if (bytes.length > last && bytes[last] !== INTERIM_BEGIN.charCodeAt(last)) return false;
   const status = bytes.toString('latin1', 0, STATUS_BYTES);

@@ -2,22 +2,22 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Connection, createConnection, REQUEST_TIMEOUT } from './connection.ts';
 
-/** What clients may take of a service. */
+/** Limits on the resources that clients can use. */
 export interface ConnectionLimits {
-  /** For a request to arrive whole, and for the next one to begin. Default: 10,000 ms. */
+  /** How long a request may take to arrive whole, and the next one to begin. Default: 10,000 ms. */
   arrivalMs: number;
   /**
-   * Without a byte in either direction, as when a client takes nothing of its answer. Longer than any
-   * handler waits. Default: 20,000 ms, so that it is cut off after 20 to 40 s.
+   * How long a connection may pass no byte in either direction, as when a client does not read its answer.
+   * Longer than any handler waits. Default: 20,000 ms, which closes the connection after 20 to 40 s.
    */
   stalledMs: number;
-  /** For a client whose connection is given up to read why. Default: 1,000 ms. */
+  /** How long a client may take to read why its connection is closed. Default: 1,000 ms. */
   lingerMs: number;
-  /** About 11 kB each when it is idle; those beyond are closed at once. Default: 5,000. */
+  /** Connections beyond this are closed at once. An idle one takes about 11 kB. Default: 5,000. */
   maxConnections: number;
   /**
-   * Requests that came before those ahead of them in their connections were answered, about 3 kB each;
-   * the connection that brings more is closed. Default: 10,000.
+   * Requests, about 3 kB each, that arrived before the earlier ones in their connections were answered;
+   * the connection that exceeds the limit is closed. Default: 10,000.
    */
   maxWaiting: number;
 }
@@ -25,9 +25,9 @@ export interface ConnectionLimits {
 const connections = new WeakMap<Socket, Connection>();
 
 /**
- * An HTTP server that bounds what one client can take of it. Requests of one connection are begun one
- * after the other, each when the one before is answered; meanwhile nothing more is read from it. A
- * connection that brings nothing for too long is closed.
+ * An HTTP server that limits the resources that one client can use. Requests of one connection are begun
+ * one at a time, each after the previous one is answered; meanwhile nothing more is read from the
+ * connection. A connection that passes no bytes for too long is closed.
  */
 export function createHttpServer(
   begin: RequestListener,
@@ -40,12 +40,12 @@ export function createHttpServer(
     headersTimeout: arrivalMs,
     keepAliveTimeout: arrivalMs,
     connectionsCheckingInterval: arrivalMs / 5,
-    // Node would answer by itself, without a body.
+    // Node would answer without a body.
     requireHostHeader: false,
   });
   server.setTimeout(stalledMs);
   server.maxConnections = maxConnections;
-  // A client that has sent all still gets its answers. Node has no option for it.
+  // A client that has closed its sending side still gets its answers. Node has no option for this.
   Object.assign(server, { httpAllowHalfOpen: true });
   const total = { waiting: 0, maxWaiting };
   server.on('connection', (socket) => {
@@ -59,14 +59,14 @@ export function createHttpServer(
   server.on('request', (request, response) => {
     connections.get(request.socket)?.receive({ request, response });
   });
-  // As the original, which knows no expectation but `100-continue`.
+  // As in the original, which knows no expectation but `100-continue`.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
   return server;
 }
 
 /**
- * Gives a connection up: sends `lastWord`, the whole text of an answer, behind the answers that are due
- * before it, and closes. Says nothing when the request that failed has its answer already.
+ * Closes a connection after sending `lastWord`, the whole text of an answer, behind the answers that are
+ * due before it. Sends no `lastWord` if the failed request already has its answer.
  */
 export function hangUp(socket: Socket, error: { code?: string }, lastWord: string): void {
   const connection = connections.get(socket);

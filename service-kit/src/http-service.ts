@@ -25,7 +25,7 @@ import { addHealthRoutes, addMetricsRoute, createMetrics, type Readiness } from 
 import { fastSerializerCompiler } from './serialization.ts';
 import { validatorCompiler } from './validation.ts';
 
-/** Fastify with zod schemas as its types: what a handler takes and returns is what is documented. */
+/** Fastify typed by zod schemas: handlers take and return what is documented. */
 export type HttpService = FastifyInstance<
   RawServerDefault,
   RawRequestDefaultExpression,
@@ -40,51 +40,52 @@ interface ZodTypeProvider extends FastifyTypeProvider {
 }
 
 export interface HttpServiceOptions {
-  /** The title of its documentation; `GET /` answers `Welcome to the <title>`. */
+  /** The title of the documentation; `GET /` answers `Welcome to the <title>`. */
   title: string;
   description: string;
-  /** The groups of its own routes in the documentation, in the order in which they are shown. */
+  /** The groups of the service's own routes in the documentation, in display order. */
   tags?: DocumentationOptions['tags'] | undefined;
-  /** What its routes may ask for, by the names that they give in `security`. Default: nothing. */
+  /** What routes may require, by the names that they use in `security`. Default: nothing. */
   securitySchemes?: DocumentationOptions['securitySchemes'];
-  /** What it sends by itself, for the documentation. Default: nothing. */
+  /** Requests that the service sends, for the documentation. Default: nothing. */
   webhooks?: DocumentationOptions['webhooks'];
   log: Logger;
-  /** Default: a registry of its own. */
+  /** Default: a new registry. */
   metrics?: Registry | undefined;
-  /** What `/readyz` answers. Default: always ready. */
+  /** The readiness that `/readyz` answers with. Default: always ready. */
   checkReadiness?: (() => Readiness) | undefined;
   /**
-   * When a request whose handler has not ended is answered with 503; longer than the 10 s that its body
-   * may take. Default: never, for handlers that wait for nobody.
+   * When a request whose handler has not ended is answered with 503. Must be longer than the 10 s in which
+   * its body may arrive. Default: never, which suits handlers that wait for nothing.
    */
   handlerTimeoutMs?: number | undefined;
-  /** What its clients may take of it. */
+  /** Limits on the resources that clients can use. */
   connectionLimits?: Partial<ConnectionLimits> | undefined;
-  /** How responses become text. Default: fast, without a check of their values. */
+  /** How responses become text. Default: fast, without checking their values. */
   serializerCompiler?: typeof fastSerializerCompiler | undefined;
 }
 
 /**
- * A Fastify service with everything the platform's services have in common: zod types, errors as
- * `{"detail": …}`, documentation, health, metrics, security headers, time-outs and draining. Add the
+ * Creates a Fastify service with everything that the platform's services have in common: zod types, errors
+ * as `{"detail": …}`, documentation, health, metrics, security headers, time-outs and draining. Add the
  * routes, then listen.
  */
 export async function createHttpService(options: HttpServiceOptions): Promise<HttpService> {
   const { title, description, tags = [], log, metrics = createMetrics() } = options;
   const app: HttpService = fastify({
     loggerInstance: log as FastifyBaseLogger,
-    // A number for each request ties its lines together: at info there is hardly more than one.
+    // At debug level, a request id ties the lines of a request together. At info, there is hardly more
+    // than one.
     childLoggerFactory: (logger, bindings, options) =>
       log.isLevelEnabled('debug') ? logger.child(bindings, options) : logger,
     logController: new RequestLog(),
     serverFactory: (begin) => createHttpServer(begin, options.connectionLimits),
     handlerTimeout: options.handlerTimeoutMs ?? 0,
-    // What still arrives on an open connection while the service drains is answered, not refused.
+    // Requests that arrive on an open connection while the service drains are answered, not refused.
     return503OnClosing: false,
     routerOptions: ROUTER_OPTIONS,
     clientErrorHandler: answerClientError,
-    // A path that cannot be decoded is a path to nowhere.
+    // A path that cannot be decoded matches no route.
     frameworkErrors: (_error, _request, reply: FastifyReply) => {
       reply.code(404).send({ detail: 'Not Found' });
     },
@@ -112,14 +113,17 @@ export async function createHttpService(options: HttpServiceOptions): Promise<Ht
   return app;
 }
 
-/** What an answer that is no page needs: no browser takes it for one, or shows it to another site. */
+/**
+ * Headers for answers that are not pages: no browser renders them as a page or exposes them to other
+ * sites.
+ */
 const SECURITY_HEADERS = {
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
   'cross-origin-resource-policy': 'same-origin',
   'x-content-type-options': 'nosniff',
 };
 
-/** One line a request, at debug level: health checks alone would fill the log at info. */
+/** Logs one line per request, at debug level: at info, health checks alone would fill the log. */
 class RequestLog extends LogController {
   override incomingRequest(): void {}
 

@@ -7,14 +7,14 @@ import { InvalidRequestError } from './validation.ts';
 const JSON_TYPE = /^application\/(?:[\w!#$&^.+-]+\+)?json$/;
 
 /**
- * Reads request bodies as JSON: `application/json`, `application/*+json`, or no content type at all.
- * Any other type is a 415; invalid UTF-8, or what nests too deep, a 400; broken JSON a 422. An empty body
- * becomes `null`.
+ * Reads request bodies as JSON: `application/json`, `application/*+json`, or no content type at all. Any
+ * other type is a 415; invalid UTF-8 or too deep nesting a 400; broken JSON a 422. An empty body becomes
+ * `null`.
  */
 export function acceptJsonBodies(app: FastifyInstance): void {
-  // Hooks and parsers that wait for nothing take a callback: a promise costs each request a microsecond.
+  // Synchronous hooks and parsers take a callback: a promise costs each request a microsecond.
   app.addHook('onRequest', ({ headers }, _reply, done) => {
-    // Fastify takes an empty header for a type that it does not know.
+    // Fastify treats an empty header as an unknown type.
     if (!headers['content-type']?.trim()) delete headers['content-type'];
     done();
   });
@@ -50,7 +50,7 @@ function parseJson(body: Buffer): unknown {
   }
 }
 
-/** In characters, from 0. */
+/** The position of the error in characters, from 0. */
 function errorPosition(text: string): number {
   return [...text.slice(0, jsonErrorOffset(text))].length;
 }

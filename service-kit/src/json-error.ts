@@ -5,8 +5,9 @@ const PLAIN_CHARACTERS = /[^"\\\0-\x1f]*/y;
 const ESCAPE = /\\(?:["\\/bfnrt]|u[\da-fA-F]{4}(?!$))/y;
 
 /**
- * Where Python's `json`, which the original reads bodies with, finds that a text is no JSON: in UTF-16
- * units from 0. For a text that ends too early, that is its end; in a string that never ends, its begin.
+ * The position at which Python's `json`, which the original reads bodies with, reports a syntax error: in
+ * UTF-16 units from 0. For a text that ends too early, it is the end of the text; for an unterminated
+ * string, the beginning of the string.
  */
 export function jsonErrorOffset(text: string): number {
   let at = 0;
@@ -22,7 +23,7 @@ export function jsonErrorOffset(text: string): number {
     return isThere;
   };
 
-  /** False, with `at` at the error, if there is no string. */
+  /** Returns false, with `at` at the error, if there is no valid string. */
   function takeString(): boolean {
     const begin = at;
     if (!takeCharacter('"')) return false;
@@ -30,7 +31,7 @@ export function jsonErrorOffset(text: string): number {
       take(PLAIN_CHARACTERS);
       if (takeCharacter('"')) return true;
       if (take(ESCAPE)) continue;
-      // Of `\u00x`, Python names the `u`; of a string without an end, the begin.
+      // For `\u00x`, Python reports the `u`; for an unterminated string, its beginning.
       const rest = text.slice(at, at + 2);
       if (rest === '\\u') at += 1;
       else if (rest === '' || rest === '\\') at = begin;

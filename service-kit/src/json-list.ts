@@ -4,29 +4,32 @@ import fresh from 'fresh';
 import { z } from 'zod';
 import type { JsonArray } from './record-list.ts';
 
-/** Documents the answer of a list to a client that has it already. */
+/** Documents the 304 answer of a list. */
 export const notModified = {
   description: 'What the client has, by its `If-None-Match`, is what would be sent.',
   content: {},
 };
 
-/** Documents what every list says of itself. */
+/** Documents the headers of every list. */
 export const listHeaders = {
   ETag: z.string().meta({ description: 'For `If-None-Match`.', examples: ['"426614174000-0-1"'] }),
 };
 
-/** Documents what a list may be asked with. It checks nothing, as Node has the name in lower case. */
+/**
+ * Documents the request headers of a list. Checks nothing, because Node has the header's name in lower
+ * case.
+ */
 export const listRequestHeadersSchema = z.looseObject({
   'If-None-Match': z.string().optional().meta({
-    // Without an example: Swagger UI would fill it in.
+    // No example: Swagger UI would fill it in.
     description: 'The `ETag` of what the client has, or several of them.',
   }),
 });
 
-/** Up to this size, a list is one write; a larger one is sent as fast as the client takes it. */
+/** Up to this size, a list is one write; a larger one is streamed as fast as the client reads it. */
 const MAX_AT_ONCE_BYTES = 64 * 1024;
 
-/** Answers with a list, or with 304 when the client has it already (RFC 9110, section 13). */
+/** Answers with a list, or with 304 if the client already has it (RFC 9110, section 13). */
 export function sendList(
   request: FastifyRequest,
   reply: FastifyReply,
@@ -34,9 +37,9 @@ export function sendList(
 ): FastifyReply {
   reply.header('etag', etag);
   const { 'if-none-match': ifNoneMatch } = request.headers;
-  // Not its Cache-Control: that is for caches on the way, and `fetch` adds one by itself.
+  // Ignore the request's Cache-Control: it is for caches on the way, and `fetch` adds one itself.
   if (fresh({ 'if-none-match': ifNoneMatch }, { etag })) {
-    // To HEAD, Fastify would say that what is not sent has a length of 0; of a stream it says nothing.
+    // For HEAD, Fastify would send a content-length of 0 for an empty body; for a stream it sends none.
     return reply.code(304).send(request.method === 'HEAD' ? Readable.from([]) : undefined);
   }
   if (byteLength <= MAX_AT_ONCE_BYTES) return sendJson(reply, Buffer.concat([...pieces]));
@@ -44,7 +47,7 @@ export function sendList(
   return sendJson(reply, Readable.from(pieces, { objectMode: false }));
 }
 
-/** Answers with what is JSON text already. */
+/** Answers with text that is already JSON. */
 export function sendJson(reply: FastifyReply, json: string | Buffer | Readable): FastifyReply {
   return reply.type('application/json; charset=utf-8').send(json);
 }

@@ -6,7 +6,7 @@ import { isoNow } from './iso-time.ts';
 export type { Logger };
 
 export interface LoggerOptions {
-  /** The service, a field of every JSON line. */
+  /** The name of the service, a field of every JSON line. */
   name: string;
   level: string;
   /** Default: pretty on a terminal, JSON elsewhere. */
@@ -14,9 +14,10 @@ export interface LoggerOptions {
 }
 
 /**
- * The log of a service, on standard output, one line an event. JSON lines are written at the end of the
- * event loop's turn, together, which costs a busy service a fraction of a write for each; also when
- * the process ends, so that nothing is lost unless it is killed in that very turn.
+ * The log of a service on standard output, one line per event. JSON lines are collected and written
+ * together at the end of the event loop's turn, which costs a busy service a fraction of one write per
+ * line. They are also written when the process exits, so nothing is lost unless the process is killed in
+ * that very turn.
  */
 export function createLogger({ name, level, format }: LoggerOptions): Logger {
   const pretty = (format ?? (process.stdout.isTTY ? 'pretty' : 'json')) === 'pretty';
@@ -35,10 +36,10 @@ function createTurnStream() {
   return {
     write(line: string): void {
       if (!lines) setImmediate(flushSync);
-      // Pino itself escapes what JSON must not have in it, which is not all that a terminal obeys.
+      // Pino escapes what JSON must not contain, but not everything that a terminal obeys.
       lines += escapeControls(line, '\n');
     },
-    // For pino, after a fatal line.
+    // Pino calls this after a fatal line.
     flushSync,
   };
 }
@@ -53,7 +54,7 @@ function createPrettyStream() {
   });
   return {
     write(line: string): void {
-      // What is left of these two is the formatter's own: the ends of its lines, and its colours.
+      // The formatter itself adds the remaining newlines and escape characters, for line ends and colours.
       destination.write(escapeControls(toText(line) ?? '', '\n\u001b'));
     },
   };

@@ -2,18 +2,18 @@ import type { z } from 'zod';
 import { escapeControls } from './escape-controls.ts';
 import type { Logger } from './logger.ts';
 
-/** A name in an environment that is not known, and the variable that it is nearly the name of. */
+/** An unknown name in the environment, and the known variable that it resembles. */
 export interface Misspelt {
   name: string;
   meant: string;
 }
 
-/** Letters that may be missing, too many, wrong, or two that changed places. */
+/** Maximum number of missing, extra, wrong or swapped letters. */
 const MAX_MISTAKES = 2;
 
 /**
- * Names in the environment that are nearly those of a schema: `ADMIN_TOKN`, `admin_token`. They are to
- * be warned of and not to be refused: an environment has names of others, which may be alike by chance.
+ * Finds names in the environment that resemble those of a schema: `ADMIN_TOKN`, `admin_token`. Warn of
+ * them, do not refuse them: other programs' variables may be similar by chance.
  */
 export function findMisspelt(schema: z.ZodObject, env: NodeJS.ProcessEnv): Misspelt[] {
   const known = Object.entries(schema.shape).flatMap(([name, field]) =>
@@ -28,17 +28,20 @@ export function findMisspelt(schema: z.ZodObject, env: NodeJS.ProcessEnv): Missp
   });
 }
 
-/** The sentence for whoever set it. */
+/** The sentence for the person who set the variable. */
 export function describeMisspelt({ name, meant }: Misspelt): string {
   return `${escapeControls(name)} is not known: did you mean ${meant}?`;
 }
 
-/** A line for each in the log of a service. */
+/** Logs one warning per misspelt name. */
 export function warnOfMisspelt(log: Logger, misspelt: readonly Misspelt[]): void {
   for (const each of misspelt) log.warn(describeMisspelt(each));
 }
 
-/** The distance of Damerau and Levenshtein between two names; Infinity when their lengths rule a small one out. */
+/**
+ * The Damerau-Levenshtein distance of two names; Infinity if their lengths alone differ by more than the
+ * limit.
+ */
 function countMistakes(a: string, b: string): number {
   if (Math.abs(a.length - b.length) > MAX_MISTAKES) return Number.POSITIVE_INFINITY;
   let previous: number[] = [];

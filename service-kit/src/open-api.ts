@@ -6,24 +6,24 @@ import { z } from 'zod';
 
 export interface DocumentationOptions {
   info: { title: string; description: string; version: string };
-  /** The groups of routes, in the order in which they are shown. */
+  /** The groups of routes, in display order. */
   tags: { name: string; description: string }[];
-  /** By the names that routes give in `security`. */
+  /** By the names that routes use in `security`. */
   securitySchemes?: Record<string, { type: 'http'; scheme: 'bearer' }> | undefined;
-  /** What the service sends by itself, by name. */
+  /** Requests that the service sends, by name. */
   webhooks?: Record<string, DocumentedWebhook> | undefined;
 }
 
-/** A request that the service sends, and what is expected as an answer. */
+/** A request that the service sends, and the answers that it expects. */
 export interface DocumentedWebhook {
   operationId: string;
   summary: string;
   description: string;
   tags: string[];
-  /** By name, in the order in which they are shown. */
+  /** By name, in display order. */
   headers: Record<string, z.ZodType>;
   body: z.ZodType;
-  /** In words, by status. */
+  /** Descriptions by status. */
   responses: Record<string, string>;
 }
 
@@ -38,8 +38,9 @@ const PAGE_HEADERS: FastifyHelmetOptions = {
 type JsonSchema = Record<string, unknown>;
 
 /**
- * Serves the OpenAPI 3.1 document at `/openapi.json` and Swagger UI, assets and all, at `/docs`. Every URL in
- * them is relative, so that they work under a path prefix, too, that a gateway strips and the service never sees.
+ * Serves the OpenAPI 3.1 document at `/openapi.json`, and Swagger UI with its assets at `/docs`. All URLs
+ * in them are relative, so they also work under a path prefix that a gateway strips before the service
+ * sees it.
  */
 export async function documentRoutes(
   app: FastifyInstance,
@@ -61,7 +62,7 @@ export async function documentRoutes(
     }),
   });
   await app.register(async (pages) => {
-    // What other answers have would win over what a page needs.
+    // Remove the policy of the other answers, which would override the policy of a page.
     pages.addHook('onRequest', async (_request, reply) => {
       reply.removeHeader('content-security-policy');
     });
@@ -72,7 +73,7 @@ export async function documentRoutes(
       indexPrefix: '.',
       theme: { title: info.title },
       uiHooks: { onRequest: redirectToIndex },
-      // What is read from `/docs/json` is one level further down.
+      // `/docs/json` is one level deeper than `/openapi.json`.
       transformSpecification: (document) => ({ ...document, servers: serversAt('..') }),
       transformSpecificationClone: false,
     });
@@ -80,12 +81,12 @@ export async function documentRoutes(
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
 }
 
-/** Where the API is, seen from where its document was read. */
+/** Where the API is, relative to the URL of its document. */
 function serversAt(url: string) {
   return [{ url, description: 'The service that this document is from.' }];
 }
 
-/** Without it, a phone shows the page as wide as a desk, and its text too small to read. */
+/** Without a viewport, a phone shows the page at desktop width, with text too small to read. */
 async function addViewport(_request: FastifyRequest, reply: FastifyReply, payload: unknown) {
   const isPage = String(reply.getHeader('content-type')).startsWith('text/html');
   if (!isPage || typeof payload !== 'string') return payload;
@@ -93,13 +94,13 @@ async function addViewport(_request: FastifyRequest, reply: FastifyReply, payloa
   return payload.replace('<meta charset="UTF-8">', (charset) => `${charset}\n      ${viewport}`);
 }
 
-/** Swagger UI's own redirect begins at the root of the host. */
+/** Replaces Swagger UI's own redirect, which starts at the root of the host. */
 function redirectToIndex(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
   if (request.routeOptions.url === '/docs/static/index.html') reply.redirect('../');
   else done();
 }
 
-/** The route's schema with JSON Schema in place of zod; named schemas move to `components`. */
+/** The route's schema with JSON Schema instead of zod; named schemas move to `components`. */
 function describeRoute(schema: FastifySchema, components: Map<string, JsonSchema>): FastifySchema {
   const described: JsonSchema = { ...schema };
   for (const part of ['body', 'querystring', 'params', 'headers'] as const) {
@@ -128,7 +129,7 @@ function describeAnswer(
     type,
     { schema: toJsonSchema(schema, 'output', components), ...rest },
   ]);
-  // What has no body is of type null, or else @fastify/swagger gives it one.
+  // An answer without a body needs type null; otherwise @fastify/swagger gives it a body.
   const body = types.length > 0 ? { content: Object.fromEntries(types) } : { type: 'null' };
   const described = { description, ...body };
   if (!headers) return described;
@@ -171,7 +172,7 @@ function describeWebhooks(
 
 type ToJsonSchemaContext = { zodSchema: z.core.$ZodType; jsonSchema: z.core.JSONSchema.BaseSchema };
 
-/** A schema named by `.meta({ id })` becomes a reference, and so do those inside it. */
+/** Converts a schema. A schema named by `.meta({ id })` becomes a reference, and so do those inside it. */
 function toJsonSchema(
   schema: z.ZodType,
   io: 'input' | 'output',
@@ -193,9 +194,9 @@ function toJsonSchema(
 }
 
 /**
- * Leaves out what readers of the document do not need (the pattern that stands for a format, or for the text
- * of a number; how far JavaScript counts; that an answer has no other fields today), and puts back what zod
- * takes away: the examples of a request's field that is transformed when parsed.
+ * Removes what readers of the document do not need: the pattern behind a format or behind an integer's
+ * text, the bounds of safe integers, and the statement that an answer has no other fields today. Restores
+ * what zod removes: the examples of a request field that is transformed when parsed.
  */
 function tidy({ zodSchema, jsonSchema }: ToJsonSchemaContext): void {
   const examples = z.globalRegistry.get(zodSchema)?.examples;
@@ -205,7 +206,7 @@ function tidy({ zodSchema, jsonSchema }: ToJsonSchemaContext): void {
     delete jsonSchema.minimum;
     if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
   }
-  // A strict object in a request refuses other fields, and says so.
+  // A strict object in a request refuses other fields, and its schema says so.
   const isStrict = zodSchema instanceof z.ZodObject && zodSchema.def.catchall instanceof z.ZodNever;
   if (jsonSchema.additionalProperties === false && !isStrict) {
     delete jsonSchema.additionalProperties;

@@ -3,15 +3,15 @@ import { z } from 'zod';
 import { answer, commonErrors, errorSchema } from './answers.ts';
 import type { HttpService } from './http-service.ts';
 
-/** A part that does not work as it should, and why, in one sentence or two. */
+/** A part that does not work as it should, and the reason in one or two sentences. */
 export interface Degradation {
   part: string;
   reason: string;
 }
 
 /**
- * Whether a service can do its work; if not, `reason` says what keeps it from it. `degraded` names every
- * part that does not work as it should, also while the service as a whole does.
+ * Whether a service can do its work; if not, `reason` says why. `degraded` names every part that does not
+ * work as it should, even if the service as a whole is ready.
  */
 export type Readiness = ({ ready: true } | { ready: false; reason: string }) & {
   degraded?: Degradation[] | undefined;
@@ -45,7 +45,7 @@ const unreadySchema = errorSchema.extend({ degraded: degradedSchema }).meta({
 
 const tags = ['operations'];
 
-/** `GET /healthz`: the process lives. `GET /readyz`: it can do its work. */
+/** `GET /healthz`: the process is alive. `GET /readyz`: it can do its work. */
 export function addHealthRoutes(app: HttpService, checkReadiness: () => Readiness): void {
   app.get(
     '/healthz',
@@ -82,7 +82,7 @@ export function addHealthRoutes(app: HttpService, checkReadiness: () => Readines
   );
 }
 
-/** The registry of one service, with Node's own process metrics in it. */
+/** Creates the registry of one service, which includes Node's own process metrics. */
 export function createMetrics(): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -90,8 +90,8 @@ export function createMetrics(): Registry {
 }
 
 /**
- * `GET /metrics`: the registry as Prometheus text, made at most once a second; measures every request by
- * its route.
+ * `GET /metrics`: the registry as Prometheus text, generated at most once a second. Also measures every
+ * request by its route.
  */
 export function addMetricsRoute(app: HttpService, registry: Registry): void {
   const makeText = atMostOnceASecond(() => registry.metrics());
@@ -102,7 +102,7 @@ export function addMetricsRoute(app: HttpService, registry: Registry): void {
     registers: [registry],
   });
   app.addHook('onResponse', (request, reply, done) => {
-    // The route, not the path: a scanner must not be able to make a new time series a request.
+    // The route, not the path: a scanner must not create a new time series with every request.
     const route = request.routeOptions.url ?? 'unmatched';
     durations.observe(
       { method: request.method, route, status_code: reply.statusCode },
@@ -133,7 +133,7 @@ export function addMetricsRoute(app: HttpService, registry: Registry): void {
   );
 }
 
-/** Whoever asks in the second after a call gets what that one gets. */
+/** Calls that come while `make` runs, or within one second after it ends, share its result. */
 function atMostOnceASecond<Made>(make: () => Promise<Made>): () => Promise<Made> {
   let made: Promise<Made> | undefined;
   const forget = () => {
@@ -142,7 +142,8 @@ function atMostOnceASecond<Made>(make: () => Promise<Made>): () => Promise<Made>
   return () => {
     if (!made) {
       made = make();
-      // Counted from the end, so that what takes longer than a second is not made without a break.
+      // Counted from the end, so that a `make` that takes longer than a second does not run without a
+      // break.
       made.then(() => setTimeout(forget, 1_000).unref(), forget);
     }
     return made;

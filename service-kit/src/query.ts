@@ -1,11 +1,11 @@
 import { z } from 'zod';
 
-/** A query parameter of which, when it is repeated, the last value counts, as in FastAPI. */
+/** A query parameter. If it is repeated, the last value counts, as in FastAPI. */
 export function lastValue<Schema extends z.ZodType>(schema: Schema) {
   return z.preprocess((value) => [value].flat().at(-1), schema);
 }
 
-/** A whole number in a query; documented as what it means, not as the text that it comes as. */
+/** A whole number in a query, documented as an integer, not as text. */
 export function queryNumber(meta: { description: string; minimum: number; maximum: number }) {
   const { minimum, maximum } = meta;
   const error = `Input should be a whole number from ${minimum} to ${maximum}`;
@@ -19,7 +19,7 @@ export function queryNumber(meta: { description: string; minimum: number; maximu
     .meta({ ...meta, type: 'integer' });
 }
 
-/** One or several of some values in a query: `a,b`, or repeated. */
+/** One or more of the given values in a query: `a,b`, or the parameter repeated. */
 export function queryChoices<Value extends string>(values: readonly Value[], description: string) {
   const error = `Input should be one or more of ${values.join(', ')}`;
   const isChoice = (value: string): value is Value => values.includes(value as Value);
@@ -33,7 +33,10 @@ export function queryChoices<Value extends string>(values: readonly Value[], des
     .meta({ description, type: 'array', items: { type: 'string', enum: [...values] } });
 }
 
-/** A time in a query, as Unix time in milliseconds: with its zone, or a date, which is its midnight in UTC. */
+/**
+ * A time in a query, as Unix time in milliseconds: a time with its zone, or a date, which means midnight
+ * UTC.
+ */
 export function queryTime(description: string) {
   const error =
     'Input should be a date or a time with its zone: 2026-11-28 or 2026-11-28T10:00:00Z';

@@ -6,14 +6,14 @@ import type { Logger } from './logger.ts';
 export interface RabbitmqOptions {
   /** `amqp://user:password@host:port/vhost`, or `amqps:`. */
   url: URL;
-  /** How the management UI shows the connection. */
+  /** The name of the connection in the management UI. */
   name: string;
   log: Logger;
 }
 
 /**
- * Connects to RabbitMQ, and again whenever the connection is lost, for as long as it takes. A peer
- * that is silent for 20 s, two heartbeats, is taken for lost.
+ * Connects to RabbitMQ, and reconnects whenever the connection is lost, without a limit. A peer that is
+ * silent for 20 s, two heartbeats, counts as lost.
  */
 export function connectRabbitmq({ url, name, log }: RabbitmqOptions): Connection {
   const connection = new Connection({
@@ -26,7 +26,7 @@ export function connectRabbitmq({ url, name, log }: RabbitmqOptions): Connection
     retryHigh: 5_000,
   });
   connection.on('connection', () => log.info(`Connected to RabbitMQ at ${url.host}.`));
-  // Said once, until there is a connection again.
+  // Logged once, until there is a connection again.
   connection.on('error', (error) =>
     log.warn(`No connection to RabbitMQ at ${url.host}: ${rabbitmqReason(error)}. Trying again.`),
   );
@@ -39,12 +39,13 @@ export function connectRabbitmq({ url, name, log }: RabbitmqOptions): Connection
   return connection;
 }
 
-/** What the client does not set itself, and keeps its hands off the body of a message that has it. */
+/** An encoding that the client does not set itself. It does not touch the body of a message with it. */
 const AS_IT_IS = 'identity';
 
 /**
- * Has the connection give the bodies of messages as the bytes that came: what is said to be JSON or text,
- * the client parses and decodes otherwise, and bad UTF-8, numbers and spellings are lost.
+ * Makes the connection deliver message bodies as the received bytes. Otherwise the client parses or
+ * decodes bodies declared as JSON or text, which loses invalid UTF-8, long numbers and the original
+ * spelling.
  */
 export function receiveBytes(connection: Connection): void {
   const { acquire } = connection;
@@ -59,31 +60,31 @@ export function receiveBytes(connection: Connection): void {
   };
 }
 
-/** The encoding that the sender named. */
+/** The encoding that the sender named, if any. */
 export function encodingOf({ contentEncoding }: Envelope): string | undefined {
   return contentEncoding === AS_IT_IS ? undefined : contentEncoding;
 }
 
-/** Private to the client, whose version is fixed. */
+/** Private to the client, whose version is pinned. */
 interface Receiving {
   _onHeader(frame: { fields: { contentEncoding?: string } }): void;
 }
 
-/** What an error of the client says, in words for people. */
+/** The message of a client error, in words for people. */
 export function rabbitmqReason(error: unknown): string {
   const message = messageOf(error);
   if (message.startsWith('channel aquisition timed out')) return 'there is no connection';
-  // Of a refused log-in, the client says `undefined: ` first.
+  // For a refused log-in, the client's message starts with `undefined: `.
   return message.replace(/^undefined: /, '').replace(/\.$/, '');
 }
 
 const SEND_ID = 'send-id';
 
 /**
- * A publisher of durable messages that counts a message as sent when the broker has confirmed it.
+ * A publisher of durable messages. A message counts as sent when the broker has confirmed it.
  *
- * @returns sends a message; resolves with false when it came back because no queue is bound for it,
- * and rejects when it was not confirmed
+ * @returns sends a message; resolves with false if the broker returned it because no queue is bound for
+ * it, and rejects if the broker did not confirm it
  */
 export function createConfirmedPublisher(
   connection: Connection,
@@ -96,12 +97,12 @@ export function createConfirmedPublisher(
     returned.add(headers?.[SEND_ID]);
   });
   return async (envelope, body) => {
-    // Not the message's own id: two may be under way with the same, or without any.
+    // Not the message's own id: two messages under way may have the same id, or none.
     const id = ++lastId;
     const headers = { ...envelope.headers, [SEND_ID]: id };
     try {
       await publisher.send({ ...envelope, headers, durable: true, mandatory: true }, body);
-      // A return comes before its confirmation, and the client tells of it one turn later.
+      // The broker sends a return before its confirmation, but the client emits the return one turn later.
       await otherEvents();
       return !returned.has(id);
     } finally {
@@ -110,5 +111,5 @@ export function createConfirmedPublisher(
   };
 }
 
-/** Where customer events are published; what reads them binds a queue of its own to it. */
+/** The exchange to which customer events are published. Each consumer binds its own queue to it. */
 export const CUSTOMER_EXCHANGE = { exchange: 'crm.customers', type: 'topic', durable: true };

@@ -4,7 +4,7 @@ import { createRecordList, type JsonArray } from './record-list.ts';
 
 const textOf = ({ pieces }: JsonArray) => Buffer.concat([...pieces]).toString();
 
-/** Records of all sizes: many to a block, about as large as one, larger. */
+/** Records of all sizes: many per block, about the size of a block, larger. */
 const recordArb = fc.oneof(
   { weight: 8, arbitrary: fc.string({ unit: 'grapheme', maxLength: 50 }) },
   {

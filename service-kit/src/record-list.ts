@@ -1,28 +1,34 @@
 import { randomUUID } from 'node:crypto';
 
-/** A part of a list as a JSON array: its size, and its text in pieces, of up to 1 MB or of one larger record. */
+/**
+ * A part of a list as a JSON array: its size, and its text in pieces of up to 1 MB or of one larger
+ * record.
+ */
 export interface JsonArray {
   byteLength: number;
   pieces: Iterable<Buffer>;
-  /** A strong entity tag, with its quotes: the same only for the same part of the same list. */
+  /** A strong entity tag, with its quotes: equal only for the same part of the same list. */
   etag: string;
 }
 
 export interface RecordList {
-  /** Names this list and no other, also of an earlier or later process. */
+  /** Identifies this list among all lists, also those of earlier and later processes. */
   readonly epoch: string;
   readonly length: number;
   /** Adds a record, given as JSON text; returns its position, from 0. */
   append(json: string): number;
   /** The JSON text of the record at a position. */
   at(position: number): string;
-  /** The records from `from` to before `to`, as they are now, whatever is added while it is read. */
+  /** The records from `from` to before `to`, as they are now, even if more are added while it is read. */
   slice(from: number, to: number): JsonArray;
-  /** The records at these positions. Its tag tells how many: it is for one URL, whose records only become more. */
+  /**
+   * The records at these positions. The tag is only their number, so use it for one URL whose records only
+   * grow.
+   */
   pick(positions: readonly number[]): JsonArray;
 }
 
-/** Bytes that never change once written; `start` is where they begin among all bytes of the list. */
+/** Bytes that never change once written; `start` is their offset in the whole list. */
 interface Block {
   start: number;
   bytes: Buffer;
@@ -31,17 +37,18 @@ interface Block {
 const BLOCK_BYTES = 1024 * 1024;
 
 /**
- * Records in the order in which they came, as the bytes that they are sent as: what is written once is
- * never built again, however often and from wherever the list is read.
+ * Records in order of arrival, stored as the bytes that are sent: a record is serialized once, however
+ * often and from whatever position the list is read.
  */
 export function createRecordList(): RecordList {
-  // All records, each after a comma, are one run of bytes: `starts` has where each record's comma is.
+  // All records, each after a comma, form one run of bytes: `starts` has the offset of each record's
+  // comma.
   const epoch = randomUUID().slice(-12);
   const blocks: Block[] = [];
   const starts: number[] = [];
   let end = 0;
 
-  /** Finds room for a record: none is ever spread over two blocks. */
+  /** Finds room for a record; a record never spans two blocks. */
   function reserve(size: number): Block {
     const last = blocks.at(-1);
     if (last && end - last.start + size <= last.bytes.length) return last;
@@ -51,7 +58,7 @@ export function createRecordList(): RecordList {
     return block;
   }
 
-  /** The block that has the byte at an offset. */
+  /** The index of the block that has the byte at an offset. */
   function findBlock(offset: number): number {
     let [low, high] = [0, blocks.length - 1];
     while (low < high) {
@@ -107,7 +114,7 @@ export function createRecordList(): RecordList {
 
 const [OPEN, CLOSE] = [Buffer.from('['), Buffer.from(']')];
 
-/** Records, each after a comma, as an array: the first comma becomes the bracket. */
+/** Turns records, each after a comma, into an array: the first comma becomes the bracket. */
 function asArray(records: Iterable<Buffer>, size: number): Omit<JsonArray, 'etag'> {
   function* pieces() {
     let isFirst = true;

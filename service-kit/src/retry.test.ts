@@ -11,7 +11,7 @@ const random = fc.oneof(
   fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
   fc.constantFrom(0, justBelowOne),
 );
-/** How long the wait may be: 1 s after the first attempt, doubled after each, 5 min at the most. */
+/** The upper bound of a wait: 1 s after the first attempt, doubled after each, at most 5 min. */
 const bound = (n: number) => Math.min(FIVE_MINUTES, 1_000 * 2 ** (n - 1));
 
 describe('the back-off', () => {
@@ -83,7 +83,7 @@ describe('a Retry-After header', () => {
     ['Sat, 06 Nov 2027 08:49:37 GMT', MAX_RETRY_AFTER_MS],
     ['Friday, 06-Nov-26 08:59:37 GMT', 600_000],
     ['Sunday, 06-Nov-94 08:49:37 GMT', 0],
-    // In 2076, no more than 50 years ahead; and in 1977.
+    // The year 2076 is not more than 50 years ahead; the other date is in 1977.
     ['Friday, 06-Nov-76 08:59:37 GMT', MAX_RETRY_AFTER_MS],
     ['Sunday, 06-Nov-77 08:59:37 GMT', 0],
     ['Fri Nov  6 08:59:37 2026', 600_000],

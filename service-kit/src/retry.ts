@@ -1,9 +1,9 @@
-/** The longest wait for the next attempt, whatever a target asks for. */
+/** The longest wait for the next attempt, even if a target asks for more. */
 export const MAX_RETRY_AFTER_MS = 3_600_000;
 
 /**
- * Longer than any wait that this code sets. A delivery that waits longer was written under a clock
- * that was wrong.
+ * Longer than any wait that this code sets. If a delivery waits longer, the clock was wrong when its wait
+ * was written.
  */
 export const MAX_WAIT_MS = MAX_RETRY_AFTER_MS + 300_000;
 
@@ -13,30 +13,30 @@ const CAP_MS = 300_000;
 /**
  * How long to wait after the `attempt`th attempt, from 1: exponential with full jitter, which spreads
  * retries best (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). Up to 1 s
- * after the first, 2 s, 4 s, …, from the tenth on up to 5 min; half of that on average.
+ * after the first attempt, then 2 s, 4 s, …, and up to 5 min from the tenth on; half of that on average.
  *
- * @param random from 0 to below 1
- * @param capMs where it ends. Default: 5 min
+ * @param random returns a number from 0 to below 1
+ * @param capMs the longest wait. Default: 5 min
  */
 export function backoffMs(attempt: number, random: () => number, capMs = CAP_MS): number {
   return Math.floor(random() * Math.min(capMs, BASE_MS * 2 ** (attempt - 1)));
 }
 
-/** HTTP dates (RFC 9110, section 5.6.7): as they are written today, and in the two obsolete forms. */
+/** HTTP dates (RFC 9110, section 5.6.7): the current form and the two obsolete ones. */
 const DATES = [
   /^[A-Z][a-z]{2}, (?<day>\d{2}) (?<month>[A-Z][a-z]{2}) (?<year>\d{4}) (?<time>\d{2}:\d{2}:\d{2}) GMT$/,
   /^[A-Z][a-z]{5,8}, (?<day>\d{2})-(?<month>[A-Z][a-z]{2})-(?<year>\d{2}) (?<time>\d{2}:\d{2}:\d{2}) GMT$/,
   /^[A-Z][a-z]{2} (?<month>[A-Z][a-z]{2}) (?<day>[ \d]\d) (?<time>\d{2}:\d{2}:\d{2}) (?<year>\d{4})$/,
 ];
-/** Not the comma of a date. */
+/** A comma between values, not the comma inside a date. */
 const COMMA = /[ \t]*,(?! \d{2}[ -])[ \t]*/;
 
 /**
- * The wait that a `Retry-After` header asks for, seconds or a date (RFC 9110, section 10.2.3), from 0
- * to one hour; `undefined` for anything else. `Date.parse` would take `-5` and `1.5` for dates. When it
- * came more than once, as when a proxy adds its own, the longest wait counts.
+ * The wait that a `Retry-After` header asks for, in seconds or as a date (RFC 9110, section 10.2.3), from
+ * 0 to one hour; `undefined` for anything else. (`Date.parse` would accept `-5` and `1.5` as dates.) If
+ * the header is repeated, as when a proxy adds its own, the longest wait counts.
  *
- * @param value of each line, or of all lines with commas between them
+ * @param value the header's lines, or all of them joined by commas
  * @param now Unix time in milliseconds
  */
 export function parseRetryAfter(
@@ -51,7 +51,7 @@ export function parseRetryAfter(
   return Math.min(Math.max(waitMs, 0), MAX_RETRY_AFTER_MS);
 }
 
-/** In milliseconds; NaN when it is neither seconds nor a date. */
+/** The wait in milliseconds; NaN if the element is neither seconds nor a date. */
 function waitOf(element: string, now: number): number {
   if (/^\d+$/.test(element)) return Number(element) * 1_000;
   const { groups } = DATES.map((form) => form.exec(element)).find(Boolean) ?? {};
@@ -61,7 +61,7 @@ function waitOf(element: string, now: number): number {
   return Date.parse(`${day} ${month} ${fullYear} ${time} GMT`) - now;
 }
 
-/** The year with these last two digits that is no more than 50 years ahead, as the RFC has it. */
+/** The year with these last two digits that is at most 50 years ahead, as the RFC requires. */
 function nearYear(lastDigits: number, now: Date): number {
   const latest = now.getUTCFullYear() + 50;
   return latest - ((latest - lastDigits) % 100);

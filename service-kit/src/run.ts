@@ -5,13 +5,13 @@ import type { HttpService } from './http-service.ts';
 import type { Logger } from './logger.ts';
 import { onStopSignal } from './stop-signals.ts';
 
-/** The exit code for a configuration that cannot be used (`EX_CONFIG` of BSD's sysexits). */
+/** The exit code for an unusable configuration (`EX_CONFIG` of BSD's sysexits). */
 export const EXIT_CONFIG = 78;
 
-/** Docker kills 10 s after SIGTERM: the process ends by itself before that. */
+/** Docker kills a container 10 s after SIGTERM: the process ends before that. */
 const DRAIN_DEADLINE_MS = 7_000;
 
-/** Parses the environment, or says what is wrong with it, one line a variable, and exits with 78. */
+/** Parses the environment. On failure, prints one line per problem and exits with 78. */
 export function parseOrExit<Config>(service: string, parse: () => Config): Config {
   const problems = environmentProblems(service, parse);
   if (problems.length === 0) return parse();
@@ -19,7 +19,7 @@ export function parseOrExit<Config>(service: string, parse: () => Config): Confi
   process.exit(EXIT_CONFIG);
 }
 
-/** One line a variable that the service cannot use; none when it can start. */
+/** One line per variable that the service cannot use; empty if the service can start. */
 export function environmentProblems(service: string, parse: () => unknown): string[] {
   try {
     parse();
@@ -35,17 +35,17 @@ export interface ServeOptions {
   log: Logger;
   host: string;
   port: number;
-  /** The environment variable that chooses the port, for the message when it is in use. */
+  /** The environment variable that sets the port, for the message if the port is in use. */
   portVariable: string;
-  /** Stops what the service does beside answering requests; runs while the requests drain. */
+  /** Stops the service's other work while the requests drain. */
   stop?: (() => Promise<void>) | undefined;
 }
 
 /**
- * Listens until the first SIGTERM, SIGINT or SIGHUP, then drains and exits with 0; further signals
- * change nothing. Exits with 1 when it cannot listen, does not drain within 7 s, or meets an error
- * that nothing caught. To a parent process with a channel to it, it says `listening` when it does;
- * it drains when that parent is gone.
+ * Listens until the first SIGTERM, SIGINT or SIGHUP, then drains and exits with 0; further signals are
+ * ignored. Exits with 1 if it cannot listen, does not drain within 7 s, or meets an uncaught error. Sends
+ * `listening` to a parent process with an IPC channel once it listens, and drains when that parent is
+ * gone.
  */
 export async function serve(options: ServeOptions): Promise<void> {
   const { app, log, host, port, stop } = options;
@@ -68,13 +68,13 @@ export async function serve(options: ServeOptions): Promise<void> {
   onStopSignal(drain);
 
   try {
-    // Fastify binds each address of a name to a server of its own, which draining would not see.
+    // Fastify would bind each address of a name to its own server, which draining would not see.
     const { address } = await lookup(host, { order: 'ipv4first' });
     await listenQuietly(app, address, port);
     const { port: listening } = app.server.address() as AddressInfo;
     const url = `http://${address.includes(':') ? `[${address}]` : address}:${listening}`;
     log.info(`Listening on ${url}, documentation under /docs.`);
-    // When the line above is out.
+    // After the line above is written.
     setImmediate(() => process.send?.('listening'));
   } catch (error) {
     exit(
@@ -83,7 +83,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   }
 }
 
-/** Fastify logs a line for every address of the machine: in a container, none that a user can open. */
+/** Fastify logs one line per address of the machine; in a container, a user can open none of them. */
 async function listenQuietly(app: HttpService, host: string, port: number): Promise<void> {
   const { level } = app.log;
   app.log.level = 'silent';

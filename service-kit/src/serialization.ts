@@ -3,9 +3,8 @@ import type { FastifySerializerCompiler } from 'fastify';
 import { z } from 'zod';
 
 /**
- * Compiles a response's zod schema to a serializer that writes the declared fields, in their order,
- * and drops others. It trusts the types: a wrong value is found by the strict serializer that tests
- * run with, not here.
+ * Compiles a response's zod schema to a serializer that writes the declared fields in order and drops
+ * others. It trusts the types: only the strict serializer, which tests use, finds a wrong value.
  */
 export const fastSerializerCompiler: FastifySerializerCompiler<z.ZodType> = ({ schema }) => {
   const { $schema: _, ...jsonSchema } = z.toJSONSchema(schema, {
@@ -16,7 +15,9 @@ export const fastSerializerCompiler: FastifySerializerCompiler<z.ZodType> = ({ s
   return fastJson(jsonSchema as fastJson.AnySchema);
 };
 
-/** How a route's responses become text, for what is to become text before its route is called. */
+/**
+ * Creates the serializer of a route's response, for values that become text before the route is called.
+ */
 export function createSerializer<Schema extends z.ZodType>(
   schema: Schema,
   compile = fastSerializerCompiler,
@@ -24,7 +25,7 @@ export function createSerializer<Schema extends z.ZodType>(
   return compile({ schema, method: '', url: '', httpStatus: '200' });
 }
 
-/** Checks every response against its schema and drops what is not declared. Slow; for tests. */
+/** Checks every response against its schema and drops undeclared fields. Slow; for tests. */
 export const strictSerializerCompiler: FastifySerializerCompiler<z.ZodType> =
   ({ schema }) =>
   (data) =>

@@ -5,8 +5,8 @@ const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 let stop: ((reason: string) => void) | undefined;
 
 /**
- * From now on, calls `listener` at every signal to stop, and when a parent process with a channel to this
- * one is gone, in place of what an earlier call named.
+ * Calls `listener` at every stop signal from now on, and when a parent process with an IPC channel to this
+ * one is gone. Replaces the listener of an earlier call.
  */
 export function onStopSignal(listener: (reason: string) => void): void {
   if (!stop) {
@@ -17,13 +17,14 @@ export function onStopSignal(listener: (reason: string) => void): void {
 }
 
 /**
- * Loads the modules of a service, which takes most of its start. A signal to stop meanwhile ends the
- * process with 0: there is nothing yet that would have to stop. For that, this module needs no other.
+ * Loads the modules of a service, which takes most of its start time. A stop signal meanwhile ends the
+ * process with 0, because nothing has to be stopped yet. To be active that early, this module imports no
+ * other module of the project.
  */
 export async function load<Modules>(importModules: () => Promise<Modules>): Promise<Modules> {
   onStopSignal(() => process.exit(0));
   const modules = await importModules();
-  // Node hears of no signal while it loads: it does now, before anything begins.
+  // Node handles no signal while it loads modules; it does now, before anything begins.
   await setImmediate();
   return modules;
 }

@@ -1,7 +1,9 @@
 import type { FastifySchemaCompiler } from 'fastify';
 import { z } from 'zod';
 
-/** One wrong field, as Pydantic 2 reports it. `loc` is the path to it, beginning with the part of the request. */
+/**
+ * One wrong field, as Pydantic 2 reports it. `loc` is its path, which begins with the part of the request.
+ */
 export interface ErrorDetail {
   type: string;
   loc: (string | number)[];
@@ -9,7 +11,7 @@ export interface ErrorDetail {
   input: unknown;
 }
 
-/** A request that does not fit its schema: answered with 422 and one detail a wrong field. */
+/** A request that does not fit its schema: answered with 422 and one detail per wrong field. */
 export class InvalidRequestError extends Error {
   override readonly name = 'InvalidRequestError';
   readonly details: ErrorDetail[];
@@ -20,20 +22,20 @@ export class InvalidRequestError extends Error {
   }
 }
 
-/** Validates a part of the request by its zod schema; unknown fields are dropped. */
+/** Validates a part of the request by its zod schema; drops unknown fields. */
 export const validatorCompiler: FastifySchemaCompiler<z.ZodType> =
   ({ schema, httpPart = 'body' }) =>
   (data) => {
-    // A number with digits to keep is an object, for zod.
+    // A number whose digits are kept is an object to zod.
     const result = schema.safeParse(JSON.isRawJSON(data) ? Number(data.rawJSON) : data);
     if (result.success) return { value: result.data };
-    // What Fastify calls the querystring is the query in FastAPI.
+    // Fastify's `querystring` is FastAPI's `query`.
     const part = httpPart === 'querystring' ? 'query' : httpPart;
     const details = result.error.issues.flatMap((issue) => toDetails(issue, part, data));
     return { error: new InvalidRequestError(details) };
   };
 
-/** One detail an issue, or one an unknown field. */
+/** One detail per issue, or one per unknown field. */
 function toDetails(issue: z.core.$ZodIssue, part: string, data: unknown): ErrorDetail[] {
   if (issue.code !== 'unrecognized_keys') return [toDetail(issue, part, data)];
   const { path, keys, message: msg } = issue;
@@ -69,13 +71,13 @@ function valueAt(data: unknown, path: ErrorDetail['loc']): unknown {
   );
 }
 
-/** Reports a field as wrong with a Pydantic error type of its own, from inside a zod transform. */
+/** Reports a field as wrong from inside a zod transform, with its own Pydantic error type. */
 export function refuse(context: z.core.$RefinementCtx, type: string, msg: string): never {
   context.issues.push({ code: 'custom', params: { type }, message: msg, input: context.value });
   return z.NEVER;
 }
 
-/** An object of which every unknown field is refused, with the names of those that are known. */
+/** An object schema that refuses unknown fields and names the known ones. */
 export function strictObject<Shape extends z.ZodRawShape>(shape: Shape) {
   const names = Object.keys(shape).join(', ') || 'none';
   return z.strictObject(shape, {
@@ -84,11 +86,11 @@ export function strictObject<Shape extends z.ZodRawShape>(shape: Shape) {
   });
 }
 
-/** What Pydantic says of a string with half of a surrogate pair in it. */
+/** Pydantic's message for a string with half of a surrogate pair. */
 export const UNPAIRED_SURROGATE =
   'Input should be a valid string, unable to parse raw data as a unicode string';
 
-/** Any string that UTF-8 can carry: a lone surrogate would come back as another character. */
+/** Any string that UTF-8 can encode: a lone surrogate would come back as another character. */
 export const textSchema = z.string().refine((text) => text.isWellFormed(), {
   error: UNPAIRED_SURROGATE,
   params: { type: 'string_unicode' },

@@ -2,7 +2,7 @@ import { Webhook } from 'standardwebhooks';
 import { describe, expect, it } from 'vitest';
 import { signWebhook, verifyWebhook, webhookSecretsSchema } from './webhook-signature.ts';
 
-/** The test vector of the libraries of Standard Webhooks. */
+/** The test vector of the Standard Webhooks libraries. */
 const VECTOR = {
   secret: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
   id: 'msg_p5jXN8AQM9LWM0D4loKWxJek',
@@ -51,7 +51,7 @@ describe('the signature of a webhook', () => {
     const junk = `v1,${Buffer.alloc(32).toString('base64')}`;
     const several = ['v1a,abc', junk, signature.replace('v1', 'v2'), signature, junk].join(' ');
     expect(verify({ 'webhook-signature': several })).toEqual(valid);
-    // As Node gives header lines that came apart.
+    // Node joins separate header lines like this.
     expect(verify({ 'webhook-signature': `${junk}, ${signature}, ${junk}` })).toEqual(valid);
     expect(verify({}, NOW, body, secretsOf(`${OTHER},${VECTOR.secret}`))).toEqual(valid);
     expect(verify({}, NOW, body, secretsOf(OTHER)).isValid).toBe(false);

@@ -7,22 +7,22 @@ import { z } from 'zod';
  * symmetric: HMAC-SHA256 over `<id>.<timestamp>.<body>`, in base64, after `v1,`.
  */
 
-/** How far the time of an attempt may be from ours, before or after. */
+/** Maximum difference between the timestamp of an attempt and our clock, in either direction. */
 const TOLERANCE_SECONDS = 300;
 
 /** The command that makes a secret, for messages. */
 export const MAKE_SECRET = 'echo "whsec_$(openssl rand -base64 32)"';
 
 const MAX_SECRETS = 2;
-/** What the standard asks of a secret. */
+/** The secret length that the standard requires. */
 const MIN_SECRET_BYTES = 24;
 const MAX_SECRET_BYTES = 64;
 
-/** With a dot in it, some of the id could be taken for the timestamp, and that for the body. */
+/** If the id contained a dot, part of it could be read as the timestamp, and the timestamp as the body. */
 const ID = /^[^.]+$/;
 const TIMESTAMP = /^\d{1,12}$/;
 
-/** The headers of a webhook, for the documentation of both ends. */
+/** The headers of a webhook, for the documentation of sender and receiver. */
 export const webhookHeaders = {
   'webhook-id': z.string().meta({
     description: 'Identifies the event: the same whenever it is sent again.',
@@ -42,24 +42,24 @@ export const webhookHeaders = {
   }),
 };
 
-/** What is signed beside the body. */
+/** What is signed together with the body. */
 export interface WebhookAttempt {
-  /** The same for all attempts to send one event; no `.` in it. */
+  /** The same for all attempts to send one event; contains no `.`. */
   id: string;
-  /** Of this attempt, Unix time in seconds. */
+  /** The time of this attempt, Unix time in seconds. */
   timestamp: number;
 }
 
 export type VerifiedWebhook = ({ isValid: true } & WebhookAttempt) | InvalidWebhook;
 interface InvalidWebhook {
   isValid: false;
-  /** In words, without any secret. */
+  /** In words, without secrets. */
   reason: string;
 }
 
 /**
- * One secret, or two while one takes the place of the other, with a blank or a comma between them:
- * `whsec_` (which may be missing) and 24 to 64 bytes in base64. The first is the current one.
+ * One secret, or two while one replaces the other, separated by a blank or a comma: `whsec_` (optional)
+ * and 24 to 64 bytes in base64. The first is the current one.
  */
 export const webhookSecretsSchema = z.string().transform((text, context): Buffer[] => {
   const secrets = text.split(/[\s,]+/).map(parseSecret);
@@ -75,13 +75,13 @@ export const webhookSecretsSchema = z.string().transform((text, context): Buffer
 function parseSecret(text: string): Buffer | undefined {
   const base64 = text.replace(/^whsec_/, '');
   const secret = Buffer.from(base64, 'base64');
-  // Buffer skips what is no base64; what comes back is then shorter.
+  // Buffer skips characters that are not base64; the re-encoded text is then shorter.
   const isBase64 = secret.toString('base64').replace(/=+$/, '') === base64.replace(/=+$/, '');
   const isLongEnough = secret.length >= MIN_SECRET_BYTES && secret.length <= MAX_SECRET_BYTES;
   return isBase64 && isLongEnough ? secret : undefined;
 }
 
-/** The headers of an attempt to send a body, signed with each of the secrets. */
+/** The headers of an attempt to send a body, with one signature per secret. */
 export function signWebhook(secrets: Buffer[], attempt: WebhookAttempt, body: string | Buffer) {
   const { id, timestamp } = attempt;
   return {
@@ -94,10 +94,10 @@ export function signWebhook(secrets: Buffer[], attempt: WebhookAttempt, body: st
 }
 
 /**
- * Whether a request was sent by somebody who has one of the secrets, within the last five minutes or
- * the next.
+ * Verifies that the sender of a request has one of the secrets, and that its timestamp is at most five
+ * minutes before or after `now`.
  *
- * @param body as it came, byte for byte
+ * @param body as received, byte for byte
  * @param now Unix time in milliseconds
  */
 export function verifyWebhook(
@@ -121,7 +121,7 @@ export function verifyWebhook(
   }
   const expected = secrets.map((secret) => signatureOf(secret, { id, timestamp }, body));
   const isSigned = signatures
-    // Of header lines that came apart, Node makes one with commas.
+    // Node joins repeated header lines with commas.
     .split(/,?[ \t]+/)
     .some((given) => expected.some((signature) => isEqual(given, signature)));
   if (!isSigned) return invalid('webhook-signature has no signature made with our secret');

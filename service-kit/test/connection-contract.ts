@@ -5,7 +5,7 @@ import type { FastifyReply } from 'fastify';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { HttpService } from '../src/http-service.ts';
 
-/** Where Fastify tells of each handler that it calls, those of plugins, too. */
+/** Fastify's channel for each handler that it calls, including those of plugins. */
 const HANDLER_CALLED = 'tracing:fastify.request.handler:start';
 
 export async function listen(app: HttpService): Promise<number> {
@@ -14,12 +14,12 @@ export async function listen(app: HttpService): Promise<number> {
   return (app.server.address() as AddressInfo).port;
 }
 
-/** Sends bytes as they are, and nothing after them; gives what comes back. */
+/** Sends the bytes, then ends the connection's sending side; returns what comes back. */
 export async function sendBytes(port: number, bytes: string): Promise<string> {
   return text(connect({ port, host: '127.0.0.1', allowHalfOpen: true }).end(bytes));
 }
 
-/** What every service does with its connections. `paths` are those of its lists and long answers. */
+/** How every service handles its connections. `paths` are those of its lists and long answers. */
 export function describeConnections(build: () => Promise<HttpService>, paths: string[]): void {
   describe('requests of one connection', () => {
     it.each(['/metrics', '/openapi.json', '/docs/static/swagger-ui-bundle.js', ...paths])(

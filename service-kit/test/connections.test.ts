@@ -7,7 +7,7 @@ import { createLogger } from '../src/logger.ts';
 import { listen, sendBytes } from './connection-contract.ts';
 
 const HOST = 'host: x\r\n';
-/** Of which Node reads about 160 at once. */
+/** Node reads about 160 of these at once. */
 const getWithLongHead = (path: string) =>
   `GET ${path} HTTP/1.1\r\n${HOST}x: ${'y'.repeat(350)}\r\n\r\n`;
 const get = (path: string) => `GET ${path} HTTP/1.1\r\n${HOST}\r\n`;
@@ -33,14 +33,14 @@ async function setUp(connectionLimits: HttpServiceOptions['connectionLimits'] = 
   });
   app.post('/taken', async () => ({}));
   const port = await listen(app);
-  /** Opens a connection; its client sends what it is given and does no more by itself. */
+  /** Opens a connection whose client sends these bytes and nothing more by itself. */
   const open = async (bytes: string, { reads = true } = {}) => {
     const arrived = once(app.server, 'connection');
     const client = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
     onTestFinished(() => {
       client.destroy();
     });
-    // A service that cuts a client off may reset its connection.
+    // A service that cuts off a client may reset its connection.
     client.on('error', () => {});
     if (!reads) client.pause();
     client.write(bytes);

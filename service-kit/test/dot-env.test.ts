@@ -16,7 +16,7 @@ import { parseEnvironmentFile } from '../src/environment-file.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-/** A project of its own, for a `.env` of its own. */
+/** A separate project folder for a separate `.env`. */
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'dot-env-'));

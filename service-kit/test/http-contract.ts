@@ -11,7 +11,7 @@ export interface HttpContract {
   title: string;
   /** The path that lists on GET and creates on POST. */
   collection: string;
-  /** A body that POST takes, as JSON text. */
+  /** A body that POST accepts, as JSON text. */
   valid: string;
   /** Names of the fields that a body must have. */
   required: string[];
@@ -27,19 +27,19 @@ interface DocumentedAnswer {
   content: Record<string, Documented>;
 }
 
-/** A service as its tests see it: silent, and strict about what it answers. */
+/** A service for tests: without a log, and with strict checks of its answers. */
 export function buildForTest(build: HttpContract['build']): Promise<HttpService> {
   const log = createLogger({ name: 'test', level: 'silent' });
   return build({ log, serializerCompiler: strictSerializerCompiler });
 }
 
-/** What the APIs give out as an identifier. */
+/** The format of the APIs' identifiers. */
 export const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
-/** What the APIs give out as a time: UTC, at least milliseconds. */
+/** The format of the APIs' times: UTC, at least milliseconds. */
 export const UTC_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,6}Z$/;
 
-/** Posts a value, or JSON text as it is. */
+/** Posts a value as JSON, or JSON text as it is. */
 export function postJson(app: HttpService, url: string, body: object | string) {
   return app.inject({
     method: 'POST',
@@ -49,7 +49,7 @@ export function postJson(app: HttpService, url: string, body: object | string) {
   });
 }
 
-/** A gateway that hands on what is under a path prefix, without it; it ends with the test. */
+/** A gateway that strips a path prefix and forwards the request; it ends with the test. */
 export async function startGateway(prefix: string, service: string): Promise<string> {
   const gateway = createServer(async (request, response) => {
     const path = request.url?.startsWith(`${prefix}/`) && request.url.slice(prefix.length);
@@ -202,7 +202,7 @@ export function describeHttpContract(contract: HttpContract): void {
       ['{"a":1} x', 8],
       ["{'a':1}", 1],
       ['{"a":\u0001}', 5],
-      // As Python's json says it.
+      // As Python's json reports it.
       ['{"é":"bcd\\x"}', 9],
       ['{"a":"\\u00zz"}', 7],
       ['{"a":"\\u00e9', 7],
@@ -236,7 +236,7 @@ export function describeHttpContract(contract: HttpContract): void {
       const deepest = await post(nested(1_000));
       expect(deepest.statusCode).toBe(422);
       expect(deepest.body).toContain(`"input":${nested(1_000)}`);
-      // As the original does, which goes to about 990.
+      // Like the original, which supports about 990 levels.
       const [field] = required;
       for (const body of [nested(400_000), '['.repeat(400_000), `{"${field}":${nested(1_000)}}`]) {
         const response = await post(body);

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { expect, it } from 'vitest';
 
-/** What a process prints that logs a message and a field so many times and ends at once. */
+/** The output of a process that logs a message and a field `times` times and then ends at once. */
 function logInProcess(options: object, message: string, times = 1, field: unknown = 1): string {
   const script = `
     import { createLogger } from ${JSON.stringify(new URL('../src/logger.ts', import.meta.url).href)};
@@ -11,7 +11,7 @@ function logInProcess(options: object, message: string, times = 1, field: unknow
       if (i % 100 === 99) await new Promise(setImmediate);
     }
     process.exit(0);`;
-  // The reader comes late, so that a long log meets a full pipe.
+  // The reader starts late, so that a long log meets a full pipe.
   const command = '"$0" --input-type=module -e "$1" | (sleep 0.2; cat)';
   return execFileSync('sh', ['-c', command, process.execPath, script], { encoding: 'utf8' });
 }

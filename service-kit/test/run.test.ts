@@ -3,13 +3,13 @@ import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
-// A process takes its time to start where many others run.
+// A process starts slowly where many others run.
 vi.setConfig({ testTimeout: 60_000 });
 
 const from = (module: string) =>
   JSON.stringify(new URL(`../src/${module}.ts`, import.meta.url).href);
 
-/** A process that serves on a free port, with this code for its `stop` and after it listens. */
+/** A process that serves on a free port; this code is its `stop` and what it runs once it listens. */
 function startService({ stop = '', then = '' }: { stop?: string; then?: string }): ChildProcess {
   const script = `
     import { createHttpService } from ${from('http-service')};

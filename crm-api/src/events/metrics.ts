@@ -1,6 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 
-/** The metrics of customer events, in the registry that `/metrics` shows. */
+/** The metrics of customer events, in the registry that `/metrics` exposes. */
 export function createEventMetrics(registry: Registry) {
   const registers = [registry];
   const events = new Counter({
@@ -9,7 +9,7 @@ export function createEventMetrics(registry: Registry) {
     labelNames: ['result'],
     registers,
   });
-  // A rate needs the zero before the first event.
+  // Start at zero: a rate needs a sample from before the first event.
   for (const result of ['sent', 'lost']) events.inc({ result }, 0);
   return {
     events,
@@ -18,7 +18,7 @@ export function createEventMetrics(registry: Registry) {
       help: 'Attempts to send a customer event that failed',
       registers,
     }),
-    /** From now on, asks how many wait. */
+    /** Registers the gauge of waiting events; each scrape calls `count`. */
     waiting(count: () => number): void {
       new Gauge({
         name: 'customer_events_waiting',

@@ -16,7 +16,7 @@ const event = (customerId = `customer-${++number}`): CustomerEvent => {
   return { id, type: 'CREATE', customerId, json: `{"event_id":"${id}"}` };
 };
 
-/** A publisher whose attempts end when the test says so, and an outbox for it. */
+/** A publisher whose attempts end when the test says so, and an outbox that uses it. */
 function setUp(options: Partial<OutboxOptions> & { concurrency?: number } = {}) {
   const attempts: { event: CustomerEvent; end: (result: PublishResult) => void }[] = [];
   const messages: string[] = [];
@@ -35,7 +35,7 @@ function setUp(options: Partial<OutboxOptions> & { concurrency?: number } = {}) 
     },
     metrics: createEventMetrics(registry),
     log,
-    // Just below 1: each wait is as long as it can be.
+    // Just below 1, so that each wait has its maximum length.
     random: () => 0.999_999,
     ...options,
   });
@@ -45,7 +45,7 @@ function setUp(options: Partial<OutboxOptions> & { concurrency?: number } = {}) 
     messages,
     isClosed: () => isClosed,
     sent: () => attempts.map(({ event }) => event.id),
-    /** Ends the attempt with this number, from 0, and lets what follows from it happen. */
+    /** Ends the attempt with this number, from 0, and lets its consequences happen. */
     async end(i: number, result: PublishResult): Promise<void> {
       attempts[i]?.end(result);
       await vi.advanceTimersByTimeAsync(0);
@@ -93,7 +93,7 @@ describe('the outbox', () => {
     expect(sent()).toEqual([first.id, first.id]);
     await end(1, SENT);
     expect(sent()).toEqual([first.id, first.id, second.id]);
-    // What the first met with does not count against the second.
+    // The refusals of the first event do not count against the second.
     await end(2, REFUSED);
     expect(messages.at(-1)).toContain(`refused customer event ${second.id}`);
     await passes(1_000);

@@ -11,44 +11,44 @@ export interface OutboxOptions {
   publisher: Publisher;
   metrics: EventMetrics;
   log: Logger;
-  /** From 0 to below 1. */
+  /** Returns a number from 0 to below 1. */
   random: () => number;
-  /** Events that may wait. Default: 100,000. */
+  /** Maximum number of waiting events. Default: 100,000. */
   maxEvents?: number;
-  /** All of their text, in characters. Default: 64 million. */
+  /** Maximum length of all waiting events together, in characters. Default: 64 million. */
   maxCharacters?: number;
 }
 
-/** Sends events to a subscriber, whom nobody waits for. */
+/** Sends events to a subscriber in the background; no caller waits for the result. */
 export interface Outbox {
-  /** Takes an event over, unless too many wait; returns at once. */
+  /** Accepts an event, unless too many wait. Returns at once. */
   add(event: CustomerEvent): void;
-  /** Events that are not sent yet. */
+  /** Number of events not sent yet. */
   readonly waiting: number;
-  /** Sends what can be sent within two seconds, and gives up the rest. */
+  /** Sends what can be sent within two seconds and discards the rest. */
   close(): Promise<void>;
 }
 
-/** The events of one customer, of which the first is to be sent next. */
+/** The waiting events of one customer. The first is sent next. */
 interface Lane {
   events: CustomerEvent[];
-  /** Times that the first was refused. */
+  /** How often the first event was refused. */
   refusals: number;
 }
 
-/** A subscriber that comes back is noticed soon. */
+/** Short, so that the recovery of a subscriber is noticed soon. */
 const MAX_OUTAGE_WAIT_MS = 30_000;
-/** What was refused is mostly refused again, and there may be many of it. */
+/** Long, because a refused event is usually refused again, and there may be many. */
 const MAX_REFUSAL_WAIT_MS = 3_600_000;
 const FLUSH_MS = 2_000;
-/** How often it is said that events are lost. */
+/** Minimum time between two warnings about lost events. */
 const WARN_EVERY_MS = 10_000;
 
 /**
- * Keeps events in memory until they are sent, which they are in their order for each customer. An event
- * that is refused is tried again with exponential backoff, up to an hour, and holds up nobody but its
- * customer: one such attempt is under way at a time, when nothing else waits. When the subscriber takes
- * nothing, all wait, and one at a time tries.
+ * Keeps events in memory until they are sent, in order for each customer. A refused event is tried again
+ * with exponential backoff of up to an hour, and delays only the events of its own customer. Retries of
+ * refused events run one at a time, and only when no other event can be sent. When the subscriber is
+ * unavailable, all events wait, and one at a time is tried.
  */
 export function createOutbox(options: OutboxOptions): Outbox {
   const { publisher, metrics, log, random } = options;
@@ -57,7 +57,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
   const brief = createBriefLog(log, 'warn');
   const lanes = new Map<string, Lane>();
   const ready = createQueue<Lane>();
-  /** Lanes whose first event was refused, and may be sent again now. */
+  /** Lanes whose first event was refused and may be sent again now. */
   const refused = createQueue<Lane>();
   const timers = new Set<NodeJS.Timeout>();
   let waiting = 0;
@@ -65,7 +65,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
   let underWay = 0;
   let isRetrying = false;
   let lost = 0;
-  /** Times in a row that the subscriber could not be reached. */
+  /** How often in a row the subscriber was unavailable. */
   let outages = 0;
   let isPaused = false;
   let isOver = false;
@@ -112,7 +112,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
     if (waiting === 0) drained.resolve();
   }
 
-  /** The subscriber does not take this event, and may take others. */
+  /** The subscriber refuses this event but may accept others. */
   function delay(lane: Lane, event: CustomerEvent, { reason, retryAfterMs = 0 }: Refusal): void {
     lane.refusals += 1;
     if (lane.refusals === 1) {
@@ -123,7 +123,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
     later(waitMs, () => refused.add(lane));
   }
 
-  /** The subscriber takes nothing: whoever else is under way will find the same. */
+  /** The subscriber is unavailable: the other attempts under way will fail, too. */
   function pause(lane: Lane, { reason, retryAfterMs = 0 }: Refusal): void {
     (lane.refusals > 0 ? refused : ready).add(lane);
     if (isPaused) return;
@@ -190,7 +190,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
       const fresh = { events: [event], refusals: 0 };
       lanes.set(customerId, fresh);
       ready.add(fresh);
-      // Not now: the answer to whoever created the customer goes first.
+      // Deferred, so that the answer to the client that created the customer goes first.
       setImmediate(pump);
     },
     async close() {

@@ -1,25 +1,25 @@
 import type { CustomerEvent } from '../customer-event.ts';
 
 /**
- * What came of one attempt to send an event:
- * - `sent`: the subscriber has it
- * - `refused`: it does not take this event; others may go on
- * - `unavailable`: it takes none now
- * - `gone`: it wants no more, for good
+ * The result of one attempt to send an event:
+ * - `sent`: the subscriber has the event
+ * - `refused`: the subscriber does not accept this event; others may be sent
+ * - `unavailable`: the subscriber accepts no events at the moment
+ * - `gone`: the subscriber will never accept events again
  */
 export type PublishResult =
   | { kind: 'sent' }
   | { kind: 'refused' | 'unavailable'; reason: string; retryAfterMs?: number | undefined }
   | { kind: 'gone'; reason: string };
 
-/** A way to a subscriber. */
+/** Sends events to one subscriber. */
 export interface Publisher {
-  /** Where it leads, without secrets, for the log. */
+  /** The subscriber's address without secrets, for the log. */
   target: string;
-  /** Events under way at the same time at the most. */
+  /** Maximum number of concurrent attempts. */
   concurrency: number;
-  /** One attempt. Never rejects. An event may arrive although it is not `sent`. */
+  /** Makes one attempt. Never rejects. An event may have arrived even if the result is not `sent`. */
   publish(event: CustomerEvent): Promise<PublishResult>;
-  /** Gives up what is under way. */
+  /** Aborts the attempts under way. */
   close(): Promise<void>;
 }

@@ -4,7 +4,7 @@ import type { Publisher } from './publisher.ts';
 import { createRabbitmqPublisher } from './rabbitmq-publisher.ts';
 import { createWebhookPublisher } from './webhook-publisher.ts';
 
-/** The way to the subscriber that the configuration names. */
+/** Creates the publisher for the subscriber that the configuration names. */
 export function createPublisher(config: EventsConfig, log: Logger): Publisher {
   return config.kind === 'webhook'
     ? createWebhookPublisher({ ...config, now: Date.now })

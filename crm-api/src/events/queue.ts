@@ -1,4 +1,4 @@
-/** First in, first out, in constant time and without holding on to what was taken. */
+/** A first-in, first-out queue in constant time. It keeps no reference to items that were taken. */
 export interface Queue<Item> {
   add(item: Item): void;
   take(): Item | undefined;

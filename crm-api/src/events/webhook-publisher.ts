@@ -8,31 +8,31 @@ import { request } from 'undici';
 import type { Publisher, PublishResult } from './publisher.ts';
 
 export interface WebhookOptions {
-  /** User name and password in it are sent as Basic authentication. */
+  /** A user name and password in the URL are sent as Basic authentication. */
   url: URL;
-  /** What each webhook is signed with: the current secret, and one that is being replaced. */
+  /** The secrets that sign each webhook: the current one, and possibly one that is being replaced. */
   secrets: Buffer[];
   /** Unix time in milliseconds. */
   now: () => number;
-  /** How long one attempt may take. Default: 15 s, as the standard recommends. */
+  /** Timeout of one attempt. Default: 15 s, as the standard recommends. */
   timeoutMs?: number;
 }
 
 const CONCURRENCY = 16;
 
-/** Statuses that are about this one event: bad request, conflict, too large, wrong type, invalid. */
+/** Statuses that concern only this event: bad request, conflict, too large, wrong type, invalid. */
 const ABOUT_THE_EVENT = [400, 409, 413, 415, 422];
 
 const NO_ROUTE = 'is the path of CUSTOMER_EVENTS_URL right, and does its server take webhooks?';
 
-/** What mostly is the cause. */
+/** The most likely cause of each status. */
 const HINTS: Record<number, string> = {
   401: 'does it have the same WEBHOOK_SECRET?',
   404: NO_ROUTE,
   405: NO_ROUTE,
 };
 
-/** Posts events to a URL, by Standard Webhooks 1.0.0. Redirects are not followed. */
+/** Posts events to a URL according to Standard Webhooks 1.0.0. It does not follow redirects. */
 export function createWebhookPublisher(options: WebhookOptions): Publisher {
   const { url, secrets, now, timeoutMs = 15_000 } = options;
   const agent = createHttpAgent({ connections: CONCURRENCY, connectTimeout: timeoutMs });
@@ -42,7 +42,7 @@ export function createWebhookPublisher(options: WebhookOptions): Publisher {
   target.password = '';
 
   return {
-    // Its path and its query may be secrets, too.
+    // Origin only: path and query may contain secrets, too.
     target: target.origin,
     concurrency: CONCURRENCY,
 
@@ -62,7 +62,7 @@ export function createWebhookPublisher(options: WebhookOptions): Publisher {
           dispatcher: agent,
           signal: timeout,
         });
-        // Whatever it says: read, so that the connection can be used again.
+        // Read the body whatever the status, so that the connection can be reused.
         await body.dump();
         return resultOf(statusCode, parseRetryAfter(headers['retry-after'], now()));
       } catch (error) {
@@ -77,7 +77,7 @@ export function createWebhookPublisher(options: WebhookOptions): Publisher {
   };
 }
 
-/** What an answer means, by the section "Delivery success and failure" of the standard. */
+/** Interprets a status as the section "Delivery success and failure" of the standard says. */
 function resultOf(status: number, retryAfterMs: number | undefined): PublishResult {
   if (status >= 200 && status < 300) return { kind: 'sent' };
   const hint = HINTS[status] && `(${HINTS[status]})`;

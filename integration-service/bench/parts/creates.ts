@@ -4,14 +4,17 @@ import { type RunningServer, startScript, startService } from '../processes.ts';
 
 const CONNECTIONS = 32;
 
-/** Adds customers to a CRM, each with another address; returns how many a second. */
+/** Adds customers with different addresses to a CRM; returns how many per second. */
 export async function create(server: RunningServer, from: number, count: number): Promise<number> {
   const body = (i: number) => `{"name":"Jane Doe","email":"jane${from + i}@example.com"}`;
   const options = { port: server.port, method: 'POST', path: '/customers' } as const;
   return (await load({ ...options, body, count, connections: CONNECTIONS })).perSecond;
 }
 
-/** Creates a second with more and more customers stored, in turn with bare Fastify that has as many. */
+/**
+ * Creates per second with a growing number of stored customers, in alternation with a bare Fastify that
+ * stores as many.
+ */
 export async function* benchCreates({ runs, sizes }: BenchOptions): AsyncGenerator<Figure> {
   await using crm = await startService('crm-api');
   await using bare = await startScript('bare-server.ts', 'creates');

@@ -14,9 +14,9 @@ const CREATED =
   'http_request_duration_seconds_count{method="POST",route="/package-requests",status_code="201"}';
 
 /**
- * The first run over a CRM full of customers: how fast they become package requests, in turn with undici
- * alone that posts as many to the same inventory-api; what that takes of integration-service; and what a
- * poll costs it when all of them are known.
+ * The first run over a CRM full of customers: how fast they become package requests, in alternation with
+ * bare undici that posts as many to the same inventory-api; the resources that integration-service uses
+ * for it; and the cost of a poll when all customers are known.
  */
 export async function* benchFirstRun(options: BenchOptions): AsyncGenerator<Figure> {
   for (const size of options.sizes) {
@@ -95,7 +95,7 @@ async function measureIdle(
   service: RunningServer,
   counts: { bytes: number; requests: number },
 ): Promise<{ idleCpuMs: number; idleBytes: number }> {
-  // What the metrics and the last results took is over by then.
+  // By then, the work for the metrics and the last results is over.
   await sleep(2_000);
   const before = { ...counts, cpuMs: service.cpuMs() };
   await sleep(IDLE_MS);
@@ -113,7 +113,7 @@ async function postAlone(size: number): Promise<number> {
   return await rateOf(inventory, size);
 }
 
-/** Package requests a second, from the first to the last, by the inventory's own account. */
+/** Package requests per second, from the first to the last, by the inventory's own timestamps. */
 async function rateOf({ url }: RunningServer, size: number): Promise<number> {
   const requests = (await (await fetch(`${url}/package-requests`)).json()) as {
     created_at: string;

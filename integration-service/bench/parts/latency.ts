@@ -12,7 +12,10 @@ import { startService } from '../processes.ts';
 const CUSTOMERS = 1_000;
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
 
-/** How the service hears of a customer: what it is told, and when it can be told something. */
+/**
+ * How the service learns of a customer: the environment of crm-api and integration-service, and the log
+ * line after which a customer can be created.
+ */
 interface Source {
   name: string;
   env(servicePort: number): NodeJS.ProcessEnv;
@@ -44,11 +47,11 @@ const rabbitmq = (url: string): Source => ({
 
 export interface LatencyOptions {
   runs: number;
-  /** A RabbitMQ whose queue nobody else uses, as `amqp://…`. Default: that source is left out. */
+  /** A RabbitMQ with a queue that no other program uses, as `amqp://…`. Default: skip that source. */
   rabbitmqUrl?: string | undefined;
 }
 
-/** From the 201 of the CRM to the 201 of the inventory, one customer at a time, by each source. */
+/** From the CRM's 201 to the inventory's 201, one customer at a time, for each source. */
 export async function* benchLatency({ runs, rabbitmqUrl }: LatencyOptions): AsyncGenerator<Figure> {
   for (const source of [POLL, WEBHOOK, ...(rabbitmqUrl ? [rabbitmq(rabbitmqUrl)] : [])]) {
     const medians: number[] = [];
@@ -101,7 +104,7 @@ async function measure({ env, readyWhen }: Source): Promise<number[]> {
       const response = await fetch(`${crm.url}/customers`, { method: 'POST', body, headers });
       const { id } = (await response.json()) as { id: string };
       const createdAt = performance.now();
-      // An event may be quicker than the answer that this program has just read.
+      // An event may be faster than the answer that this program has just read.
       latenciesMs.push(Math.max(0, (await arrivalOf(id).promise) - createdAt));
     }
     return latenciesMs;

@@ -3,7 +3,9 @@ import { load } from '../http-load.ts';
 import { startScript, startService } from '../processes.ts';
 import { create } from './creates.ts';
 
-/** Whole lists, in turn with node:http that sends as many bytes; and what others notice of them. */
+/**
+ * Whole lists, in alternation with node:http that sends as many bytes; and their effect on other requests.
+ */
 export async function* benchLists({ runs, sizes }: BenchOptions): AsyncGenerator<Figure> {
   await using crm = await startService('crm-api');
   let stored = 0;
@@ -19,7 +21,7 @@ export async function* benchLists({ runs, sizes }: BenchOptions): AsyncGenerator
     for (let run = 0; run <= runs; run++) {
       const ours = await load({ ...get, port: crm.port, count });
       const limit = await load({ ...get, port: bare.port, count });
-      // The first is for warming up.
+      // The first run is a warm-up.
       if (run > 0) values.push(ours.perSecond);
       if (run > 0) limits.push(limit.perSecond);
     }
@@ -51,7 +53,7 @@ async function benchNotModified(
   return { what: `the same, not modified (${size.toLocaleString('en')})`, unit: 'ms', values };
 }
 
-/** How long a small request takes while a long list is read again and again. */
+/** The duration of a small request while a long list is read again and again. */
 async function benchOthers(
   { port }: { port: number },
   size: number,

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Figure } from '../figures.ts';
 import { type Service, startService } from '../processes.ts';
 
-/** From the start of a process to the first `/readyz` that says 200. */
+/** From the start of a process to its first 200 on `/readyz`. */
 export async function* benchStartUp({ runs }: { runs: number }): AsyncGenerator<Figure> {
   await using crm = await startService('crm-api');
   await using inventory = await startService('inventory-api');

@@ -1,4 +1,4 @@
-/** `npm run audit`: compares CRM, ledger and inventory, and names the customers of whom they differ. */
+/** `npm run audit`: compares CRM, ledger and inventory, and names the customers in which they differ. */
 import { parseArgs } from 'node:util';
 import { print } from 'service-kit/terminal';
 import { AUDIT_KINDS, type AuditKind, type AuditReport, audit } from '../delivery/audit.ts';
@@ -16,7 +16,7 @@ const MEANINGS: Record<AuditKind, string> = {
   in_flight: 'on their way',
 };
 
-/** Customers of a kind that are named unasked. */
+/** How many customers of each kind are named without `--all`. */
 const NAMED = 10;
 
 const USAGE = `Usage: npm run audit -- [options]
@@ -101,7 +101,7 @@ function printKinds({ counts, keysOf }: AuditReport, most: number): void {
   }
 }
 
-/** What makes a system look as if it had forgotten everything, or did not tell all. */
+/** Prints signs that a system was reset, or does not list everything. */
 function printSuspicions({ counts, lostBySource, shortfall }: AuditReport): void {
   if (lostBySource !== undefined) {
     print(`None of the ${lostBySource} known customers is in the CRM's list: was it reset?`);

@@ -18,15 +18,15 @@ export interface CommandParts {
   crm: CrmClient;
 }
 
-/** Something that could not be done, or was asked for in a way that cannot be understood. */
+/** The exit code of a command that could not do its work, or whose arguments cannot be understood. */
 export const EXIT_FAILED = 2;
 
-/** Nobody waits for a command as for a poll; a list of a million takes its time. */
+/** Longer than for a poll: a command may take its time, and a list of a million records does. */
 const TIMEOUT_MS = 600_000;
 
 /**
  * Runs a command on the ledger of the environment, beside a running service or without one, and exits
- * with what it returns. What keeps it from its work is said in one line, with exit code 2.
+ * with the code that it returns. After a failure, prints the reason and exits with code 2.
  *
  * @param usage what `--help` prints
  * @param parse reads the command line; throws before anything is opened
@@ -76,15 +76,15 @@ function orExit<Value>(usage: string, parse: () => Value): Value {
   }
 }
 
-/** The variable of each system's URL. */
+/** The environment variable with the URL of each system. */
 const URLS: Record<string, string> = { CRM: 'CRM_API_URL', inventory: 'INVENTORY_API_URL' };
 
-/** Says what went wrong, for whoever ran the command. */
+/** Prints what went wrong, for the person who ran the command. */
 export function printFailure(error: unknown, usage: string): void {
   for (const line of explain(error, usage)) printError(line);
 }
 
-/** Only what is our own is taken apart into lines: what others have said stays on one. */
+/** Splits only texts of our own into lines: a text from another system stays on one line. */
 function explain(error: unknown, usage: string): string[] {
   if (!(error instanceof Error)) return [String(error)];
   if (error instanceof ReadError) {

@@ -1,4 +1,4 @@
-/** `npm run explain -- <customer id>`: what happened to a customer, readable. */
+/** `npm run explain -- <customer id>`: prints what happened to a customer, in readable form. */
 import { parseArgs } from 'node:util';
 import { print } from 'service-kit/terminal';
 import { countAttempts, numberAttempts } from '../delivery/attempts.ts';
@@ -46,7 +46,7 @@ await runCommand(USAGE, parse, async ({ ledger, inventory }, id) => {
   return deliveries.length > 0 ? 0 : 1;
 });
 
-/** Only the running service knows of its circuit breaker. */
+/** Only the running service knows the state of its circuit breaker. */
 function whenDue(dueAt: number, now: number): string {
   const at = new Date(dueAt).toISOString();
   return dueAt > now ? `next ${at}` : `due since ${at}, as soon as the target can be called`;

@@ -52,7 +52,7 @@ async function run(): Promise<number> {
   }
   const { handler } = await import(BUILT.href);
   const answer: SQSBatchResponse = await handler(event).catch((error: unknown) => {
-    // It parses its environment at the first event. Its classes are not those of this file.
+    // The function parses its environment at the first event. Its bundle has its own copies of the classes.
     const { problems } = error as Partial<EnvironmentError>;
     throw problems ? new UnableError(problems.join('\n')) : error;
   });
@@ -61,7 +61,7 @@ async function run(): Promise<number> {
 }
 
 function readEventFile(path: string): SQSEvent {
-  // npm runs this in the folder of its package, and says where it was called.
+  // npm runs this in the folder of the package; INIT_CWD is the folder where npm was called.
   const file = resolve(process.env.INIT_CWD ?? '', path);
   let event: SQSEvent | null;
   try {

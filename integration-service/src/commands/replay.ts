@@ -1,4 +1,4 @@
-/** `npm run replay`: has a running service send dead letters again that the inventory does not have. */
+/** `npm run replay`: makes a running service send dead letters again that the inventory does not have. */
 import { parseArgs } from 'node:util';
 import { print } from 'service-kit/terminal';
 import { MAX_REASON_LENGTH } from '../delivery/delivery-schemas.ts';
@@ -76,7 +76,7 @@ await runCommand(USAGE, parse, async ({ ledger, inventory }, { json, ...options 
   return 0;
 });
 
-/** The last of several would win in silence. */
+/** Refuses several values of an option: otherwise one of them would silently win. */
 function onlyOne(name: string, given: string[] = []): string[] {
   if (given.length > 1) throw new UsageError(`--${name} can be given once.`);
   return given;

@@ -4,14 +4,14 @@ import { describeUnusable } from '../welcome-package/unusable-records.ts';
 
 type RejectBook = ReturnType<typeof createRejectBook>;
 
-/** The records of the CRM that cannot be used, as an audit in JSON tells them. */
+/** The records of the CRM that cannot be used, as `npm run audit -- --json` prints them. */
 export function toJson(book: RejectBook) {
   return [...book.rows()].map(({ position, id, reason, isListed, isAccepted }) => {
     return { position, id, reason, listed: isListed, accepted: isAccepted };
   });
 }
 
-/** Names the first of them, those first that the CRM lists now, and says what to do. */
+/** Prints the first `most` of these records, those that the CRM lists now first, and says what to do. */
 export function printUnusable(book: RejectBook, most: number): void {
   const { all, unaccepted } = book.counts();
   print(`unusable  ${String(all).padStart(8)}  records of the CRM that are no customers`);

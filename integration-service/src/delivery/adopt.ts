@@ -15,11 +15,11 @@ export interface AdoptionOptions {
   log: Logger;
   /** Unix time in milliseconds. */
   now: () => number;
-  /** Ends a read before its time. */
+  /** Aborts a read. */
   signal: AbortSignal;
 }
 
-/** Sees to it that a new ledger is adopted before anything is sent. */
+/** Makes sure that a new ledger adopts what the target holds before anything is sent. */
 export function createAdoption(options: AdoptionOptions) {
   const { leg, target, ledger, gate, log, signal } = options;
   let isDone = false;
@@ -41,7 +41,7 @@ export function createAdoption(options: AdoptionOptions) {
 
   return {
     isDone: () => isDone,
-    /** Tries it when it is not done yet; returns whether it is now. */
+    /** Adopts, if that is not done yet; returns whether it is done now. */
     async ensure(): Promise<boolean> {
       isDone ||= await ledger.isAdopted(leg);
       const permit = isDone ? undefined : gate.pass();
@@ -52,11 +52,10 @@ export function createAdoption(options: AdoptionOptions) {
 }
 
 /**
- * Writes into a new ledger what the target already holds, so that nothing of it is sent again: who
- * deletes the ledger loses its history, not its effect. Returns how many things the target holds, and
- * the keys of some of them.
- * Other writers get their turn after each chunk. When it is interrupted, it begins anew; what was
- * written is true all the same.
+ * Writes what the target already holds into a new ledger, so that nothing of it is sent again: a deleted
+ * ledger loses its history, not its effect. Returns how many things the target holds, and the keys of some
+ * of them. Other writers get their turn after each chunk. If it is interrupted, it begins again; what was
+ * already written stays true.
  *
  * @throws {ReadError} when the target could not be read to the end
  */

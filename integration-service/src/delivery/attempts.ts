@@ -2,8 +2,8 @@ import type { HistoryEvent } from './ledger/tables.ts';
 import { OUTCOMES } from './outcome.ts';
 
 /**
- * The lines of a history that are about a call to the target which was made, or which may have been. Each
- * is an attempt: what costs none of `MAX_ATTEMPTS`, because the target was not well, is one as well.
+ * The events of a history that stand for a call to the target that was made, or that may have been made.
+ * Each is an attempt, even if it does not count towards `MAX_ATTEMPTS` because the target did not work.
  */
 export const ATTEMPT_EVENTS: string[] = [
   ...OUTCOMES.filter((outcome) => outcome !== 'withdrawn'),
@@ -11,8 +11,8 @@ export const ATTEMPT_EVENTS: string[] = [
 ];
 
 /**
- * Numbers the attempts of a history from 1, over replays and repairs, so that the last number is how many
- * there were. A read of the target has the number of the attempt that it asks about.
+ * Numbers the attempts of a history from 1, across replays and repairs, so that the last number is how many
+ * there were. A read of the target gets the number of the attempt that it asks about.
  */
 export function numberAttempts(history: HistoryEvent[]): HistoryEvent[] {
   let count = 0;

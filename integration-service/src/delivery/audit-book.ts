@@ -13,10 +13,10 @@ const CONDITIONS: Record<AuditKind, string> = {
 
 export type AuditBook = ReturnType<typeof createAuditBook>;
 
-/** What source, ledger and target say of each key, side by side in a temporary file. */
+/** What source, ledger and target say about each key, side by side in a temporary file. */
 export function createAuditBook() {
-  // An empty name: a file of its own that SQLite deletes with the connection, held in memory as far
-  // as its cache goes.
+  // The empty name makes a private file, which SQLite deletes with the connection and uses only for what
+  // exceeds its cache.
   const database = new DatabaseSync('');
   database.exec(`
     pragma journal_mode = off;
@@ -53,14 +53,14 @@ export function createAuditBook() {
   };
 
   return {
-    /** Enters all of a stream. */
+    /** Adds all items of a stream. */
     async enterAll<Item>(items: AsyncIterable<Item>, enter: (item: Item) => void): Promise<void> {
       for await (const item of items) enter(item);
     },
     enterSource: ({ key }: { key: string }): void => {
       statements.source.run(key);
     },
-    /** Enters that the source has it, of what is known otherwise. */
+    /** Marks a key as shown by the source, if the key is in the book already. */
     enterSourceOfKnown: ({ key }: { key: string }): void => {
       statements.sourceOfKnown.run(key);
     },
@@ -70,7 +70,7 @@ export function createAuditBook() {
     enterTarget: ({ key }: { key: string }): void => {
       statements.target.run(key);
     },
-    /** Whether the source shows something that neither ledger nor target know. */
+    /** Whether the source shows a key that neither the ledger nor the target knows. */
     hasUnsighted: exists('in_source and status is null and packages = 0'),
     hasOrphans: exists(CONDITIONS.orphaned),
 
@@ -87,7 +87,7 @@ export function createAuditBook() {
       const row = totals.get();
       return { count: Number(row?.known), inSource: Number(row?.known_in_source) };
     },
-    /** How many the ledger calls delivered, and how many of them the target lists. */
+    /** How many keys the ledger calls delivered, and how many of them the target lists. */
     delivered(): { count: number; listed: number } {
       const row = totals.get();
       return { count: Number(row?.delivered), listed: Number(row?.delivered_and_listed) };

@@ -5,7 +5,7 @@ import type { Sighting } from './delivery.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { Target } from './target.ts';
 
-/** What an audit tells apart. The first four are drift: they do not mend themselves. */
+/** What an audit distinguishes. The first four are drift: they do not go away by themselves. */
 export const AUDIT_KINDS = ['missing', 'doubled', 'orphaned', 'dead', 'held', 'in_flight'] as const;
 export type AuditKind = (typeof AUDIT_KINDS)[number];
 const DRIFT: AuditKind[] = ['missing', 'doubled', 'orphaned', 'dead'];
@@ -14,17 +14,17 @@ export interface AuditReport {
   /** How many customers of each kind. */
   counts: Record<AuditKind, number>;
   hasDrift: boolean;
-  /** How many became pending again. */
+  /** How many became pending. */
   repaired: number;
-  /** How many were to be repaired, and not on the word of a list that may be cut off. */
+  /** How many were not repaired, because the target's list may be cut off. */
   unrepaired: number;
-  /** How the target's list falls short of what was delivered, to follow its name. */
+  /** How the target's list falls short of what was delivered, as a text that follows the target's name. */
   shortfall: string | undefined;
-  /** How many keys the ledger knows, when the source shows none of them: it was reset, it seems. */
+  /** How many keys the ledger knows, if the source shows none of them: the source was probably reset. */
   lostBySource: number | undefined;
-  /** The keys of one kind, in their order. */
+  /** The keys of one kind, in order. */
   keysOf(kind: AuditKind): Iterable<string>;
-  /** Gives up what the report holds. */
+  /** Releases the temporary file of the report. */
   close(): void;
 }
 
@@ -35,12 +35,12 @@ export interface AuditOptions {
   target: Target;
   ledger: Ledger;
   pollingIntervalMs: number;
-  /** Puts what is missing back to pending. */
+  /** Makes missing deliveries pending. */
   repair: boolean;
   /**
-   * Takes a list of the target for whole that lacks what was delivered. Otherwise none of that is
-   * repaired: a list that is cut off looks the same, and all behind the cut would be sent again.
-   * Default: no.
+   * Treats a list of the target as complete even if it lacks what was delivered. Otherwise such deliveries
+   * are not repaired: a list that is cut off looks the same, and everything after the cut would be sent
+   * again. Default: no.
    */
   trustList?: boolean;
   /** Unix time in milliseconds. */
@@ -49,18 +49,17 @@ export interface AuditOptions {
 
 const PAGE = 1_000;
 const RECHECK_MS = 500;
-/** What a poll takes beside its interval, generously. */
+/** A generous upper limit for the duration of a poll. */
 const POLL_MS = 5_000;
 
 /**
- * Compares source, ledger and target. Sends nothing itself; safe beside a running service, because of
- * the order in which it reads: what the source has shown is looked up in the ledger afterwards, and
- * what the ledger calls delivered in the target after that. What may have come meanwhile is looked at
- * again before it is called drift. Everything streams into a temporary file, so that memory does not
- * grow with the number of customers.
+ * Compares source, ledger and target. Sends nothing itself. It can run beside a service because of the
+ * order in which it reads: the source first, then the ledger, then the target. What may have changed
+ * meanwhile is checked again before it counts as drift. Everything streams into a temporary file, so that
+ * memory does not grow with the number of customers.
  *
- * @throws {ReadError} {@link LedgerError} {@link Error} when one of the three could not be read to the
- *   end; nothing is said then
+ * @throws {ReadError} {@link LedgerError} {@link Error} when source, ledger or target could not be read to
+ *   the end; there is no report then
  */
 export async function audit(options: AuditOptions): Promise<AuditReport> {
   const { leg, readSource, target, ledger, now } = options;
@@ -70,7 +69,7 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
     const sequence = await enterLedger(options, book, 0);
     await book.enterAll(target.read(), book.enterTarget);
     if (book.hasUnsighted()) await waitForPoll(options, book, sequence);
-    // Only of what is there already: who comes now has not been looked up in ledger and target.
+    // Only keys that are in the book: a customer that is new now was not looked up in ledger and target.
     if (book.hasOrphans()) await book.enterAll(readSource(), book.enterSourceOfKnown);
 
     const counts = book.counts();
@@ -98,7 +97,7 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
   }
 }
 
-/** Has sent again what is missing, as the source shows it now. */
+/** Makes those missing deliveries pending that the source still shows. */
 async function repair(
   { leg, ledger, readSource, trustList = false, now }: AuditOptions,
   book: AuditBook,
@@ -110,7 +109,7 @@ async function repair(
     if (found === 'delivered' && trustList) {
       repaired += await ledger.repair(leg, sighting.key, now());
     }
-    // Never again what has been sighted, and maybe delivered, since the ledger was read.
+    // `sight` leaves alone what has been sighted, and maybe delivered, since the ledger was read.
     if (found === 'unsighted') {
       repaired += (await ledger.sight(leg, [sighting], { now: now() })).fresh;
     }
@@ -134,7 +133,10 @@ async function enterLedger(
   }
 }
 
-/** A service that polls finds within an interval whom the ledger does not know yet. */
+/**
+ * Lets a service that polls sight the customers that the ledger does not know: waits for up to one polling
+ * interval and 5 s. Without such a service, it does not wait.
+ */
 async function waitForPoll(options: AuditOptions, book: AuditBook, after: number): Promise<void> {
   const { leg, ledger, pollingIntervalMs, now } = options;
   const polledAt = (await ledger.polledAt(leg)) ?? Number.NEGATIVE_INFINITY;
@@ -143,7 +145,7 @@ async function waitForPoll(options: AuditOptions, book: AuditBook, after: number
   let last = after;
   while (book.hasUnsighted() && performance.now() < until) {
     await sleep(RECHECK_MS);
-    // What has been delivered since then is on its way for this audit: the target was read before.
+    // Even what has been delivered since then counts as in flight: the target was read before.
     last = await enterLedger(options, book, last, (key) => book.enterLedger(key, 'pending'));
   }
 }

@@ -11,7 +11,7 @@ function setUp() {
   const fail = (times: number, retryAfterMs?: number) => {
     for (let i = 0; i < times; i++) pass(breaker).fail('503', retryAfterMs);
   };
-  /** Lets the time that it stays open go by, and one call through. */
+  /** Waits until the breaker is half-open, and begins the probe. */
   const probe = () => {
     clock.now += breaker.waitMs();
     return pass(breaker);

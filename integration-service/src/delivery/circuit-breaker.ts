@@ -7,11 +7,11 @@ export type BreakerState = 'closed' | 'half-open' | 'open';
 
 /** A call that the breaker has let through. Report one result. */
 export interface Passage {
-  /** The target has answered, be it a refusal. */
+  /** The target has answered, even if with a refusal. */
   succeed(): void;
-  /** The target has failed; `retryAfterMs` is how long it asked to be left alone. */
+  /** The target has failed; `retryAfterMs` is the wait that it asked for. */
   fail(reason: string, retryAfterMs?: number): void;
-  /** The target does not let us in. */
+  /** The target has refused us: we are not authorized. */
   refuse(reason: string): void;
   /** The call was not made. */
   cancel(): void;
@@ -23,7 +23,7 @@ export interface CircuitBreaker {
   problem(): string | undefined;
   /** How many calls may begin now: any number when closed, one when half-open, none when open. */
   capacity(): number;
-  /** How long until that may change by itself; 0 when calls may begin. */
+  /** How long until the breaker is half-open, in milliseconds; 0 when it is not open. */
   waitMs(): number;
   /** Begins a call; `undefined` without capacity. */
   pass(): Passage | undefined;
@@ -37,10 +37,10 @@ export interface CircuitBreakerOptions {
 }
 
 /**
- * Keeps calls away from a target that fails (https://martinfowler.com/bliki/CircuitBreaker.html). It
- * opens after 5 failures in a row, or at once when the target does not let us in. Open for 2 s at
- * first, it then lets one call through as a probe: success closes it, failure opens it for twice as
- * long as before, up to 30 s. Where the failures asked for a longer wait (`Retry-After`), it is that.
+ * Keeps calls away from a target that fails (https://martinfowler.com/bliki/CircuitBreaker.html). It opens
+ * after 5 failures in a row, or at once when the target refuses us. It stays open for 2 s at first, then
+ * lets one call through as a probe: success closes it, failure opens it for twice as long as before, up to
+ * 30 s. If a failure asked for a longer wait (`Retry-After`), it stays open for that long.
  */
 export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBreaker {
   const { target, log, monotonicNow } = options;

@@ -3,18 +3,19 @@ import type { Ledger } from './ledger/ledger.ts';
 
 const PAGE = 10_000;
 
-/** Takes the keys of a list as they come, and tells in the end whether the list can be the whole. */
+/** Takes the keys of a list one by one, and says at the end whether the list can be complete. */
 export interface DeliveredCheck {
   see(key: string): Promise<void> | undefined;
-  /** How the list falls short, without a subject; `undefined` when all is in it. */
+  /** What the list lacks, as a predicate without a subject; `undefined` when it lacks nothing. */
   shortfall(): Promise<string | undefined>;
 }
 
 /**
- * What is delivered now must be in every whole list of the target that is read from now on. One that
- * lacks some of it was cut off, by a page size of its own perhaps, or the target was reset, or somebody
- * deleted there: what is not in it may be there all the same. Costs, for a million deliveries, six
- * seconds of the processor, in small questions to the ledger beside the read, and under 100 MB.
+ * Every delivery that is delivered now must be in every complete list of the target that is read from now
+ * on. If a list lacks one, the list was cut off (by a page size of its own perhaps), the target was reset,
+ * or somebody deleted records there: a delivery that is not in the list may exist all the same. For a
+ * million deliveries, the check costs six seconds of CPU time, in small queries to the ledger during the
+ * read, and under 100 MB.
  */
 export async function createDeliveredCheck(
   ledger: Pick<Ledger, 'deliveredSequences' | 'sequencesOf'>,
@@ -47,7 +48,7 @@ export async function createDeliveredCheck(
   };
 }
 
-/** In words for people, to follow the name of the target. */
+/** A text for people that follows the name of the target. */
 export function shortfallOf(listed: number, delivered: number): string {
   return `lists ${listed} of the ${delivered} that were delivered: was it reset, or is its list cut off?`;
 }

@@ -39,22 +39,22 @@ export interface DeliveryRoutesOptions {
   ledger: Ledger;
   /** By leg. */
   targets: Record<string, Target>;
-  /** The form in which the ledger keeps ids of customers, and keys made of them. */
+  /** Returns a customer's id, or a key made of one, in the form in which the ledger stores it. */
   canonicalId: (id: string) => string;
   /** Called when there is something to send. */
   onDue: () => void;
   /**
-   * Until when the target of a leg is not called, Unix time in milliseconds; `undefined` when it may be.
-   * Default: it may always be.
+   * Until when the target of a leg is not called, Unix time in milliseconds; `undefined` when it may be
+   * called. Default: it may always be called.
    */
   blockedUntil?: ((leg: string) => number | undefined) | undefined;
-  /** What each route asks for. */
+  /** The security requirements of each route. */
   security: Record<string, string[]>[];
   guard: ReturnType<typeof import('../admin-guard.ts').createAdminGuard>;
   now: () => number;
 }
 
-/** `/deliveries`: look into the ledger, replay dead letters, release what is held. */
+/** `/deliveries`: read the ledger, replay dead letters, release held deliveries. */
 export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptions): void {
   const { ledger, targets, canonicalId, onDue, security, guard, now } = options;
   const { blockedUntil = () => undefined } = options;
@@ -217,7 +217,7 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
   );
 }
 
-/** What a client can be told of a ledger or a target that does not work. */
+/** Turns an error of the ledger or of a target into an answer for the client. */
 async function usable<Value>(run: () => Promise<Value>): Promise<Value> {
   try {
     return await run();

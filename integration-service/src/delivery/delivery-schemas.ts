@@ -8,7 +8,7 @@ import { REPLAY_VERDICTS } from './replay.ts';
 const MAX_LIMIT = 1_000;
 const DEFAULT_LIMIT = 100;
 
-/** What the ledger can have in it: PostgreSQL stores no NUL. */
+/** A text that the ledger can store: PostgreSQL stores no NUL. */
 const textSchema = anyTextSchema
   .refine((text) => !text.includes('\0'), 'Input should have no NUL in it')
   .meta({ pattern: '^[^\\u0000]*$' });
@@ -99,20 +99,20 @@ export const deliveryQuerySchema = strictObject({
   }),
 });
 
-/** For the routes that take no parameters: `?dry_run=true` must not set off the real thing. */
+/** For the routes that take no parameters: `?dry_run=true` must not start a real run. */
 export const noQuerySchema = strictObject({});
 
-/** How many deliveries there are, counted to 10,000. */
+/** Deliveries are counted up to this number. */
 export const MAX_TOTAL = 10_000;
 export const totalSchema = z.string().meta({
   description: `How many fit, on all pages; \`${MAX_TOTAL}+\` for more.`,
   examples: ['42'],
 });
 
-/** As much of a reason as a filter can have in it. */
+/** The longest `reason` that a filter can have. */
 export const MAX_REASON_LENGTH = 1_000;
 
-/** An empty text would fit all, and comes from a variable that nobody has set. */
+/** An empty text would match everything, and probably comes from a variable that is not set. */
 const some = (schema: typeof textSchema) => schema.min(1, 'Input should not be empty');
 
 const filterFields = {
@@ -128,7 +128,9 @@ const filterFields = {
 const FILTERS = Object.keys(filterFields);
 const SHOWN_FILTERS = FILTERS.map((name) => `\`${name}\``).join(', ');
 
-/** A filter, or `all`, so that nobody sets off all by saying nothing. A dry run sets off nothing. */
+/**
+ * Requires a filter or `all`, so that an empty request does not select everything. A dry run needs neither.
+ */
 function checkSelection(selection: Record<string, unknown>, context: z.core.$RefinementCtx): void {
   const { all, dry_run: dryRun } = selection;
   const isFiltered = FILTERS.some((name) => selection[name] !== undefined);
@@ -150,7 +152,7 @@ function selectionRule(exempt?: 'dry_run') {
   };
 }
 
-/** Strict: who misspells `dry_run` must not set off the real thing. */
+/** Strict: a misspelt `dry_run` must not start a real run. */
 export const replayRequestSchema = strictObject({
   ...filterFields,
   all: z.boolean().default(false).meta({ description: 'Take all of them, without a filter.' }),
@@ -198,11 +200,11 @@ export const releaseReportSchema = z
   .object({ released: z.int().describe('How many deliveries were let go.') })
   .meta({ id: 'ReleaseReport', description: 'What a release did.' });
 
-/** What the routes show of a delivery beside its row. */
+/** What the routes show about a delivery beside its row. */
 export interface Circumstances {
   /** The number of attempts in its history. */
   attempts: number;
-  /** Before that its target is not called, Unix time in milliseconds. Default: it may be called. */
+  /** Until when its target is not called, Unix time in milliseconds. Default: it may be called. */
   blockedUntil?: number | undefined;
 }
 
@@ -218,7 +220,7 @@ export function presentDelivery(
     key,
     customer_id,
     status,
-    // The one under way has no line yet.
+    // The attempt under way has no line in the history yet.
     attempts: status === 'sending' ? attempts + 1 : attempts,
     next_attempt_at: isoTime(dueAt === null ? null : Math.max(dueAt, blockedUntil)),
     last_error,

@@ -1,21 +1,22 @@
 /**
  * The words of this folder.
  *
- * A *delivery* is one thing that must reach a target once: a row of the *ledger*, named by its *leg*
- * (which journey) and its *key*. A *sighting* is a source showing it. An *attempt* is one call to the
- * target. The deliveries of one customer are a *lane*: they go in order, lanes run side by side. A
- * worker holds a claimed delivery by a *lease* and writes its result with the *fencing token* of its
- * claim: when the lease was lost, the result is not written.
+ * A *delivery* is one thing that must reach a target once: a row of the *ledger*, named by its *leg* (which
+ * journey) and its *key*. A *sighting* is a source showing it. An *attempt* is one call to the target. The
+ * deliveries of one customer are a *lane*: they are sent in order, lanes in parallel. A worker holds a
+ * claimed delivery by a *lease* and writes its result with the *fencing token* of its claim: if the lease
+ * was lost, the result is not written.
  */
 
 /**
+ * The status of a delivery:
  * - `pending`: to be sent at `next_attempt_at`
  * - `sending`: claimed by a worker, until its lease runs out
  * - `unknown`: an attempt may or may not have taken effect; the target is asked at `next_attempt_at`
  * - `delivered`: the target has it
  * - `dead`: not tried again until it is replayed
- * - `held`: kept back until it is released: by the surge guard, or because a list of the target that
- *   lacks what was delivered cannot tell whether it is there
+ * - `held`: kept back until it is released: by the surge guard, or because the target's list lacks what was
+ *   delivered, and so cannot show whether the target has it
  */
 export const STATUSES = ['pending', 'sending', 'unknown', 'delivered', 'dead', 'held'] as const;
 export type Status = (typeof STATUSES)[number];
@@ -23,9 +24,9 @@ export type Status = (typeof STATUSES)[number];
 /** What a source has shown. */
 export interface Sighting {
   key: string;
-  /** Whose lane it goes in. */
+  /** The customer, and so the lane. */
   customerId: string;
-  /** What is sent, fixed for ever: a repeated request must be the same request. */
+  /** What is sent. It never changes: a repeated request must be the same request. */
   payload: unknown;
 }
 
@@ -34,14 +35,17 @@ export interface Evidence extends Sighting {
   evidence: string;
 }
 
-/** A delivery in the hands of a worker, until its lease runs out. */
+/** A delivery that a worker holds, until its lease runs out. */
 export interface Claim extends Sighting {
   /** The ledger's own number of the delivery, in order of first sighting. */
   sequence: number;
   leg: string;
   /** Attempts so far; while `sending`, the one under way is counted. */
   attempts: number;
-  /** Times the target was asked about the last attempt and did not have it, or a mark of `transition.ts`. */
+  /**
+   * Times the target was asked about the last attempt and did not have it, or a `READS_OF_…` of
+   * `transition.ts`.
+   */
   reads: number;
   fencingToken: number;
   lastError: string | null;
@@ -54,10 +58,10 @@ export interface Transition {
   status: Exclude<Status, 'sending'>;
   attempts: number;
   reads: number;
-  /** Unix time in milliseconds; `null` when nothing is to come by itself. */
+  /** Unix time in milliseconds; `null` when nothing is scheduled. */
   nextAttemptAt: number | null;
   lastError: string | null;
-  /** Its line in the history, unless that says it already. */
+  /** Its line in the history; `undefined` when that would say nothing new. */
   event?: Event | undefined;
 }
 

@@ -14,7 +14,10 @@ import { createSettler } from './settle.ts';
 import type { Target } from './target.ts';
 import { afterAttempt, unclaimed } from './transition.ts';
 
-/** Where a crash can be made to happen: before (`…ing`) and after (`…ed`) each thing that matters. */
+/**
+ * The steps at which a test can make a crash happen: before (`…ing`) and after (`…ed`) each step that
+ * matters.
+ */
 export type DispatchStep =
   | 'claiming'
   | 'claimed'
@@ -29,11 +32,11 @@ export interface DispatcherOptions {
   target: Target;
   ledger: Ledger;
   gate: Gate;
-  /** Deliveries under way at the same time. */
+  /** The most deliveries under way at the same time. */
   concurrency: number;
   /** Attempts of one delivery before it is dead. */
   maxAttempts: number;
-  /** Default: nobody counts. */
+  /** Default: nothing is counted. */
   metrics?: DeliveryMetrics | undefined;
   log: Logger;
   /** Unix time in milliseconds. */
@@ -42,44 +45,46 @@ export interface DispatcherOptions {
   monotonicNow: () => number;
   /** From 0 to below 1. */
   random: () => number;
-  /** Told of every step. Default: nobody. */
+  /** Called at every step. Default: not called. */
   onStep?: ((step: DispatchStep) => void) | undefined;
 }
 
 export interface Dispatcher {
   /** Call it once. Rejects when the disk of the ledger reports errors, or with an error of our own. */
   run(): Promise<void>;
-  /** There is something new to do. */
+  /** Wakes the loop: there is something new to do. */
   wake(): void;
   /**
-   * Begins nothing new and resolves when the calls under way have ended and their results are
-   * committed. Calls that take longer than `graceMs` (default: 5.5 s) are cut off; what a ledger that
-   * cannot be written within half a second then does not know is settled by whoever comes next.
+   * Begins nothing new and resolves when the calls under way have ended and their results are committed.
+   * Calls that take longer than `graceMs` (default: 5.5 s) are aborted. Deliveries whose results cannot be
+   * written to the ledger within another half second are settled by the next process.
    */
   stop(options?: { graceMs?: number }): Promise<void>;
 }
 
-/** Other processes may write to the ledger, too: look at it this often without being woken. */
+/**
+ * How often the loop looks at the ledger without being woken, because other processes may write to it, too.
+ */
 const TICK_MS = 1_000;
 /** How long `stop` lets calls under way finish: within the 8 s that a whole stop may take. */
 const STOP_GRACE_MS = 5_500;
-/** How long it then tries to write down what became of them. */
+/** How long `stop` then tries to write the results. */
 const LAST_WORDS_MS = 500;
 
-/** Results wait this long for others to be committed with, unless there is nothing else to do. */
+/** How long results wait for others to be committed with them, unless there is nothing else to do. */
 const COMMIT_DELAY_MS = 20;
-/** How often it is looked for what is to be settled while there is much to send. */
+/** How often the loop looks for deliveries to settle while there is much to send. */
 const SETTLE_LOOK_MS = 100;
-/** How often it is looked for waits that another process wrote down under a clock that was wrong. */
+/** How often the loop looks for waits that another process wrote under a wrong clock. */
 const RECOUNT_MS = 60_000;
-/** The clock has gone back when it is that far behind the one that never jumps. */
+/** The wall clock has gone back when it lost more than this against the monotonic clock. */
 const CLOCK_BACK_MS = 1_000;
 
 /**
- * Takes a leg's due deliveries from the ledger, sends them, and writes down what became of them. One
- * loop does all the writing, so that what ends while it writes goes into its next transaction. It
- * claims ahead of what is sent, as much as goes out in a moment: a transaction costs the time of many
- * calls, and what is claimed when the process dies must be settled.
+ * Claims a leg's due deliveries in the ledger, sends them, and writes their results. One loop does all the
+ * writing: results that arrive during a transaction are written in the next one. The loop claims more than
+ * it can send at once, because a transaction takes as long as many calls; but only as much as it sends in a
+ * moment, because every delivery that is claimed when the process dies must be settled.
  */
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const { leg, target, ledger, gate, concurrency, maxAttempts, log } = options;
@@ -120,7 +125,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     }
   }
 
-  /** Runs something that may fail because of the ledger, which says so itself. */
+  /** Runs something that may fail because of the ledger, which logs its own errors. */
   async function attempt<Value>(run: () => Promise<Value>): Promise<Value | undefined> {
     try {
       return await run();
@@ -130,7 +135,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     }
   }
 
-  /** Does everything that can be done now; returns how long to wait unless woken. */
+  /** Does everything that can be done now; returns how long to wait unless woken, in milliseconds. */
   async function round(): Promise<number> {
     if (stopping.signal.aborted || gate.isProbing() || gate.waitMs() > 0) giveBack();
     await results.commit();
@@ -146,10 +151,11 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       await recover({ isAlone: false });
       recoveredAt = monotonicNow();
     }
-    // Before it is looked what is due: whatever was not claimed because of it is due when it ends.
+    // Read before looking for due deliveries: those that are not claimed because of the block are due when
+    // it ends.
     const isBlocked = gate.waitMs() > 0;
     if (!(await adoption.ensure())) return TICK_MS;
-    // Of a target that is probed, the first gets the only call: one time the one, one time the other.
+    // When the target gets a single call, whichever runs first uses it: settling and claiming take turns.
     if (gate.capacity() === 1) settlesFirst = !settlesFirst;
     if (settlesFirst) await settle();
     await claim();
@@ -157,7 +163,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     return isBlocked ? Math.min(gate.waitMs(), TICK_MS) : untilNextDue();
   }
 
-  /** Cuts short what became long because a clock went back, at once when it is the one of this process. */
+  /**
+   * Shortens waits that became too long because a clock went back: at once if it is the clock of this
+   * process.
+   */
   async function recount(): Promise<void> {
     const aheadMs = now() - monotonicNow();
     const isBack = aheadMs < clockAheadMs - CLOCK_BACK_MS;
@@ -184,7 +193,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   async function claim(): Promise<void> {
-    // The gate may have opened without a call that has ended.
+    // The gate may have opened without the end of a call.
     sendQueued();
     const limit = Math.min(queue.room(sending), gate.capacity());
     if (limit <= 0 || stopping.signal.aborted) return;
@@ -220,7 +229,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     else wakeSoon();
   }
 
-  /** What was claimed and not begun is as it was before. */
+  /** Makes deliveries that were claimed and not begun pending again, without counting an attempt. */
   function giveBack(): void {
     while (!queue.isEmpty()) {
       const claim = queue.take();
@@ -288,7 +297,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   };
 }
 
-/** Tells the gate what a call says about the target; returns what it means for the delivery. */
+/** Tells the gate what the outcome of a call says about the target; returns the outcome for the delivery. */
 function tell(permit: Permit, { key }: Claim, outcome: Outcome): Outcome {
   switch (outcome.kind) {
     case 'delivered':
@@ -304,7 +313,7 @@ function tell(permit: Permit, { key }: Claim, outcome: Outcome): Outcome {
         : { ...outcome, retryAfterMs: waitMs };
     }
     case 'unknown':
-      // It works: it has looked for it.
+      // The target works: it has looked for the record.
       if (outcome.saysItExists) permit.succeed(key);
       else permit.fail(outcome.reason, outcome.retryAfterMs);
       break;

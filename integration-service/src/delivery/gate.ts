@@ -2,29 +2,32 @@ import type { CircuitBreaker, Passage } from './circuit-breaker.ts';
 import { createOffenders, type Verdict } from './offenders.ts';
 import type { Pause } from './pauses.ts';
 
-/** When so many calls may go out at the same time, any number may. */
+/** Once this many calls may be under way at the same time, there is no limit any more. */
 const WIDE = 128;
-/** How long a delivery waits that is answered 429 for itself, and is not told for how long. */
+/**
+ * How long a delivery waits whose 429 is its own, if the target does not say how long: at first, and at
+ * most.
+ */
 const ALONE_MS = { first: 1_000, longest: 60_000 };
 
 /** A call that the gate has let through. Report one result. */
 export interface Permit extends Omit<Passage, 'succeed'> {
-  /** The target has answered, be it a refusal of this delivery, by its key. */
+  /** The target has answered, even if it refused this delivery. `key` names the delivery, or is `READ`. */
   succeed(key?: string | typeof READ): void;
-  /** The target wants fewer calls, by what it answered to this delivery (or `READ`). */
+  /** The target answered to this delivery (or `READ`) that it wants fewer calls. */
   throttle(key: string | typeof READ, reason: string, retryAfterMs: number | undefined): Throttling;
 }
 
-/** What a 429 means, and how long the one that got it has to wait; in milliseconds. */
+/** What a 429 means, and how long the delivery or read that got it must wait, in milliseconds. */
 export interface Throttling {
   verdict: Verdict;
   waitMs: number;
 }
 
-/** In place of a key: what was throttled was a read of the target. */
+/** Stands for a read of the target, in place of the key of a delivery. */
 export const READ = Symbol('a read');
 
-/** Lets calls to one target through, or not. */
+/** Decides whether a call to one target may begin. */
 export type Gate = ReturnType<typeof createGate>;
 
 export interface GateOptions {
@@ -35,15 +38,15 @@ export interface GateOptions {
 }
 
 /**
- * What keeps calls from a target: its circuit breaker, and the pause of the system that it is. After a
- * pause, one call goes out alone, and each that succeeds makes room for one more at the same time, so
- * that a target that takes a few calls a second is not run over at the end of each pause.
+ * Combines what can stop calls to a target: its circuit breaker, and the pause of its system. After a
+ * pause, one call is allowed at a time, and each call that succeeds allows one more at the same time, so
+ * that a target that takes a few calls a second is not overloaded at the end of each pause.
  */
 export function createGate({ breaker, pause, now }: GateOptions) {
   const offenders = createOffenders();
   let calls = 0;
   let width = Number.POSITIVE_INFINITY;
-  /** Goes up whenever the gate becomes narrow: who came through before is not counted any more. */
+  /** Increased whenever the gate becomes narrow: calls that began before that no longer count. */
   let round = 0;
   let underWay = 0;
   let pauses = pause.count();
@@ -66,13 +69,16 @@ export function createGate({ breaker, pause, now }: GateOptions) {
   return {
     /** How many calls may begin now. */
     capacity,
-    /** How long until that may change by itself; 0 when calls may begin. In milliseconds. */
+    /** How long the breaker or the pause still stops calls, in milliseconds; 0 when neither does. */
     waitMs,
-    /** Until when nothing is sent, Unix time in milliseconds; `undefined` when calls may begin. */
+    /**
+     * Until when nothing is sent, Unix time in milliseconds; `undefined` when neither breaker nor pause
+     * stops calls.
+     */
     blockedUntil: () => (waitMs() > 0 ? Math.ceil(now() + waitMs()) : undefined),
-    /** The breaker is not closed: whatever fails now says something of the target alone. */
+    /** The breaker is not closed: a failure now is due to the target, not to the delivery. */
     isProbing: () => breaker.state() !== 'closed',
-    /** Few calls go through, or none. */
+    /** Few calls may begin, or none. */
     isNarrow: () => breaker.state() !== 'closed' || width < WIDE,
     pause,
 
@@ -116,7 +122,7 @@ export function createGate({ breaker, pause, now }: GateOptions) {
             pause.begin(reason, retryAfterMs);
             return { verdict, waitMs: pause.waitMs() };
           }
-          // What comes next shows whose matter it is.
+          // The next call shows whether the delivery or the system is the cause.
           if (verdict === 'perhaps its own') narrow();
           const untoldMs = Math.min(ALONE_MS.first * 2 ** (times - 1), ALONE_MS.longest);
           return { verdict, waitMs: retryAfterMs >= ALONE_MS.first ? retryAfterMs : untoldMs };

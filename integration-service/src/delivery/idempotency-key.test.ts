@@ -28,7 +28,7 @@ it.each([
   expect(idempotencyKey('welcome-package', key)).toBe(expected);
 });
 
-// Whatever could be mistaken for another key: what separates, escapes, and hashes of other keys.
+// Keys that could be mistaken for another key: separators and escapes here, hashes of other keys below.
 const tricky = fc.string({
   unit: fc.constantFrom(
     '/',
@@ -52,7 +52,7 @@ const long = fc
   .tuple(fc.string({ unit: 'grapheme' }), fc.integer({ min: 200, max: 300 }))
   .map(([text, length]) => 'a'.repeat(length) + text);
 const plain = fc.oneof(fc.uuid(), fc.string({ unit: 'grapheme' }), tricky, long);
-/** A key that is written like the idempotency key, or the hash, of another one. */
+/** A key that looks like the idempotency key, or the hash, of another key. */
 const lookalike = plain.map((key) => idempotencyKey('a', key).slice(3, -1));
 const key = fc.oneof(plain, lookalike);
 const leg = fc.constantFrom('welcome-package', 'customer-sync', 'a', 'b');

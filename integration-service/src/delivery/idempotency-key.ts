@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto';
 
-/** What APIs take at the least. */
+/** A length that every API accepts. */
 const MAX_LENGTH = 255;
 
 /**
  * The value of the `Idempotency-Key` header of a delivery, `"<leg>/<key>"`, quoted
- * (draft-ietf-httpapi-idempotency-key-header). It depends on nothing else, so that every repetition,
- * from whichever process and after whichever crash, is recognised.
+ * (draft-ietf-httpapi-idempotency-key-header). It depends on nothing else, so that the target recognises
+ * every repetition, from any process and after any crash.
  *
- * What a header cannot carry is percent-encoded; a key that would be too long is named by its hash,
- * after a `:`, which no other key has.
+ * Characters that a header cannot carry are percent-encoded. A key that would be too long is replaced by
+ * its hash after a `:`, a character that no other encoded key contains.
  */
 export function idempotencyKey(leg: string, key: string): string {
   const name = `${leg}/${encodeURIComponent(key)}`;

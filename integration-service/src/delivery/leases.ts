@@ -7,7 +7,10 @@ import { WithdrawnError } from './outcome.ts';
 const MARGIN_MS = LEASE_MS / 4;
 const RENEW_MS = LEASE_MS / 4;
 
-/** Until when calls about a claim may begin, by both clocks: either may stand still or jump. */
+/**
+ * Until when calls about a claim may begin, by the wall clock and by the monotonic one: either may stand
+ * still or jump.
+ */
 export interface Lease {
   until: number;
   untilMonotonic: number;
@@ -23,12 +26,12 @@ export interface LeasesOptions {
 
 export type Leases = ReturnType<typeof createLeases>;
 
-/** The claims of one worker, and how long they are its own. */
+/** The claims of one worker, and how long it holds them. */
 export function createLeases({ ledger, now, monotonicNow }: LeasesOptions) {
   const leases = new Map<Claim, Lease>();
   let renewedAt = monotonicNow();
 
-  /** A lease from now on. Take it before the ledger is asked: never think it longer than it is. */
+  /** A lease that begins now. Take it before asking the ledger, so that it never seems too long. */
   function lease(): Lease {
     const usableMs = LEASE_MS - MARGIN_MS;
     return { until: now() + usableMs, untilMonotonic: monotonicNow() + usableMs };
@@ -43,7 +46,7 @@ export function createLeases({ ledger, now, monotonicNow }: LeasesOptions) {
     giveUp(claim: Claim): void {
       leases.delete(claim);
     },
-    /** Keeps all claims for another lease, when it is time to. */
+    /** Renews the leases of all claims, if it is time to. */
     async renew(): Promise<void> {
       if (monotonicNow() - renewedAt < RENEW_MS || leases.size === 0) return;
       const until = lease();
@@ -54,8 +57,8 @@ export function createLeases({ ledger, now, monotonicNow }: LeasesOptions) {
       for (const claim of lost) leases.set(claim, { until: 0, untilMonotonic: 0 });
     },
     /**
-     * Call it right before a request is sent: a process that stood still for a while may have lost
-     * its claim.
+     * Call it right before a request is sent: a process that was suspended for a while may have lost its
+     * claim.
      *
      * @throws {WithdrawnError} when the lease is over
      */

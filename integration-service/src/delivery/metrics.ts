@@ -4,7 +4,7 @@ import type { Ledger } from './ledger/ledger.ts';
 import { OUTCOMES } from './outcome.ts';
 import type { Pause } from './pauses.ts';
 
-/** What became of an attempt of unknown outcome, by one read of the target. */
+/** What one read of the target says about an attempt of unknown outcome. */
 export const VERDICTS = ['found', 'not_found', 'unreadable'] as const;
 
 const BREAKER_STATES = { closed: 0, 'half-open': 1, open: 2 };
@@ -25,7 +25,7 @@ export function createDeliveryMetrics(
   const { legs, ledger, breakers, pauses, now } = options;
   const registers = [registry];
 
-  /** A gauge that is looked up in the ledger when it is asked for; without one, it has no values. */
+  /** A gauge that is read from the ledger at each scrape; it has no values when the ledger cannot be read. */
   function ledgerGauge(
     name: string,
     help: string,

@@ -1,7 +1,7 @@
-/** How many of many names a message tells. */
+/** The most names that a message lists. */
 export const MOST_NAMED = 3;
 
-/** The first few of many, for a message about all of them: `a, b, c and 9 more`. */
+/** The first names of a list, for a message about all of them: `a, b, c and 9 more`. */
 export function nameSome(names: readonly string[], count = names.length): string {
   const first = names.slice(0, MOST_NAMED);
   const more = count - first.length;

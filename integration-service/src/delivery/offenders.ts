@@ -1,35 +1,36 @@
 /**
- * Whose matter a 429 is: the system's, which wants fewer calls of all kinds; perhaps that of the one
- * delivery, which the next call is to show; or certainly its own.
+ * Why a call was answered 429: the system wants fewer calls of all kinds; or this one delivery is perhaps
+ * the cause, which the next call is to show; or it certainly is.
  */
 export type Verdict = 'system' | 'perhaps its own' | 'its own';
 
-/** The key of a delivery, or what stands for the reads of the target. */
+/** The key of a delivery, or the symbol for the reads of the target. */
 type Key = string | symbol;
 
-/** As many are suspected at the same time. */
+/** The most deliveries that are suspects at the same time. */
 const MAX_SUSPECTS = 3;
-/** How many others must have been accepted, at the most. */
+/** The most other calls that must be accepted before a delivery becomes a suspect. */
 const MAX_WITNESSES = 8;
-/** What is remembered; beyond, all is forgotten. */
+/** The most keys that are remembered; beyond that, all are forgotten. */
 const MAX_REMEMBERED = 10_000;
 
 /**
- * Tells a delivery that is always answered 429 from a system that wants fewer calls, so that no such
- * delivery stops all others for ever. The first 429 of a delivery is the system's. One that comes again
- * after others were accepted makes a suspect: there is no pause, and when the next call is accepted, it
- * was the delivery's own; it stays so until the delivery is accepted, or another gets a 429 of the
- * system's. Whenever a suspicion was wrong, twice as many must have been accepted before the next one.
+ * Distinguishes a delivery that is always answered 429 from a system that wants fewer calls, so that no
+ * such delivery stops all others for ever. The first 429 of a delivery is the system's. If the delivery
+ * gets another one after other calls were accepted, it becomes a suspect: there is no pause, and if the
+ * next call is accepted, the 429 was the delivery's own. It stays so until the delivery is accepted, or
+ * another delivery gets a 429 that is the system's. After each wrong suspicion, twice as many calls must be
+ * accepted before the next one.
  */
 export function createOffenders() {
   let accepted = 0;
-  /** How many had been accepted at the last 429 of each. */
+  /** By key: how many calls had been accepted at its last 429. */
   const throttled = new Map<Key, number>();
-  /** The suspects, and how many 429 each of them has had as such. */
+  /** The suspects, and how many 429s each has had as a suspect. */
   const suspects = new Map<Key, number>();
-  /** Calls up to this one say nothing of the suspects. */
+  /** Calls up to this number say nothing about the suspects: they began before the last suspicion. */
   let suspectedAt = 0;
-  /** Those whose own it is, and how many 429 each of them has had since it became a suspect. */
+  /** The deliveries whose 429 is their own, and how many 429s each has had since it became a suspect. */
   const convicted = new Map<Key, number>();
   let witnesses = 1;
 
@@ -45,7 +46,7 @@ export function createOffenders() {
       suspects.clear();
     },
 
-    /** A call was answered 429, when `calls` have begun. */
+    /** A call was answered 429; `calls` is how many have begun so far. */
     judge(key: Key, calls: number): { verdict: Verdict; times: number } {
       const convictedTimes = convicted.get(key);
       if (convictedTimes !== undefined) {

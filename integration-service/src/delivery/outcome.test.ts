@@ -115,7 +115,7 @@ it.each(['location', 'body'])('an answer with a %s of a megabyte makes a short r
   expect('reason' in outcome && outcome.reason.length).toBeLessThan(300);
 });
 
-// Through the client of the inventory, which knows what a package request is.
+// These go through the inventory's client, which knows what a package request is.
 describe.each([200, 201])('a %d to a request for a welcome package', (status) => {
   async function send(body: Buffer | string) {
     const response: HttpResponse = { status, headers: {}, body: Buffer.from(body) };

@@ -4,14 +4,14 @@ import type { CallError, HttpResponse } from '../http-client.ts';
 import { describeResponse } from '../http-response.ts';
 
 /**
- * What one call to a target came to:
- * - `delivered`: the target has said that it has it, and under which id
- * - `transient`: certainly without effect; to be tried again
- * - `throttled`: the target wants fewer calls of all kinds; it did nothing, and is left alone for a while
- * - `unknown`: it may have taken effect; the target is asked before it is tried again
- * - `permanent`: refused; trying again cannot help
- * - `unauthorized`: we were refused, not the delivery; nothing can go out until that is mended
- * - `withdrawn`: not sent, for a reason of our own; as if it had not been tried
+ * The outcome of one call to a target:
+ * - `delivered`: the target has said that it has the delivery, and under which id
+ * - `transient`: the call certainly had no effect; the delivery is tried again
+ * - `throttled`: the target wants fewer calls of all kinds; it did nothing, and is paused
+ * - `unknown`: the call may have taken effect; the target is asked before the delivery is tried again
+ * - `permanent`: the target refused the delivery; trying again cannot help
+ * - `unauthorized`: the target refused us, not the delivery; nothing can be sent until that is fixed
+ * - `withdrawn`: not sent, for a reason of our own; it counts as not tried
  */
 export type Outcome =
   | { kind: 'delivered'; evidence: string; statusCode: number }
@@ -20,7 +20,7 @@ export type Outcome =
       reason: string;
       statusCode?: number;
       retryAfterMs?: number | undefined;
-      /** False when no connection came about. */
+      /** False when no connection was established. */
       isSent: boolean;
     }
   | { kind: 'throttled'; reason: string; statusCode: number; retryAfterMs?: number | undefined }
@@ -29,7 +29,10 @@ export type Outcome =
       reason: string;
       statusCode?: number;
       retryAfterMs?: number | undefined;
-      /** The target refuses it as there already. Without a trace of it there, it is dead. */
+      /**
+       * The target refused the delivery because it already exists there. If the target turns out not to
+       * have it, it is dead.
+       */
       saysItExists?: true;
     }
   | { kind: 'permanent'; reason: string; statusCode: number }
@@ -55,16 +58,16 @@ export class WithdrawnError extends Error {
 
 /**
  * Whether an answer says that the system as a whole wants fewer calls: Too Many Requests, or Service
- * Unavailable with a time to come again. Without that, a 503 may be about this one call.
+ * Unavailable with `Retry-After`. Without that header, a 503 may be about this one call.
  */
 export function isThrottling(status: number | undefined, retryAfterMs: number | undefined) {
   return status === 429 || (status === 503 && retryAfterMs !== undefined);
 }
 
-/** Unauthorized, Forbidden, Proxy Authentication Required: whatever we send. */
+/** Unauthorized, Forbidden, Proxy Authentication Required: they do not depend on what we send. */
 const REFUSED_US = [401, 403, 407];
 
-/** Whether a status refuses us, and not what we ask for. */
+/** Whether a status refuses us rather than this request. */
 export function isUnauthorized(status: number): boolean {
   return REFUSED_US.includes(status);
 }
@@ -72,15 +75,15 @@ export function isUnauthorized(status: number): boolean {
 /** Request Timeout, Too Early, Service Unavailable: by definition not processed. */
 const WITHOUT_EFFECT = [408, 425, 503];
 
-/** What an API says of a request whose twin, with the same idempotency key, it still works on. */
+/** What an API answers while it still processes another request with the same idempotency key. */
 const IN_FLIGHT =
   /in[ _-]?(flight|progress)|key[ _-]in[ _-]use|outstanding|(being|still) process|concurrent/i;
 
 /**
- * What APIs say of a record that is there already: frameworks (Django REST, Rails, Laravel), services
- * (GitHub and Stripe `already_exists`, gRPC `ALREADY_EXISTS`, Salesforce `DUPLICATE_VALUE`), and
- * databases whose errors are passed on (PostgreSQL and PostgREST 23505, MySQL, MongoDB E11000,
- * Prisma P2002). One that means something else costs one read.
+ * What APIs answer when the record already exists: frameworks (Django REST, Rails, Laravel), services
+ * (GitHub and Stripe `already_exists`, gRPC `ALREADY_EXISTS`, Salesforce `DUPLICATE_VALUE`), and databases
+ * whose errors are passed on (PostgreSQL and PostgREST 23505, MySQL, MongoDB E11000, Prisma P2002). A false
+ * match costs one read.
  */
 const EXISTS =
   /already|duplicate|unique|conflict|\bexists?\b(?<!(not|n't) exist)|\b(23505|E11000|P2002)\b/i;
@@ -88,7 +91,8 @@ const EXISTS =
 /**
  * Decides what an answer means.
  *
- * @param findEvidence the target's id of what was created, if the body is what it answers then
+ * @param findEvidence returns the target's id of what was created, if the body is the target's answer to
+ *   that
  * @param now Unix time in milliseconds
  */
 export function outcomeOfResponse(
@@ -124,7 +128,7 @@ export function outcomeOfResponse(
   return { kind: 'unknown', reason, statusCode, retryAfterMs };
 }
 
-/** Decides what it means that no whole answer came. */
+/** Decides what it means that no complete answer came. */
 export function outcomeOfFailure({ message: reason, isSent, status, cause }: CallError): Outcome {
   if (cause instanceof WithdrawnError) return { kind: 'withdrawn', reason };
   if (!isSent) return { kind: 'transient', reason, isSent };

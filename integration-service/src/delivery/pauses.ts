@@ -2,18 +2,21 @@ import type { Logger } from 'service-kit/logger';
 import { MAX_RETRY_AFTER_MS } from 'service-kit/retry';
 import type { Ledger } from './ledger/ledger.ts';
 
-/** How long a system is left alone that does not say for how long: at first, and at the most. */
+/** How long a system is paused that does not say for how long: at first, and at most. */
 const UNTOLD_MS = { first: 1_000, longest: 60_000 };
-/** Shorter pauses that follow each other are told of this often. */
+/** Consecutive pauses shorter than this are logged at most this often. */
 const TELL_EVERY_MS = 60_000;
 
-/** A foreign system that is asked nothing for a while, because it wants fewer calls. */
+/** The pause of a foreign system: the system is not called for a while, because it wants fewer calls. */
 export type Pause = ReturnType<typeof createPause>;
 
 export interface PauseOptions {
-  /** Its name, in the ledger, the metrics and, unless there is a `label`, in the log: `inventory`. */
+  /**
+   * The name of the system in the ledger, the metrics and, unless there is a `label`, in the log:
+   * `inventory`.
+   */
   system: string;
-  /** Its name for people. */
+  /** The name of the system for people. */
   label?: string;
   ledger: Pick<Ledger, 'readPause' | 'savePause'>;
   log: Logger;
@@ -24,11 +27,11 @@ export interface PauseOptions {
 }
 
 /**
- * The pause of one system. It begins when the system answers 429, or 503 with `Retry-After`, and is as
- * long as that asks for, an hour at the most. Without such a wish, or with one of less than a second, it
- * is 1 s, then 2 s, 4 s, … up to 60 s, until a call succeeds. The ledger keeps it for other replicas and
- * for the next start. What the ledger has counts for as long as was meant when it was written, whatever
- * the clocks say.
+ * The pause of one system. It begins when the system answers 429, or 503 with `Retry-After`, and lasts as
+ * long as that header asks for, an hour at most. If the header is missing or asks for less than a second,
+ * the pause is 1 s, then 2 s, 4 s, … up to 60 s, until a call succeeds. The ledger stores the pause for
+ * other replicas and for the next start. No wrong clock makes a pause that is read from the ledger longer
+ * than it was meant to be when it was written.
  */
 export function createPause(options: PauseOptions) {
   const { system, label = system, ledger, log, now, monotonicNow } = options;
@@ -36,14 +39,14 @@ export function createPause(options: PauseOptions) {
   let untoldMs = UNTOLD_MS.first;
   let toldAt = Number.NEGATIVE_INFINITY;
   let toSave: { pausedAt: number; pausedUntil: number } | undefined;
-  /** What the ledger had when it was last looked at. */
+  /** The pause that the ledger had at the last look, as JSON. */
   let seen = '';
   let count = 0;
 
   const waitMs = () => Math.max(0, Math.ceil(endsAt - monotonicNow()));
   const until = () => (waitMs() > 0 ? Math.ceil(now()) + waitMs() : undefined);
 
-  /** Returns false when the system is left alone for that long as it is. */
+  /** Returns false when the current pause already lasts that long. */
   function prolong(forMs: number): boolean {
     if (forMs <= waitMs()) return false;
     endsAt = monotonicNow() + forMs;
@@ -67,17 +70,20 @@ export function createPause(options: PauseOptions) {
 
   return {
     system,
-    /** How long until the system may be called again; 0 when it may be now. In milliseconds. */
+    /** How long until the system may be called again, in milliseconds; 0 when it may be called now. */
     waitMs,
     /** When the pause ends, Unix time in milliseconds; `undefined` when there is none. */
     until,
-    /** How many pauses there have been, each that was made longer counted again. */
+    /** How many pauses there have been; a pause that was made longer counts again. */
     count: () => count,
 
-    /** The system has answered that it wants fewer calls, and for how long if it says so. */
+    /**
+     * Call it when the system has answered that it wants fewer calls, with the wait if the answer has one.
+     */
     begin(reason: string, retryAfterMs = 0): void {
       const isTold = retryAfterMs >= UNTOLD_MS.first;
-      // Who was under way when it began is not asked to wait once more.
+      // An answer without a wait, to a call that was under way when the pause began, does not prolong the
+      // pause.
       if (!isTold && waitMs() > 0) return;
       const forMs = isTold ? Math.min(retryAfterMs, MAX_RETRY_AFTER_MS) : untoldMs;
       if (!isTold) untoldMs = Math.min(untoldMs * 2, UNTOLD_MS.longest);
@@ -86,21 +92,24 @@ export function createPause(options: PauseOptions) {
       tell(reason);
     },
 
-    /** The system has taken a call. */
+    /** The system has accepted a call. */
     succeed(): void {
       untoldMs = UNTOLD_MS.first;
     },
 
-    /** Writes down what has begun and is not written down yet. @throws {LedgerError} */
+    /** Writes a pause that has begun and is not in the ledger yet. @throws {LedgerError} */
     save,
 
-    /** Looks whether another process was told to wait, and writes down what this one was told. */
+    /**
+     * Writes the pause of this process to the ledger, and takes over a pause that another process wrote
+     * there.
+     */
     async refresh(): Promise<void> {
       await save();
       const stored = await ledger.readPause(system);
       if (!stored || JSON.stringify(stored) === seen) return;
       seen = JSON.stringify(stored);
-      // Written in the future: a clock was wrong, and what was meant counts from now.
+      // If `pausedAt` is in the future, a clock was wrong: the intended length counts from now.
       const forMs = stored.pausedUntil - Math.max(now(), stored.pausedAt);
       if (prolong(Math.min(forMs, MAX_RETRY_AFTER_MS))) tell('as the ledger says');
     },

@@ -8,7 +8,7 @@ const claims = (count: number) =>
 function setUp(concurrency = 16) {
   const clock = { now: 0 };
   const queue = createQueue({ concurrency, monotonicNow: () => clock.now });
-  /** So many were sent in so many milliseconds. */
+  /** `count` deliveries were sent in `ms` milliseconds. */
   const send = (count: number, ms: number) => {
     queue.add(claims(count));
     clock.now += ms;

@@ -1,13 +1,13 @@
 import type { Claim } from './delivery.ts';
 
-/** As much is claimed ahead as was sent in this time of late. */
+/** As many deliveries are claimed ahead as were recently sent in this time. */
 const AHEAD_MS = 100;
 const MAX_AHEAD = 1_024;
 
 /**
- * Deliveries that are claimed and wait for their turn to be sent. A fast target has many of them, as a
- * transaction takes the time of many calls; a slow one has none, which leaves them to other replicas,
- * and little to settle after a crash.
+ * Claimed deliveries that wait to be sent. For a fast target there are many of them, because a transaction
+ * takes as long as many calls. For a slow target there are none: other replicas can claim the deliveries,
+ * and little must be settled after a crash.
  */
 export function createQueue(options: { concurrency: number; monotonicNow: () => number }) {
   const { concurrency, monotonicNow } = options;
@@ -23,9 +23,9 @@ export function createQueue(options: { concurrency: number; monotonicNow: () => 
 
   return {
     isEmpty: () => length() === 0,
-    /** Half of what was claimed ahead is gone: it is time to claim, while the rest goes out. */
+    /** At most half of what was claimed ahead is left: it is time to claim more while the rest is sent. */
     isLow,
-    /** How many may be claimed while so many are being sent. */
+    /** How many deliveries may be claimed while `sending` deliveries are being sent. */
     room(sending: number): number {
       if (!isLow()) return 0;
       const elapsedMs = Math.max(endedAt - addedAt, 1);
@@ -36,12 +36,12 @@ export function createQueue(options: { concurrency: number; monotonicNow: () => 
       [waiting, next] = [[...waiting.slice(next), ...claims], 0];
       [ended, addedAt] = [0, monotonicNow()];
     },
-    /** The one that waits longest; there must be one. */
+    /** Removes and returns the delivery that has waited longest. The queue must not be empty. */
     take(): Claim {
       next += 1;
       return waiting[next - 1] as Claim;
     },
-    /** One has been sent. */
+    /** A delivery has been sent. */
     end(): void {
       ended += 1;
       endedAt = monotonicNow();

@@ -2,7 +2,7 @@ import { DatabaseSync } from 'node:sqlite';
 import type { Ledger } from './ledger/ledger.ts';
 import type { KnownReject, RejectedRecord } from './ledger/rejected-records.ts';
 
-/** One that a source shows now, or has shown. */
+/** A rejected record that a source shows now, or has shown. */
 export interface ReviewedReject extends Omit<KnownReject, 'fingerprint'> {
   isListed: boolean;
 }
@@ -17,8 +17,9 @@ export interface RejectBookOptions {
 const PAGE = 1_000;
 
 /**
- * The records of a source that cannot be used, those that it shows now beside those that the ledger knows,
- * in a temporary file: a list of nothing else must not fill the memory. Records that are alike are one.
+ * The unusable records of a source: those that it shows now, and those that the ledger knows. They are in a
+ * temporary file, because a list of nothing but unusable records must not fill the memory. Records with the
+ * same fingerprint are one entry.
  */
 export function createRejectBook({ leg, ledger, now }: RejectBookOptions) {
   const database = new DatabaseSync('');
@@ -37,7 +38,7 @@ export function createRejectBook({ leg, ledger, now }: RejectBookOptions) {
   const insert = `insert into rejects (fingerprint, position, id, reason, is_listed, is_accepted)
     values (?, ?, ?, ?, ?, ?) on conflict do`;
   const enterListed = database.prepare(`${insert} nothing`);
-  // Where the source shows it now is truer than where it has once been.
+  // The position in the current list counts, not an earlier one.
   const enterKnown = database.prepare(`${insert} update set is_accepted = excluded.is_accepted`);
   const select = database.prepare('select * from rejects order by is_listed desc, position, id');
 
@@ -50,12 +51,12 @@ export function createRejectBook({ leg, ledger, now }: RejectBookOptions) {
   }
 
   return {
-    /** Enters one that the source shows; any number of times. */
+    /** Adds a record that the source shows. Adding it again changes nothing. */
     enter({ fingerprint, position, id, reason }: RejectedRecord): void {
       enterListed.run(fingerprint, position, id, reason, 1, 0);
     },
 
-    /** Enters what the ledger knows, after what the source shows. */
+    /** Adds the records that the ledger knows. Call it after the last `enter`. */
     async enterLedger(): Promise<void> {
       for (let after = ''; ; ) {
         const known = await ledger.rejectedRecords(leg, PAGE, after);
@@ -74,10 +75,10 @@ export function createRejectBook({ leg, ledger, now }: RejectBookOptions) {
       return { all: Number(row?.n), unaccepted: Number(row?.u) };
     },
 
-    /** Those that the source shows now first. */
+    /** All records; those that the source shows now come first. */
     rows,
 
-    /** Accepts all that are in it, and no other that may have come meanwhile. */
+    /** Accepts all records of this book, and none that the ledger may have got meanwhile. */
     async accept(): Promise<void> {
       let page: RejectedRecord[] = [];
       const acceptPage = async () => {

@@ -4,11 +4,11 @@ import type { DeliveryFilter } from './ledger/reading.ts';
 import { findAtTarget } from './settle.ts';
 import { ReadError, type Target } from './target.ts';
 
-/** What a replay did with a dead letter, or would do; the last when another replay was quicker. */
+/** What a replay did with a dead letter, or would do; `no_longer_dead` when another replay came first. */
 export const REPLAY_VERDICTS = ['to_send', 'already_delivered', 'no_longer_dead'] as const;
 export type ReplayVerdict = (typeof REPLAY_VERDICTS)[number];
 
-/** How many there are of each verdict, all of which were `matched`. */
+/** How many dead letters matched, and how many of them have each verdict. */
 export interface ReplayReport extends Record<ReplayVerdict, number> {
   matched: number;
   deliveries: { leg: string; key: string; verdict: ReplayVerdict }[];
@@ -17,19 +17,22 @@ export interface ReplayReport extends Record<ReplayVerdict, number> {
 const PAGE = 1_000;
 
 /**
- * Asks the targets about dead letters. What a target already has becomes delivered, the rest pending,
- * for a running service to send; with `dryRun`, nothing is changed.
+ * Asks the targets about dead letters. Those that a target already has become delivered. The others become
+ * pending, and a running service sends them. With `dryRun`, nothing is changed.
  *
  * @param targets by leg
- * @throws {ReadError} when a target could not be asked, or its list lacks what was delivered; nothing is
- *   changed then
+ * @throws {ReadError} when a target could not be asked, or does not list a dead letter and lacks what was
+ *   delivered; nothing is changed then
  */
 export async function replay(options: {
   ledger: Ledger;
   targets: Record<string, Target>;
   filter: Omit<DeliveryFilter, 'status'>;
   dryRun: boolean;
-  /** Takes a list for whole that lacks what was delivered: the target was reset, say. Default: no. */
+  /**
+   * Treats a list as complete even if it lacks what was delivered, because the target was reset, say.
+   * Default: no.
+   */
   trustList?: boolean;
   now: () => number;
 }): Promise<ReplayReport> {

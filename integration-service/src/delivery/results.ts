@@ -9,7 +9,7 @@ import type { Settled } from './settle.ts';
 import { createSettleLog } from './settle-log.ts';
 import type { Target } from './target.ts';
 
-/** What came of a claim: of an attempt, of a read of the target, or of not using it. */
+/** The result of a claim: of an attempt, of a read of the target, or of a claim that was not used. */
 export type Result =
   | { claim: Claim; transition: Transition; outcome?: Outcome; verdict?: undefined }
   | (Settled & { outcome?: undefined });
@@ -26,7 +26,7 @@ export interface ResultsOptions {
   onStep: (step: DispatchStep) => void;
 }
 
-/** What has ended and is not written down yet. */
+/** Results that are not in the ledger yet. */
 export function createResults(options: ResultsOptions) {
   const { leg, target, ledger, leases, metrics, log, now, onStep } = options;
   const tellSettled = createSettleLog({ leg, targetName: target.name, log });
@@ -51,8 +51,8 @@ export function createResults(options: ResultsOptions) {
     },
 
     /**
-     * Writes down all that waits, in one transaction, and gives the claims up.
-     * @throws {LedgerError} when that is not possible: then all of it still waits
+     * Writes all waiting results in one transaction, and gives up their claims.
+     * @throws {LedgerError} when that fails: all of them still wait then
      */
     async commit(): Promise<void> {
       if (waiting.length === 0) return;

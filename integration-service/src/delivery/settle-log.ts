@@ -4,7 +4,10 @@ import { nameSome } from './name-some.ts';
 import type { Settled } from './settle.ts';
 import { LAST_READ } from './transition.ts';
 
-/** Tells what settling found, of every delivery; why some are held, once until a list is whole again. */
+/**
+ * Logs what settling found for every delivery. The reason why deliveries are held is logged once, until a
+ * list is complete again.
+ */
 export function createSettleLog(options: { leg: string; targetName: string; log: Logger }) {
   const { leg, targetName, log } = options;
   const brief = createBriefLog(log);
@@ -39,7 +42,7 @@ export function createSettleLog(options: { leg: string; targetName: string; log:
     for (const each of settled) tellOne(each);
     const held = settled.filter(({ transition }) => transition.status === 'held');
     if (held.length > 0) tellHeld(held);
-    // A list was whole.
+    // The last read did not find a delivery, and it is not held: the list was complete.
     else if (settled.some(isNotFoundAtLast)) isReasonTold = false;
   };
 }

@@ -10,7 +10,7 @@ import { nameSome } from './name-some.ts';
 import { ReadError, type Target } from './target.ts';
 import { afterRead, LAST_READ } from './transition.ts';
 
-/** How many unknown deliveries one read of the target settles. */
+/** The most unknown deliveries that one read of the target settles. */
 const ROUND = 10_000;
 const RETRY_MS = 1_000;
 
@@ -34,24 +34,24 @@ export interface SettlerOptions {
   /** Unix time in milliseconds. */
   now: () => number;
   random: () => number;
-  /** Ends a read before its time. */
+  /** Aborts a read. */
   signal: AbortSignal;
-  /** Called with what became of a round. */
+  /** Called with the results of a round. */
   onSettled: (results: Settled[]) => void;
 }
 
-/** Finds out what became of attempts of unknown outcome, a round at a time, beside what is sent. */
+/** Finds out what became of attempts of unknown outcome, one round at a time, during sending. */
 export function createSettler(options: SettlerOptions) {
   const { leg, target, ledger, gate, leases, maxAttempts, log } = options;
   const { now, random, signal, onSettled } = options;
-  /** What kept each from being settled, as its history tells it: that must not grow with every read. */
+  /** Why each delivery could not be settled, as its history says: a reason is not repeated at every read. */
   const told = new Map<string, string>();
   let isSettling = false;
 
   async function settle(claims: Claim[], permit: Permit): Promise<void> {
     let waitMs = RETRY_MS;
     try {
-      // Before a delivery is sent again, the whole list must say that the target does not have it.
+      // A delivery is sent again only if the target's complete list does not have it.
       const mayFilter = claims.every(({ reads }) => reads >= 0 && reads < LAST_READ);
       const checkedBy = claims.some(({ reads }) => reads === LAST_READ) ? ledger : undefined;
       const { findings, shortfall } = await readThrough(
@@ -61,7 +61,7 @@ export function createSettler(options: SettlerOptions) {
           waitMs = Math.max(RETRY_MS, throttledMs);
         },
       );
-      // That it can be read does not mean that it takes what is sent; that it has some of it, does.
+      // A successful read does not show that the target accepts deliveries; having one does.
       if (findings.size > 0) permit.succeed(READ);
       else permit.cancel();
       const doubt = shortfall && `the ${target.name} ${shortfall}`;
@@ -75,7 +75,7 @@ export function createSettler(options: SettlerOptions) {
         }),
       );
     } catch (error) {
-      // The ledger says itself what is wrong with it.
+      // The ledger logs its own errors.
       if (error instanceof LedgerError) return leaveUnknown(claims, undefined, RETRY_MS);
       if (!(error instanceof ReadError)) throw error;
       const { message } = error;
@@ -126,30 +126,30 @@ function stillUnknown(claim: Claim, nextAttemptAt: number, reason: string | unde
   return { status: 'unknown', attempts, reads, nextAttemptAt, lastError, event };
 }
 
-/** What a target turned out to have. */
+/** Which of the deliveries a target has. */
 export interface Findings {
-  /** Its ids by key. */
+  /** The target's ids, by key. */
   findings: Map<string, string>;
-  /** Why it may have more, to follow its name: its list lacks what was delivered. */
+  /** Why the target may have more (its list lacks what was delivered), as a text that follows its name. */
   shortfall: string | undefined;
 }
 
 /**
- * Asks a target, in one read, what it has of these deliveries.
+ * Asks a target, in one read, which of these deliveries it has.
  *
  * @throws {ReadError} when the target could not be read to the end; nothing is known then
- * @throws {LedgerError} when it could not be checked against the ledger
+ * @throws {LedgerError} when the list could not be checked against the ledger
  */
 export async function findAtTarget(options: {
   leg: string;
   target: Target;
   claims: Claim[];
   /**
-   * Whether a single one may be asked for alone, which is cheaper: what the target does not list then
-   * rests on a filter that it may understand otherwise.
+   * Whether the target may be asked for a single delivery alone. That is cheaper, but depends on a filter:
+   * a target that understands the filter differently may not list a delivery that it has.
    */
   mayFilter: boolean;
-  /** What tells whether the list is whole; needed where something is sent because it is not listed. */
+  /** Shows whether the list is complete; needed if a delivery is sent because it is not listed. */
   checkedBy: Ledger | undefined;
   signal?: AbortSignal;
 }): Promise<Findings> {
@@ -167,9 +167,10 @@ export async function findAtTarget(options: {
 }
 
 /**
- * Runs a read of the target, and tells the gate when it fails. What a success means, the caller knows.
+ * Runs a read of the target, and reports a failure to the gate. The caller reports a success.
  *
- * @param onThrottled called when the target wants fewer calls, with how long the read has to wait
+ * @param onThrottled called when the target wants fewer calls, with how long the read must wait, in
+ *   milliseconds
  */
 export async function readThrough<Result>(
   permit: Permit,

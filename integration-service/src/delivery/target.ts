@@ -3,19 +3,19 @@ import { isThrottling, type Outcome } from './outcome.ts';
 
 export interface SendOptions {
   signal: AbortSignal;
-  /** Called right before the first byte leaves; throws when it must not. */
+  /** Called right before the first byte is sent; throws when nothing may be sent. */
   onSend: () => void;
 }
 
-/** What a leg knows of the system that it delivers to. */
+/** What a leg knows about the system that it delivers to. */
 export interface Target {
   /** For logs and metrics: `inventory`. */
   name: string;
   /** One attempt. Never throws. */
   send(claim: Claim, options: SendOptions): Promise<Outcome>;
   /**
-   * What the target holds, as it comes over the wire; only whole when it ends without an error. Asked
-   * for `only` one delivery, it may answer that alone, or anything between that and all.
+   * Yields what the target holds, as it arrives. The list is complete only if it ends without an error.
+   * With `only`, it may have just that delivery, everything, or anything in between.
    *
    * @throws {ReadError}
    */
@@ -33,11 +33,11 @@ export class ReadError extends Error {
   readonly code = 'READ_FAILED';
   /** The name of the system, for people. */
   readonly system: string;
-  /** The status of its answer, when that was the reason. */
+  /** The status of the system's answer, when that was the reason. */
   readonly status: number | undefined;
   readonly isUnauthorized: boolean;
   readonly retryAfterMs: number | undefined;
-  /** It wants fewer calls: nothing is to be asked of it for a while. */
+  /** The system wants fewer calls: it must not be called for a while. */
   readonly isThrottled: boolean;
 
   constructor(

@@ -18,7 +18,7 @@ const CLAIM: Claim = {
   lastError: 'reset',
   createdAt: NOW - 60_000,
 };
-// The third attempt is followed by up to 4 s, here 2 s.
+// The wait after the third attempt is up to 4 s, here 2 s.
 const POLICY = { maxAttempts: 5, now: NOW, random: () => 0.5 };
 const LAST = { attempts: POLICY.maxAttempts };
 
@@ -31,7 +31,7 @@ const EXISTING: Outcome = { kind: 'unknown', reason: '409', saysItExists: true }
 const INVALID: Outcome = { kind: 'permanent', reason: '422', statusCode: 422 };
 const WITHDRAWN: Outcome = { kind: 'withdrawn', reason: 'too late' };
 
-/** Status, attempts, when it is due (from now) and the last error, in short. */
+/** Status, attempts, when it is due (in milliseconds from now) and the last error, in short. */
 function short({ status, attempts, nextAttemptAt, lastError }: ReturnType<typeof afterRead>) {
   return [status, attempts, nextAttemptAt === null ? null : nextAttemptAt - NOW, lastError];
 }

@@ -3,16 +3,16 @@ import type { Claim, Transition } from './delivery.ts';
 import type { Outcome } from './outcome.ts';
 
 /**
- * When the target is asked about an attempt of unknown outcome, each after the one before. Three
- * times, because the target may still be at work and commit late.
+ * The wait before each read that asks the target about an attempt of unknown outcome, counted from the read
+ * before. There are three, because the target may still be at work and commit late.
  */
 export const SETTLE_DELAYS_MS = [500, 2_000, 8_000];
 
-/** The last of these reads: what it does not find is sent again. */
+/** The last of these reads: a delivery that it does not find is sent again. */
 export const LAST_READ = SETTLE_DELAYS_MS.length - 1;
-/** `reads` of a delivery that was held and released: it is sent unless one read more finds it. */
+/** `reads` of a delivery that was held and released: it is sent unless one more read finds it. */
 export const READS_OF_RELEASED = SETTLE_DELAYS_MS.length;
-/** `reads` of one that the target refused as there already: it is dead unless one read finds it. */
+/** `reads` of a delivery that the target refused as existing: it is dead unless one read finds it. */
 export const READS_OF_EXISTING = -1;
 
 export interface Policy {
@@ -27,8 +27,8 @@ export interface Policy {
 /**
  * What becomes of a delivery after an attempt.
  *
- * @param isProbe the breaker was not closed: a transient failure is the target's condition then and
- *   costs the delivery no attempt, so that no such outage is long enough to kill it
+ * @param isProbe the breaker was not closed: a transient failure is then due to the target and costs the
+ *   delivery no attempt, so that no outage, however long, makes it dead
  */
 export function afterAttempt(
   claim: Claim,
@@ -83,17 +83,17 @@ export function afterAttempt(
   }
 }
 
-/** What becomes of a delivery that was claimed and not sent: nothing. */
+/** What becomes of a delivery that was claimed and not sent: it is pending, as before. */
 export function unclaimed({ attempts, lastError }: Claim, now: number): Transition {
   return { status: 'pending', attempts: attempts - 1, reads: 0, nextAttemptAt: now, lastError };
 }
 
 /**
- * What becomes of an unknown delivery after the target was asked: delivered, asked once more, sent
- * again, dead, or held.
+ * What becomes of an unknown delivery after the target was asked: delivered, asked once more, sent again,
+ * dead, or held.
  *
- * @param evidence the target's id of it; `undefined` when the target does not have it
- * @param doubt why it may have it all the same: nothing is sent again then without a person's word
+ * @param evidence the target's id of the delivery; `undefined` when the target does not have it
+ * @param doubt why the target may have it all the same: it is then held until a person releases it
  */
 export function afterRead(
   claim: Claim,
@@ -116,7 +116,7 @@ export function afterRead(
   } as const;
   if (claim.reads === READS_OF_EXISTING) return dead;
   if (claim.reads === READS_OF_RELEASED) {
-    // Released as it is by the surge guard: with all attempts before it.
+    // As after a release of what the surge guard holds: no attempt is used up.
     return { status: 'pending', attempts: 0, reads: 0, nextAttemptAt: now, lastError, event };
   }
   const reads = claim.reads + 1;

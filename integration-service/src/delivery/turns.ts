@@ -2,7 +2,7 @@ import type { Ledger } from './ledger/ledger.ts';
 import type { Turn } from './ledger/legs.ts';
 import { LEASE_MS } from './ledger/work.ts';
 
-/** The next poll must begin this long before a turn ends that is kept for it. */
+/** A turn is kept for the next poll only if that poll begins at least this long before the turn ends. */
 const MARGIN_MS = LEASE_MS / 4;
 
 export interface TurnsOptions {
@@ -16,25 +16,25 @@ export interface TurnsOptions {
   onError: (error: unknown) => void;
 }
 
-/** What follows a poll; times in milliseconds. */
+/** What follows a poll. */
 export interface PollEnd {
-  /** This process polls again after it. */
+  /** How long this process waits until its next poll, in milliseconds. */
   waitMs: number;
-  /** Others may poll after it. */
+  /** How long other processes must wait until they may poll, in milliseconds. */
   othersMs: number;
-  /** When this process last polled with success, Unix time. */
+  /** When this process last polled with success, Unix time in milliseconds. */
   polledAt: number | undefined;
 }
 
 /**
- * The turn to poll a source: of many replicas one polls. Who has the ledger for itself and polls often
- * keeps the turn from one poll to the next, so that an idle one writes to the ledger once.
+ * The turn to poll a source: of many replicas, one polls. A process that is alone on its ledger and polls
+ * often keeps the turn from one poll to the next, so that it writes to the ledger once per poll when idle.
  */
 export function createTurns({ leg, ledger, maxMs, now, onError }: TurnsOptions) {
   let isFirst = true;
   let endsAt: number | undefined;
   let extending = Promise.resolve();
-  /** The ledger has been told of a poll of this process. */
+  /** The ledger knows of a successful poll of this process. */
   let isTold = false;
 
   async function extend(): Promise<void> {
@@ -51,7 +51,7 @@ export function createTurns({ leg, ledger, maxMs, now, onError }: TurnsOptions) 
   return {
     /** @param polledAt when this process last polled with success, Unix time in milliseconds */
     async take(polledAt: number | undefined): Promise<Turn> {
-      // The turn of a process that is gone is nobody's.
+      // No other process works on the ledger: the turn belongs to a process that has ended.
       const isOrphaned = isFirst && ledger.isAlone;
       isFirst = false;
       isTold ||= polledAt !== undefined;
@@ -63,7 +63,7 @@ export function createTurns({ leg, ledger, maxMs, now, onError }: TurnsOptions) 
       return turn;
     },
 
-    /** Keeps the turn for as long as something runs. */
+    /** Extends the turn for as long as `run` runs. */
     async keepWhile(run: () => Promise<void>): Promise<void> {
       const timer = setInterval(() => {
         extending = extend().catch(onError);
@@ -83,7 +83,7 @@ export function createTurns({ leg, ledger, maxMs, now, onError }: TurnsOptions) 
       await endAt(now() + othersMs, polledAt);
     },
 
-    /** This process polls no more. */
+    /** Ends the turn, if this process has it: it does not poll any more. */
     async release(polledAt: number | undefined): Promise<void> {
       if (endsAt !== undefined) await endAt(now(), polledAt);
     },

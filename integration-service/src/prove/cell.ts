@@ -8,22 +8,22 @@ import { killOneOfMany } from './kill-one-of-many.ts';
 import type { KillStep } from './kill-point.ts';
 import type { Stage, StageOptions } from './stage.ts';
 
-/** What the inventory of an experiment is like. */
+/** The inventory of an experiment. */
 export interface Setting {
-  /** `<when or source>/<fault>/<inventory>`. Also seeds what is left to chance. */
+  /** `<when or source>/<fault>/<inventory>`. Also seeds the random choices. */
   name: string;
   fault: Fault;
   inventory: InventoryKind;
 }
 
-/** The service polls, and is killed. */
+/** An experiment in which the service polls and is killed. */
 export interface KillCell extends Setting {
   source: Extract<SourceName, 'poll'>;
-  /** A step, or how many kills at random times. */
+  /** A step, or the number of kills at random times. */
   kills: KillStep | number;
 }
 
-/** The service gets customers by events alone; it is killed, and so is what is between it and the CRM. */
+/** The service gets customers by events alone. It is killed, and its way to the CRM is disturbed. */
 export interface EventCell extends Setting {
   source: EventSourceName;
   customers: number;
@@ -39,48 +39,51 @@ export interface CellResult {
   customers: number;
   packages: number;
   kills: number;
-  /** Of connections, on the way of events. */
+  /** Connections cut on the way of events. */
   cuts: number;
-  /** Of the broker. */
+  /** Restarts of the broker. */
   restarts: number;
   /** Customers without a package. */
   lost: string[];
-  /** Packages beyond a customer's first; the customer stands here once for each. */
+  /** Packages beyond a customer's first; the customer is listed once per extra package. */
   doubled: string[];
-  /** What else was not as it must be. */
+  /** Everything else that went wrong. */
   problems: string[];
-  /** Not of events. From the last start, or the kill that was taken over, to the first call and until all was delivered. */
+  /**
+   * From the last start, or from the kill after which others took over, to the first call and until
+   * everything was delivered. Undefined for event cells and if there were problems.
+   */
   recovery: { firstCallMs: number | undefined; deliveredMs: number } | undefined;
-  /** Of customers lost or doubled, the first of them, one line an event. */
+  /** For the first of the lost or doubled customers, one line per event. */
   histories: Record<string, string[]>;
-  /** Where logs and ledger are, if anything was wrong. */
+  /** Where logs and ledger are kept if anything was wrong. */
   kept: string | undefined;
 }
 
-/** What a way of killing tells about a cell. */
+/** What a way of killing reports about a cell. */
 export interface Course {
-  /** Whose packages count. Default: those of all customers. */
+  /** The customers whose packages count. Default: all customers. */
   customerIds?: string[] | undefined;
   kills: number;
   cuts?: number;
   restarts?: number;
   problems: string[];
-  /** Since when recovery counts, by `performance.now()`; calls of one process do not. */
+  /** The start and end of recovery, by `performance.now()`; calls of the process `except` do not count. */
   recovery?: { from: number; at: number; except?: number | undefined };
 }
 
 export type CellOptions = StageOptions & { seed: number };
 
-/** A cell of a kill at a step. */
+/** A cell that kills at one step. */
 export type PointCell = KillCell & { kills: KillStep };
 
-/** Of how many customers a result tells the history. */
+/** Maximum number of customers whose history a result contains. */
 const MAX_HISTORIES = 20;
 
 /**
- * Runs cells one after the other, and counts at the inventory.
+ * Runs cells one after the other and counts packages at the inventory.
  *
- * @param cells one, or several as `groupCells` puts them together
+ * @param cells one cell, or several as `groupCells` groups them
  */
 export async function runCells(cells: Cell[], options: CellOptions): Promise<CellResult[]> {
   const points = cells.filter(isPointCell);
@@ -101,10 +104,10 @@ export function isPointCell(cell: Cell): cell is PointCell {
   return cell.source === 'poll' && typeof cell.kills !== 'number';
 }
 
-/** Counts when the service is done. */
+/** Counts the packages when the service is done. */
 export async function assess(cell: Cell, stage: Stage, course: Course): Promise<CellResult> {
   const { crm, inventory } = stage;
-  // Whatever was begun and is still to come has come by then.
+  // By then, late commits of requests that have begun are done.
   await Promise.race([inventory.idle(), sleep(5_000, undefined, { ref: false })]);
   const ids = course.customerIds ?? crm.customerIds;
   const lost = ids.filter((id) => inventory.count(id) === 0);

@@ -5,18 +5,18 @@ import { fileURLToPath } from 'node:url';
 import type { Step } from '../service.ts';
 import type { Kill } from './kill-point.ts';
 
-/** A kill that the service does to itself. */
+/** A kill that the service carries out on itself. */
 export interface Crash extends Kill<Step> {
-  /** A file that only the first process that gets there can make: only that one dies. */
+  /** A file that only the first process to reach the step can create: only that process dies. */
   ticket: string;
 }
 
 export interface ChildOptions {
-  /** What to run. Default: integration-service. */
+  /** The program to run. Default: integration-service. */
   program?: string | undefined;
   env: Record<string, string>;
   crash?: Crash | undefined;
-  /** The file to which its log goes. */
+  /** The file that its log is written to. */
   logFile: string;
 }
 
@@ -25,13 +25,13 @@ export interface Child {
   /** By `performance.now()`. */
   spawnedAt: number;
   logFile: string;
-  /** Resolves with its URL, or with `undefined` when it ended before it listened. */
+  /** Resolves with the service's URL, or with `undefined` if it ended before it listened. */
   listening: Promise<string | undefined>;
-  /** Where it listens; `undefined` while it does not yet, or has ended. */
+  /** The URL while the service listens; `undefined` before that and after its end. */
   url(): string | undefined;
-  /** Resolves when it has ended; never rejects. */
+  /** Resolves when the process has ended; never rejects. */
   ended: Promise<End>;
-  /** How it ended; `undefined` while it runs. */
+  /** How the process ended; `undefined` while it runs. */
   end(): End | undefined;
   kill(signal?: NodeJS.Signals): void;
 }
@@ -45,14 +45,14 @@ export interface End {
 
 const CHILD = fileURLToPath(new URL('child.ts', import.meta.url));
 
-/** Starts a service with nothing of this process's environment but its path. */
+/** Starts a service that inherits nothing of this process's environment but `PATH`. */
 export function startChild({ program = CHILD, env, crash, logFile }: ChildOptions): Child {
   const log = openSync(logFile, 'a');
   const spawnedAt = performance.now();
   const child = spawn(process.execPath, [program, ...(crash ? [JSON.stringify(crash)] : [])], {
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', log, log, 'ipc'],
-    // A Ctrl-C at the terminal is for the prover, not for what it watches.
+    // A Ctrl-C at the terminal must reach only the prover, not the services under test.
     detached: true,
   });
   closeSync(log);
@@ -92,7 +92,7 @@ function readUrl(logFile: string): string | undefined {
   return /Listening on (http:[^,]+),/.exec(readFileSync(logFile, 'utf8'))?.[1];
 }
 
-/** Whether it ends within so long. */
+/** Whether the child ends within `ms`. */
 export async function endsWithin(child: Child, ms: number, signal: AbortSignal): Promise<boolean> {
   const waiting = new AbortController();
   const timeout = sleep(ms, false, { signal: AbortSignal.any([waiting.signal, signal]) });

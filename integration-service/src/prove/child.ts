@@ -1,6 +1,6 @@
 /**
- * The real service, with a crash built in: `child.ts [<crash as JSON>]`. Everything else comes by the
- * environment, as ever. Needs a channel to its parent, and does not outlive it.
+ * The real service with a built-in crash: `child.ts [<crash as JSON>]`. All other configuration comes from
+ * the environment, as usual. Needs an IPC channel to its parent, and does not outlive it.
  */
 import { closeSync, openSync } from 'node:fs';
 import { parseOrExit } from 'service-kit/run';
@@ -10,7 +10,7 @@ import type { Crash } from './child-process.ts';
 
 const crash: Crash | undefined = JSON.parse(process.argv[2] ?? 'null') ?? undefined;
 
-/** Not by a drain: what a crash leaves behind is what this is about. */
+/** Kills without draining: the proof examines what a crash leaves behind. */
 const killMyself = () => process.kill(process.pid, 'SIGKILL');
 process.on('disconnect', killMyself);
 if (!process.connected) killMyself();
@@ -24,7 +24,7 @@ function createCrash({ step, nth, ticket }: Crash) {
   };
 }
 
-/** Of several processes, one gets the ticket. */
+/** Of several processes, only one gets the ticket. */
 function isFirstToTake(ticket: string): boolean {
   try {
     closeSync(openSync(ticket, 'wx'));

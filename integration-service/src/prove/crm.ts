@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { answerJson, createStandIn } from './stand-in.ts';
 
-/** A CRM that has nothing but `GET /customers`. */
+/** A CRM that offers only `GET /customers`. */
 export interface Crm {
   url: string;
   /** The ids of all customers so far. */
@@ -10,7 +10,7 @@ export interface Crm {
   close(): void;
 }
 
-/** @param onListed called when the customers have been asked for */
+/** @param onListed called after each list of customers */
 export async function createCrm({ onListed }: { onListed?: (crm: Crm) => void }): Promise<Crm> {
   const customers: { id: string; name: string; email: string; created_at: string }[] = [];
   const server = await createStandIn(async (_request, response) => {

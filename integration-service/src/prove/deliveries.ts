@@ -15,7 +15,9 @@ const historySchema = z.object({
   ),
 });
 
-/** The status of each customer's welcome package, as the service says. Rejects when it does not answer. */
+/**
+ * The status of each customer's welcome package, as the service reports it. Rejects if it does not answer.
+ */
 export async function readStatuses(
   service: string,
   signal: AbortSignal,
@@ -33,7 +35,7 @@ export async function readStatuses(
   return statuses;
 }
 
-/** What happened to a customer's welcome package, one line an event. */
+/** The history of a customer's welcome package, one line per event. */
 export async function readHistory(
   service: string,
   customerId: string,

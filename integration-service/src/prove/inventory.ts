@@ -7,36 +7,36 @@ import { answerJson, createStandIn, readJson } from './stand-in.ts';
 
 export interface InventoryOptions {
   kind: InventoryKind;
-  /** What the first call for every second customer, from the first, meets with. */
+  /** What happens to the first call for every second customer, beginning with the first. */
   fault: Fault;
   /** How long the client waits for an answer. */
   timeoutMs: number;
-  /** Called when the time of the armed kill has come, with the number of the process that made the call. */
+  /** Called when the armed kill is due, with the number of the process that made the call. */
   onKill: (processNumber: number) => void;
-  /** Does on purpose what must never happen, to see whether it is noticed. */
+  /** Breaks a guarantee on purpose, to test that the prover notices it. */
   sabotage?: Sabotage | undefined;
 }
 
-/** `loses`: says that it has the first package and does not. `doubles`: makes the first one twice. */
+/** `loses`: claims to have the first package but does not. `doubles`: makes the first package twice. */
 export type Sabotage = 'loses' | 'doubles';
 
 export interface Inventory {
-  /** Where the process with this number finds it. */
+  /** The URL of the inventory for the process with this number. */
   urlFor(processNumber: number): string;
-  /** Packages of a customer. */
+  /** Number of packages of a customer. */
   count(customerId: string): number;
-  /** All packages. */
+  /** Number of all packages. */
   size(): number;
-  /** When the first call came after `time`, not counting one process; by `performance.now()`. */
+  /** When the first call after `time` came, ignoring the process `except`; by `performance.now()`. */
   firstCallAfter(time: number, except: number | undefined): number | undefined;
   /**
-   * From now on, counts towards a kill. With a process number, only calls of that process, not what an
-   * earlier one has left to be done.
+   * Starts counting towards a kill. With a process number, only calls of that process count, not requests
+   * that an earlier process left under way.
    */
   arm(kill: Kill<InventoryStep>, processNumber?: number): void;
-  /** When the last of these customers got a first package; by `performance.now()`. */
+  /** When the last of these customers got its first package; by `performance.now()`. */
   servedAt(customerIds: string[]): number | undefined;
-  /** Resolves when all that was begun is done, late commits, too. */
+  /** Resolves when all requests are done, including late commits. */
   idle(): Promise<void>;
   close(): void;
 }
@@ -51,13 +51,13 @@ interface PackageRequest {
 }
 
 const DOWN_MS = 1_500;
-/** After how many calls for packages an inventory that is down at times goes down again. */
+/** After this many calls for packages, an inventory with the fault `down` goes down again. */
 const CALLS_UNTIL_DOWN = 10;
 
-/** An inventory that keeps packages and treats some requests badly. */
+/** An inventory that stores packages and handles some requests badly. */
 export async function createInventory(options: InventoryOptions): Promise<Inventory> {
   const { kind, fault, timeoutMs, onKill, sabotage } = options;
-  // Another cell's service must never be taken for ours, should it get hold of our port.
+  // A unique path: the service of another cell that gets hold of our port must not be mistaken for ours.
   const base = `/${randomUUID()}`;
   const requests: PackageRequest[] = [];
   const counts = new Map<string, number>();
@@ -82,7 +82,7 @@ export async function createInventory(options: InventoryOptions): Promise<Invent
   function list(url: URL, response: ServerResponse): void {
     const customerId = kind === 'keyed' ? url.searchParams.get('customer_id') : null;
     const listed = requests.filter((each) => !customerId || each.customer_id === customerId);
-    // The answer is out before the connections are cut.
+    // The answer must be sent before the connections are cut.
     response.once('close', () => {
       if (fault === 'down' && !hasListed) void server.goDown(DOWN_MS);
       hasListed = true;
@@ -128,7 +128,7 @@ export async function createInventory(options: InventoryOptions): Promise<Invent
     answerJson(response, 201, stored.request, replayed);
   }
 
-  /** Whole before anybody else gets a turn, like a transaction. */
+  /** Synchronous, so it is atomic like a transaction. */
   function store(customerId: string, header: string | string[] | undefined) {
     const key = kind === 'keyed' ? header?.toString() : undefined;
     const known = key === undefined ? undefined : byKey.get(key);

@@ -4,23 +4,23 @@ import { chooseKill } from './kill-point.ts';
 import { createRandom } from './random.ts';
 import { type Stage, setStage } from './stage.ts';
 
-/** So many customers of a kill are there at first, as many come after the first poll. */
+/** Number of customers per kill at first, and again after the first poll. */
 const WAVE = 3;
 /** Settling takes up to 11 s, and a fault may cost one such round. */
 const KILL_DEADLINE_MS = 40_000;
-/** The same, twice. */
+/** Twice the same. */
 const DONE_DEADLINE_MS = 90_000;
 
-/** What is known of one kill until all has been delivered. */
+/** What is known about one kill before everything is delivered. */
 interface Episode extends Course {
   cell: PointCell;
   customerIds: string[];
 }
 
 /**
- * Kills the service at one step after the other, starting it again each time: what one kill leaves
- * behind, the next process has to deal with, and may be killed at. The customers who come for a kill
- * count for it.
+ * Kills the service at one step after the other and restarts it each time. The next process has to handle
+ * what a kill left behind, and may be killed while it does. The customers that come for a kill count for
+ * it.
  */
 export async function killInTurn(cells: PointCell[], options: CellOptions): Promise<CellResult[]> {
   const [first] = cells as [PointCell, ...PointCell[]];
@@ -37,7 +37,7 @@ export async function killInTurn(cells: PointCell[], options: CellOptions): Prom
     let polls = 0;
     onPolled = () => {
       polls += 1;
-      // One after each later poll: a slow process may have done with two waves before the step's turn comes.
+      // One more after each later poll: a slow process may finish two waves before the step's turn comes.
       crm.add(polls === 1 ? WAVE : 1);
     };
     const problems = await killAt(cell, stage, options);
@@ -55,7 +55,7 @@ export async function killInTurn(cells: PointCell[], options: CellOptions): Prom
 
   const results: CellResult[] = [];
   for (const [i, episode] of episodes.entries()) {
-    // Each process after the first was started because of the kill before.
+    // Each process after the first was started because of the kill before it.
     const from = stage.children[i + 1]?.spawnedAt ?? 0;
     const at = Math.max(from, stage.inventory.servedAt(episode.customerIds) ?? from);
     results.push(await assess(episode.cell, stage, { ...episode, recovery: { from, at } }));
@@ -63,7 +63,7 @@ export async function killInTurn(cells: PointCell[], options: CellOptions): Prom
   return results;
 }
 
-/** Starts a process that dies at a step; tells when it did not. */
+/** Starts a process that dies at a step; reports a problem if it did not die. */
 async function killAt(
   cell: PointCell,
   stage: Stage,

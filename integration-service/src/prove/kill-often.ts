@@ -4,14 +4,14 @@ import type { Child } from './child-process.ts';
 import { createRandom, wholeNumberFrom } from './random.ts';
 import { setStage } from './stage.ts';
 
-/** Some are killed while they start, which takes about so long, the rest at work. */
+/** This share of processes is killed while starting, which takes about `START_MS`; the rest at work. */
 const SHARE_AT_START = 0.25;
 const START_MS = 500;
 const WORK_MS = 1_200;
 const FIRST_CUSTOMERS = 6;
 const CUSTOMERS_PER_KILL = 4;
 const NEXT_CUSTOMER_MS = 100;
-/** No new customers while so many wait: a target that fails at first is slow. */
+/** No new customers while this many wait: a target that fails at first is slow. */
 const MAX_WAITING = 12;
 /** An attempt that was cut off again and again has waits of a minute behind it. */
 const DONE_DEADLINE_MS = 240_000;

@@ -5,16 +5,16 @@ import { chooseKill } from './kill-point.ts';
 import { createRandom } from './random.ts';
 import { setStage } from './stage.ts';
 
-/** So many customers are there at first, as many come after the first poll. */
+/** Number of customers at first, and again after the first poll. */
 const WAVE = 3;
 /** Settling takes up to 11 s, and a fault may cost one such round. */
 const KILL_DEADLINE_MS = 40_000;
-/** The same, twice, and the leases that a replica leaves behind. */
+/** Twice the same, plus the leases that a killed replica leaves behind. */
 const DONE_DEADLINE_MS = 90_000;
 
 /**
- * Kills one of several processes at a step. The others must take its work over. A customer who comes
- * after that must be served, too.
+ * Kills one of several processes at a step. The others must take over its work. A customer that comes
+ * after the kill must be served, too.
  */
 export async function killOneOfMany(cell: PointCell, options: CellOptions): Promise<CellResult> {
   const { seed, replicas, signal } = options;
@@ -26,7 +26,7 @@ export async function killOneOfMany(cell: PointCell, options: CellOptions): Prom
     onListed(crm) {
       polls += 1;
       if (polls === 1) crm.add(WAVE);
-      // Slow processes may have done with two waves before the step's turn comes.
+      // Slow processes may finish two waves before the step's turn comes.
       else if (!isKilled) crm.add(1);
     },
   });

@@ -1,14 +1,14 @@
 import type { Step } from '../service.ts';
 import { wholeNumberFrom } from './random.ts';
 
-/** Steps of a call that only the inventory sees. */
+/** Steps of a call that only the inventory can observe. */
 export const INVENTORY_STEPS = ['storing', 'stored', 'answering'] as const;
 export type InventoryStep = (typeof INVENTORY_STEPS)[number];
 
-/** A moment at which the service is killed: the service sees it itself, or the inventory does. */
+/** A moment at which the service is killed. The service or the inventory observes it. */
 export type KillStep = Step | InventoryStep;
 
-/** Kill at the `nth` time, from 1, that a step is reached. */
+/** A kill at the `nth` time, from 1, that a step is reached. */
 export interface Kill<Of extends KillStep = KillStep> {
   step: Of;
   nth: number;
@@ -16,18 +16,19 @@ export interface Kill<Of extends KillStep = KillStep> {
 
 interface KillPoint {
   step: KillStep;
-  /** In words, for the matrix. */
+  /** The label in the matrix. */
   label: string;
-  /** From which to which time that the step is reached the kill may come. */
+  /** The first and last value of `nth` for this step. */
   nth: [number, number];
-  /** Comes again and again in every process, whether there is work or not. */
+  /** The step recurs in every process, even without work. */
   recurs?: true;
 }
 
 /**
- * Before and after each thing that matters. A cell has six customers in two waves, and one more after each
- * poll until the kill: every step comes again. All results may be committed together, so that is killed at
- * its first time. The dispatcher goes to claim also when there is nothing: its first time is too early.
+ * The points before and after each important operation. A cell has six customers in two waves, and one
+ * more after each poll until the kill, so every step recurs. All results may be committed together, so the
+ * result commit is killed at its first time. The dispatcher also claims when nothing is pending, so the
+ * first claim is too early.
  */
 export const KILL_POINTS: KillPoint[] = [
   { step: 'sighting', recurs: true, label: 'before sighting commit', nth: [1, 2] },
@@ -53,9 +54,9 @@ export function isServiceKill(kill: Kill): kill is Kill<Step> {
 }
 
 /**
- * A kill at a step, at one of the times that make sense for it.
+ * Chooses a kill at a step, at one of the times that make sense for it.
  *
- * @param processes among how many the work is split
+ * @param processes the number of processes that share the work
  */
 export function chooseKill(step: KillStep, random: () => number, processes: number): Kill {
   const point = KILL_POINTS.find((each) => each.step === step) as KillPoint;

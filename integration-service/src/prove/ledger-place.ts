@@ -4,13 +4,13 @@ import pg from 'pg';
 
 /** Where the ledger of one cell is. */
 export interface LedgerPlace {
-  /** For `LEDGER_URL`. */
+  /** The value of `LEDGER_URL`. */
   url: string;
-  /** Does away with it. */
+  /** Removes the ledger. */
   drop(): Promise<void>;
 }
 
-/** A SQLite file, which goes with its folder, or a database of its own on the server at `server`. */
+/** A SQLite file, which is removed with its folder, or a new database on the server at `server`. */
 export async function createLedgerPlace(
   folder: string,
   server: string | undefined,
@@ -28,7 +28,7 @@ export async function createLedgerPlace(
   };
 }
 
-/** How many connections a PostgreSQL server takes; throws when it cannot be reached. */
+/** The maximum number of connections of a PostgreSQL server; throws if the server cannot be reached. */
 export async function countConnections(server: string): Promise<number> {
   const [row] = await query(server, 'show max_connections');
   return Number(row?.max_connections);

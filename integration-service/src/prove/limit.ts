@@ -1,10 +1,10 @@
-/** Runs a function when it is its turn; what is urgent goes before all that wait. */
+/** Runs a function when its turn comes; an urgent one goes before all that wait. */
 export type Limit = <Value>(
   run: () => Promise<Value>,
   options?: { isUrgent?: boolean },
 ) => Promise<Value>;
 
-/** Lets `max` things run at the same time; the others wait for their turn, first come, first served. */
+/** Lets `max` functions run at the same time; the others wait, first come, first served. */
 export function createLimit(max: number): Limit {
   const waiting: (() => void)[] = [];
   let free = max;

@@ -27,7 +27,7 @@ that runs; leaves nothing behind.
 Exit code: 0 nothing was lost or doubled, 1 something was or a cell did not end well, 2 it could not run.
 `;
 
-/** The options cannot be used; the message has one line for each problem. */
+/** The options are invalid; the message has one line per problem. */
 export class OptionsError extends Error {
   override readonly name = 'OptionsError';
   readonly code = 'OPTIONS_INVALID';
@@ -35,7 +35,7 @@ export class OptionsError extends Error {
 
 const MAX_COUNT = 1_000_000;
 
-/** Of what is left out, in a run that is quick or not. */
+/** Defaults of a quick and of a full run. */
 const DEFAULTS = {
   quick: { kills: 8, customers: 40, disturbances: 12 },
   full: { kills: 50, customers: 200, disturbances: 24 },
@@ -75,7 +75,7 @@ const optionsSchema = z
 
 export type Options = z.output<typeof optionsSchema>;
 
-/** @throws {OptionsError} with every problem at once */
+/** @throws {OptionsError} with all problems at once */
 export function parseOptions(args: string[]): Options {
   const result = optionsSchema.safeParse(readArgs(args));
   if (result.success) return result.data;
@@ -106,7 +106,7 @@ function readArgs(args: string[]): Record<string, unknown> {
   }
 }
 
-/** Lists of names, with commas between them. */
+/** Parses comma-separated lists of names. */
 function parseSources(lists: string[], context: z.RefinementCtx): SourceName[] {
   const names = z.array(z.enum(SOURCE_NAMES)).safeParse(lists.flatMap((list) => list.split(',')));
   if (names.success) return names.data;

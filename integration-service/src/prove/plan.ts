@@ -4,13 +4,13 @@ import { FAULTS, INVENTORY_KINDS } from './fault.ts';
 import { KILL_POINTS } from './kill-point.ts';
 
 export interface PlanOptions {
-  /** How customers come to the service. */
+  /** How the service learns of customers. */
   sources: SourceName[];
-  /** In all cells of one source of events. */
+  /** Total over all cells of one event source. */
   customers: number;
-  /** The same. */
+  /** Total over all cells of one event source. */
   disturbances: number;
-  /** Random kills in all. */
+  /** Total number of kills at random times. */
   kills: number;
   /** Only some of the kill points under each fault. */
   quick: boolean;
@@ -18,16 +18,16 @@ export interface PlanOptions {
   only?: string | undefined;
 }
 
-/** A quick plan has one kill point in so many under each fault and inventory; all come up. */
+/** A quick plan has one of this many kill points per fault and inventory; every kill point occurs. */
 const QUICK_STEP = 7;
 
-/** Events meet with the rest of the matrix in the same ledger as what a poll finds. */
+/** Two faults are enough: events enter the same ledger as polled customers, which meet all faults. */
 const EVENT_FAULTS = ['none', 'drops'] as const;
 
 /** All cells of a run, the longest first. */
 export function planCells(options: PlanOptions): Cell[] {
   const cells = [
-    // By brokers first: theirs run one after the other.
+    // Cells with a broker first: they run one after the other.
     ...(['rabbitmq', 'webhook'] as const).flatMap((source) =>
       options.sources.includes(source) ? planEvents(source, options) : [],
     ),
@@ -46,7 +46,7 @@ function planEvents(source: EventSourceName, options: PlanOptions): EventCell[] 
     Math.floor((all * (i + 1)) / kinds.length) - Math.floor((all * i) / kinds.length);
   return kinds.map(({ fault, inventory }, i) => {
     const disturbances = share(options.disturbances, i);
-    // What is disturbed must be at work.
+    // A disturbed part must be at work.
     const customers = Math.max(share(options.customers, i), disturbances);
     const name = `${source}/${fault}/${inventory}`;
     return { name, source, customers, disturbances, fault, inventory };
@@ -58,7 +58,7 @@ function planKills({ kills, quick }: PlanOptions): KillCell[] {
     INVENTORY_KINDS.map((inventory, i) => ({ fault, inventory, number: f * 2 + i })),
   );
   const atRandom = kinds.map(({ fault, inventory, number }): KillCell => {
-    // What cannot be shared evenly goes to faults far from each other.
+    // The remainder goes to faults far from each other.
     const rank = (number * 5) % kinds.length;
     const share = Math.floor(kills / kinds.length) + (rank < kills % kinds.length ? 1 : 0);
     const name = `random/${fault}/${inventory}`;
@@ -82,12 +82,12 @@ function planKills({ kills, quick }: PlanOptions): KillCell[] {
   return [...atRandom.filter((cell) => cell.kills !== 0), ...atPoints];
 }
 
-/** Kills that one process after the other goes through: a start is most of what a cell costs. */
+/** Kills per group, one process after the other: starting a process is most of the cost of a cell. */
 const KILLS_IN_TURN = 4;
 
 /**
- * Puts together what runs one after the other: some of the kills at steps under one fault of one
- * inventory, as one service serves them all; and what needs a broker, of which one at a time is enough.
+ * Groups cells that run one after the other: a few kills at steps under the same fault and inventory,
+ * which share one stage, and all cells that need a broker, so that one broker runs at a time.
  */
 export function groupCells(cells: Cell[], replicas: number): Cell[][] {
   const groups: Cell[][] = [];

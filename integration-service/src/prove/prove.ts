@@ -1,6 +1,6 @@
 /**
- * `npm run prove`: the proof that no package is lost or doubled, whatever is killed and when. `--help`
- * says how to use it.
+ * `npm run prove`: proves that no package is lost or doubled, whatever is killed at whatever time.
+ * `--help` explains its use.
  */
 import { randomInt } from 'node:crypto';
 import { EXIT_BROKEN_PIPE, endWithoutReader } from 'service-kit/terminal';
@@ -18,7 +18,7 @@ const stopping = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => stopping.abort(new Error(`stopped by ${signal}`)));
 }
-// Not at once: what it has started must end, too.
+// Do not exit at once: the processes that it has started must end, too.
 endWithoutReader(() => stopping.abort(WITHOUT_READER));
 
 let exitCode: number;
@@ -32,7 +32,7 @@ try {
   if (error instanceof OptionsError) process.stderr.write('See npm run prove -- --help\n');
   exitCode = EXIT.notRun;
 }
-// Left to itself, Node waits at its end, at full speed and for ever, for a socket that it closed long ago.
+// Without this, Node spins forever at its end, waiting for a socket that it closed long ago.
 process.exit(exitCode);
 
 async function prove(options: Options): Promise<number> {
@@ -69,7 +69,7 @@ async function prove(options: Options): Promise<number> {
   return bad.length === 0 ? EXIT.good : EXIT.bad;
 }
 
-/** What does it all again: what is left to chance also follows from the amounts. */
+/** The command that repeats the run: the amounts also influence the random choices. */
 function formatRepeat(options: Options, seed: number): string {
   const { sources, kills, customers, disturbances, ledger, replicas } = options;
   const amounts = `--kills ${kills} --customers ${customers} --disturbances ${disturbances}`;
@@ -77,7 +77,7 @@ function formatRepeat(options: Options, seed: number): string {
   return `npm run prove -- --seed ${seed} --source ${sources.join(',')} ${amounts}${where}`;
 }
 
-/** A line on the terminal that is written over and over; nothing elsewhere. */
+/** A progress line that is overwritten on a terminal; nothing elsewhere. */
 function createProgress(total: number): () => void {
   let done = 0;
   return () => {

@@ -1,6 +1,6 @@
 /**
- * Numbers from 0 to below 1 that look random and are the same for the same seed (mulberry32, begun
- * with a hash of the text).
+ * Creates a pseudo-random generator of numbers from 0 to below 1, the same for the same seed (mulberry32,
+ * seeded with a hash of the text).
  */
 export function createRandom(seed: string): () => number {
   let state = 2_166_136_261;

@@ -13,12 +13,12 @@ const SOURCE_LABELS: Record<SourceName, string> = {
   rabbitmq: 'events by RabbitMQ',
 };
 
-/** Nothing lost, nothing doubled, nothing else wrong. */
+/** Whether nothing was lost, doubled or otherwise wrong. */
 export function isGood({ lost, doubled, problems }: CellResult): boolean {
   return lost.length + doubled.length + problems.length === 0;
 }
 
-/** `lost/doubled` of every cell; one row a kill point, one column a fault under each inventory. */
+/** `lost/doubled` of every cell: one row per kill point, one column per fault under each inventory. */
 export function formatMatrix(results: CellResult[]): string {
   const kinds = INVENTORY_KINDS.flatMap((inventory) =>
     FAULTS.map((fault) => ({ inventory, fault })),
@@ -70,7 +70,7 @@ function center(text: string, width: number): string {
   return text.padStart(text.length + left, ' ').padEnd(width);
 }
 
-/** The figures of each inventory kind when polled, and of each source of events. Times are in seconds. */
+/** The figures of each inventory kind for polling, and of each event source. Times are in seconds. */
 export function formatSummary(results: CellResult[], { replicas }: { replicas: number }): string {
   const polled = results.filter(({ cell }) => cell.source === 'poll');
   const tables: string[] = [];
@@ -146,7 +146,7 @@ function medianAndMax(times: number[]): string {
   return [median, sorted.at(-1) as number].map((ms) => (ms / 1000).toFixed(1)).join(' / ');
 }
 
-/** What was wrong in a cell, with all that helps to find out why. */
+/** What was wrong in a cell, with everything that helps to find the cause. */
 export function formatBadCell(result: CellResult, { repeat }: { repeat: string }): string {
   const { cell, lost, doubled, problems, histories, kept } = result;
   return [
@@ -161,7 +161,7 @@ export function formatBadCell(result: CellResult, { repeat }: { repeat: string }
   ].join('\n');
 }
 
-/** One line that says it all. */
+/** A one-line summary of the run. */
 export function formatVerdict(results: CellResult[], seconds: number): string {
   const bad = results.filter((result) => !isGood(result));
   const lost = sumOf(results, (result) => result.lost.length);

@@ -17,19 +17,19 @@ export interface RunOptions {
   signal: AbortSignal;
   /** Called after each cell. */
   onResult?: (result: CellResult) => void;
-  /** For tests of the prover: the inventory does what must be noticed. */
+  /** For tests of the prover: makes the inventory break a guarantee. */
   sabotage?: Sabotage | undefined;
 }
 
 const MAX_AT_ONCE = 24;
 const BYTES_PER_PROCESS = 160_000_000;
-/** What one process may have open; a cell needs one more for its database itself. */
+/** Maximum connections of one process; a cell needs one more for the database itself. */
 const CONNECTIONS_PER_PROCESS = 4;
 const SPARE_CONNECTIONS = 10;
 
 /**
- * Runs cells side by side, as many as this machine has memory for. Good ones leave nothing behind. When
- * the signal ends it, or a cell cannot be run, all processes are killed before it rejects.
+ * Runs cells in parallel, as many as this machine has memory for. Good cells leave nothing behind. If the
+ * signal aborts the run, or a cell cannot be run, all processes are killed before it rejects.
  */
 export async function runCells(options: RunOptions): Promise<CellResult[]> {
   const { cells, replicas, ledger, onResult } = options;
@@ -73,7 +73,7 @@ async function countCellsAtOnce(replicas: number, ledger: string | undefined): P
   return Math.max(1, Math.floor(Math.min(MAX_AT_ONCE, byMemory, byConnections)));
 }
 
-/** One start and stop by itself: shows whether any can work, and fills the cache of compiled code. */
+/** Starts and stops one process: shows whether any can start, and fills the cache of compiled code. */
 async function checkStart(options: StageOptions): Promise<void> {
   const cell: Setting = { name: 'start', fault: 'none', inventory: 'plain' };
   await using stage = await setStage(cell, options);

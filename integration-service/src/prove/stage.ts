@@ -13,13 +13,13 @@ import type { Limit } from './limit.ts';
 
 /** What all cells of a run share. */
 export interface StageOptions {
-  /** Each cell has a folder in it. */
+  /** Contains one folder per cell. */
   folder: string;
   /** A PostgreSQL server; without it, ledgers are SQLite files. */
   ledger: string | undefined;
-  /** Processes that share a ledger. */
+  /** Number of processes that share a ledger. */
   replicas: number;
-  /** Starts of a process go through it, so that they take as long as on a machine with room. */
+  /** Limits concurrent starts, so that a start takes as long as on a machine that is not overloaded. */
   boots: Limit;
   signal: AbortSignal;
   sabotage?: Sabotage | undefined;
@@ -29,14 +29,17 @@ export interface StageOptions {
 export interface Stage extends AsyncDisposable {
   crm: Crm;
   inventory: Inventory;
-  /** Holds its logs. */
+  /** Contains the logs. */
   folder: string;
-  /** In the order in which they were started. */
+  /** In start order. */
   children: Child[];
-  /** Resolves when the process has been spawned. Several processes with the same kill: one of them dies. */
+  /**
+   * Resolves when the process has been spawned. If several processes get the same kill, one of them dies.
+   */
   start(kill?: Kill): Promise<Child>;
   /**
-   * Resolves when the service says that all is delivered or dead, or with what kept it from that.
+   * Resolves without a problem when the service says that everything is delivered; otherwise, at the
+   * deadline or when all that is left is dead, with the problem.
    *
    * @param customerIds default: those of the CRM
    */
@@ -44,9 +47,9 @@ export interface Stage extends AsyncDisposable {
     deadlineMs: number,
     customerIds?: string[],
   ): Promise<{ at: number; problem: string | undefined }>;
-  /** What the ledger knows about a customer, one line an event. */
+  /** The ledger's history of a customer, one line per event. */
   historyOf(customerId: string): Promise<string[]>;
-  /** Its logs and its ledger stay when it is disposed of; says where. */
+  /** Keeps logs and ledger when the stage is disposed of; returns where they are. */
   keep(): string;
 }
 
@@ -57,17 +60,17 @@ const environment = {
   POLLING_INTERVAL_SECONDS: '0.2',
   REQUEST_TIMEOUT_SECONDS: String(TIMEOUT_MS / 1000),
   RETRY_DELAY_SECONDS: '0.1',
-  // Fewer than customers, so that some wait while others are in flight.
+  // Fewer than customers, so that some wait while others are under way.
   DELIVERY_CONCURRENCY: '4',
   LOG_FORMAT: 'json',
 };
 
-/** Sets a stage. Disposing of it kills its processes and takes everything away. */
+/** Sets up a stage. Disposing of it kills its processes and removes everything. */
 export async function setStage(
   cell: Setting,
   options: StageOptions & {
     onListed?: (crm: Crm) => void;
-    /** Comes on top of what all processes get. */
+    /** Added to the environment that all processes get. */
     env?: Record<string, string>;
   },
 ): Promise<Stage> {
@@ -106,7 +109,8 @@ export async function setStage(
       resolve(child);
       await child.listening;
     };
-    // What a killed process left behind must not get old before another looks at it.
+    // Replacements go first: what a killed process left behind must not age before another process sees
+    // it.
     boots(run, { isUrgent: children.length >= replicas }).catch(reject);
     return promise;
   }
@@ -145,7 +149,7 @@ export async function setStage(
     const deadline = performance.now() + deadlineMs;
     let seen = 'the service did not answer';
     while (performance.now() < deadline) {
-      // The service cannot be done before the inventory is, if it tells the truth: then ask it less.
+      // A correct service cannot be done before the inventory has everything; until then, ask less often.
       const isFull = customerIds.every((id) => inventory.count(id) > 0);
       await sleep(isFull ? 50 : 500, undefined, { signal });
       const asked = performance.now();

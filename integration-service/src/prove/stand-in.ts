@@ -3,20 +3,20 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** A server on loopback that stands for somebody else's system. */
+/** A server on loopback that stands in for an external system. */
 export interface StandIn {
-  /** With its port, which stays the same. */
+  /** Includes the port, which stays the same. */
   origin: string;
-  /** Cuts all connections and listens no more, for so long. */
+  /** Cuts all connections and stops listening for `forMs`. */
   goDown(forMs: number): Promise<void>;
-  /** Resolves when it works on no request. Those that it never answers do not count. */
+  /** Resolves when no request is being processed. Requests that it never answers do not count. */
   idle(): Promise<void>;
   close(): void;
 }
 
 /**
- * Listens on a port of 127.0.0.1. What `handle` rejects with only ends that request: its client may
- * have been killed.
+ * Listens on a port of 127.0.0.1. A rejection of `handle` only ends that request: its client may have been
+ * killed.
  */
 export async function createStandIn(
   handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
@@ -46,7 +46,7 @@ export async function createStandIn(
       server.closeAllConnections();
       await sleep(forMs);
       while (!isClosed && !server.listening) {
-        // Somebody else may have got the port meanwhile, and is soon done with it.
+        // Another program may have taken the port meanwhile and will soon release it.
         await listen(port).catch(() => sleep(50));
       }
     },
@@ -63,7 +63,7 @@ export async function createStandIn(
   };
 }
 
-/** The whole body of a request. Rejects when its client went away before the end. */
+/** The whole body of a request. Rejects if the client disconnected before its end. */
 export async function readBody(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);

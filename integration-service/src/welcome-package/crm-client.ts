@@ -17,20 +17,20 @@ import { fingerprintOf, restoreUrl } from './position-url.ts';
 import { type UnusableRecord, unusableRecord } from './unusable-records.ts';
 
 /**
- * A poll ends after so many pages, and the next one goes on there: of a list that grows as fast as it is
- * read, there is always one more.
+ * A poll ends after this many pages, and the next poll continues there: a list that grows as fast as it is
+ * read always has one more page.
  */
 const MAX_PAGES_PER_POLL = 1_000;
 
-/** A poll waits for the end of a pause that is not longer, and goes on where it was. */
+/** A poll waits for the end of a pause up to this long, and then continues where it was. */
 const MAX_PAUSE_IN_POLL_MS = 60_000;
 
 /** What a poll brought. */
 export interface Poll {
   customers: CustomerList;
-  /** Where the next one can begin; without it, the whole list must be read. */
+  /** Where the next poll can begin; if `undefined`, it must read the whole list. */
   position: Position | undefined;
-  /** It was read from its beginning, to its end or to `position`. */
+  /** The list was read from its beginning, to its end or to `position`. */
   isWhole: boolean;
 }
 
@@ -41,14 +41,14 @@ export interface CrmClientOptions {
   maxRetries: number;
   retryDelayMs: number;
   maxResponseBytes: number;
-  /** Of the CRM. A poll begins it, and goes on after it when it is short. */
+  /** The pause of the CRM. A poll starts it when the CRM asks for it, and waits out a short one. */
   pause: Pause;
   log: Pick<Logger, 'debug' | 'info' | 'error'>;
   /** Unix time in milliseconds. */
   now: () => number;
 }
 
-/** Why a poll brought nothing: the CRM did not let us in, which is not attempted again, or anything else. */
+/** Why a poll brought nothing: the CRM refused our credentials, which is not retried, or another failure. */
 export interface FailedPoll {
   kind: 'failed' | 'refused';
   reason: string;
@@ -57,19 +57,19 @@ export interface FailedPoll {
 export interface CrmClient {
   /**
    * The customers from a position on, or all; `unchanged` when there is nothing new. After a failure at a
-   * position, the next attempt begins at the beginning.
+   * position, the next attempt reads the list from its beginning.
    */
   poll(from: Position | undefined, signal: AbortSignal): Promise<Poll | 'unchanged' | FailedPoll>;
   /**
-   * The customers as they come, in one attempt; only all of them when it ends without an error.
+   * The customers as they arrive, in one attempt; they are complete only if it ends without an error.
    *
-   * @param onUnusable told of every record that is no customer. Default: nobody is
+   * @param onUnusable called with every record that is not a customer. Default: such records are skipped
    * @throws {ReadError}
    */
   readCustomers(onUnusable?: (record: UnusableRecord) => void): AsyncIterable<Customer>;
 }
 
-/** Reads the CRM, in as many pages as it has, and from where it was read to if it leads there. */
+/** Reads all pages of the CRM's list, or only those from the last position on, if the CRM supports that. */
 export function createCrmClient(options: CrmClientOptions): CrmClient {
   const { http, url: listUrl, maxRetries, retryDelayMs, maxResponseBytes, log } = options;
   const { pause, now } = options;
@@ -79,7 +79,7 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
     retryAfterMs: (headers) => parseRetryAfter(headers['retry-after'], now()),
   };
 
-  /** Reads the list, all of it or from a position on, where a page that is unchanged says only half. */
+  /** Reads the whole list, or from a position on. An unchanged page there says nothing about later pages. */
   async function readList(
     from: Position | undefined,
     signal: AbortSignal,
@@ -94,7 +94,7 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
     let page = await readPage(customers, request, { attempt, isFirst: true, isSaved });
     const trail = createTrail({
       ...{ system: source.system, maxPages: MAX_PAGES_PER_POLL, isWhole, mayShrink: true },
-      // Behind the last page that had records, one without any is the end.
+      // After the last page that had records, an empty page is the end.
       ...(behind && { maxEmptyPages: page.isUnchanged || page.count > 0 ? 0 : 1 }),
     });
     let lastFull: PageRead | undefined;
@@ -113,7 +113,7 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
       if (page.count > 0 || !lastFull) lastFull = page;
       const { next, tail, hasMoved } = follow(trail, page);
       if (!next) {
-        // Whom it passed over, the next poll must find.
+        // This poll may have missed customers: without a position, the next one reads the whole list.
         const position = hasMoved ? undefined : positionAfter(listUrl, { page, tail, lastFull });
         const isSame = JSON.stringify(position) === JSON.stringify(from);
         return isSame && from && count === 0 ? 'unchanged' : { customers, isWhole, position };
@@ -126,7 +126,10 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
     }
   }
 
-  /** Reads a page, in as many attempts as it takes, or in one at a position; throws what it ended with. */
+  /**
+   * Reads a page in up to `maxRetries` attempts, and throws the error of the last one. At a saved position,
+   * an error other than 429 ends the attempts.
+   */
   async function readPage(
     customers: CustomerList,
     request: PageRequest,
@@ -147,7 +150,7 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
     }
   }
 
-  /** Waits for the next attempt; throws what the last one ended with when there is none. */
+  /** Waits before the next attempt; throws the error of the last one if there is no next. */
   async function waitAfter(
     error: ReadError,
     options: { attempt: number; isLast?: boolean; signal: AbortSignal | undefined },
@@ -178,7 +181,7 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
     return new StartOverError(isGone ? undefined : error);
   }
 
-  /** Reads from a position on, and when that does not work out, all of it. */
+  /** Reads from a position on, or, if that fails, the whole list. */
   async function read(from: Position | undefined, signal: AbortSignal) {
     for (let at = from, attempt = 1; ; at = undefined) {
       try {
@@ -224,13 +227,13 @@ type CrmPage = Page & PageRead;
 
 const CREDENTIALS_HINT = 'Check the user name and password in CRM_API_URL.';
 
-/** What a CRM answers that does not know a position, or not any more. */
+/** The statuses with which a CRM answers a position that it does not know, or no longer knows. */
 const GONE = [400, 404, 410, 416, 422];
 
-/** It is asked too often, wherever: to read all of it would make that worse. */
+/** The CRM gets too many requests: to read the whole list would make that worse. */
 const TOO_MANY = 429;
 
-/** The list must be read from its beginning. Without a reason, nothing is wrong but the position. */
+/** The list must be read from its beginning. Without a reason, only the position is wrong. */
 class StartOverError extends Error {
   readonly reason: ReadError | undefined;
 
@@ -240,13 +243,13 @@ class StartOverError extends Error {
   }
 }
 
-/** Whether a position is not any more where it was in the list: pages with numbers move when one is deleted. */
+/** Whether a position has moved in the list: numbered pages move when a record is deleted. */
 function hasMoved({ first }: Position, page: CrmPage, listUrl: URL): boolean {
   if (first !== undefined) return page.first !== first;
   return page.count === 0 && ![page.next?.href, listUrl.href].includes(page.url.href);
 }
 
-/** What is not whole at its end may be so when it is read anew, from its beginning. */
+/** A list that is incomplete at its end may be complete when it is read again from its beginning. */
 function follow(trail: Trail, page: CrmPage) {
   try {
     return trail.follow(page);

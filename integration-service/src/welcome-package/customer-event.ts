@@ -4,19 +4,19 @@ import { MAX_ID_BYTES } from './customer-id.ts';
 import type { Customer } from './customer-list.ts';
 import { parseRecord } from './customer-list.ts';
 
-/** What an event says, whichever way it came. */
+/** The meaning of an event, independent of how it arrived. */
 export type CustomerEvent =
   | { kind: 'created'; customer: Customer }
-  /** A customer was changed or removed: nothing that a welcome package depends on. */
+  /** A customer was changed or removed; a welcome package does not depend on that. */
   | { kind: 'other' };
 
-/** What was received is no event; the message says why, for whoever sent it. */
+/** The received data is not an event; the message tells the sender why. */
 export class EventError extends Error {
   override readonly name = 'EventError';
   readonly code = 'EVENT_INVALID';
 }
 
-/** As much as this service needs; a CRM may say more. */
+/** The fields that this service needs; a CRM may send more. */
 const eventSchema = z.object({
   event_type: z.enum(['CREATE', 'UPDATE', 'DELETE'], {
     error: 'its event_type is none of CREATE, UPDATE and DELETE',
@@ -26,7 +26,7 @@ const eventSchema = z.object({
 
 const typeMeta = { description: 'What has become of the customer.' };
 
-/** What `parseEvent` takes, for the documentation: of its customer, an event needs as much as is done with it. */
+/** What `parseEvent` accepts, for the documentation: only a `CREATE` needs a customer, and only its id. */
 export const documentedEventSchema = z
   .discriminatedUnion('event_type', [
     z.object({
@@ -83,9 +83,9 @@ export function parseEvent(value: unknown): CustomerEvent {
 }
 
 /**
- * Parses an event from the bytes, or the text, that it came as.
+ * Parses an event from its bytes or its text.
  *
- * @throws {EventError} also when that is not JSON in UTF-8
+ * @throws {EventError} also when the input is not JSON in UTF-8
  */
 export function readEvent(json: Buffer | string): CustomerEvent {
   try {

@@ -2,16 +2,16 @@ const UUID =
   /^(?:urn:uuid:)?\{?([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})\}?$/i;
 
 /**
- * The one form of a customer's id by which ids are compared: a UUID, however it is written,
- * hyphenated and in lower case; anything else as it is. One system writes in upper case what the
- * other keeps in lower case, and it is the same customer.
+ * The canonical form of a customer's id, for comparing ids: a UUID, in whatever form it is written, becomes
+ * hyphenated and lower case; any other id stays as it is. Two systems may write the UUID of the same customer
+ * in upper and in lower case.
  */
 export function canonicalId(id: string): string {
   const groups = UUID.exec(id)?.slice(1);
   return groups ? groups.join('-').toLowerCase() : id;
 }
 
-/** More than any real system's, and small enough for an index of PostgreSQL. */
+/** Longer than the ids of any real system, and short enough for an index of PostgreSQL. */
 export const MAX_ID_BYTES = 1_024;
 
 /** Why an id cannot be used; `undefined` when it can. */

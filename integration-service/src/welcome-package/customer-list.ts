@@ -3,26 +3,26 @@ import { createSpool, type Spool } from '../spool.ts';
 import { idFlaw } from './customer-id.ts';
 import { type UnusableRecord, unusableRecord } from './unusable-records.ts';
 
-/** What this service needs of a customer; a CRM may say more. */
+/** The fields of a customer that this service needs; a CRM may send more. */
 export interface Customer {
   id: string;
   name: string;
 }
 
-/** The customers that a poll brought, as text: a million of them take 30 MB. */
+/** The customers of one poll, kept as compressed text: a million of them take 30 MB. */
 export interface CustomerList extends Iterable<Customer> {
   readonly byteLength: number;
-  /** The first thousand records that are no customers. */
+  /** The first thousand records that are not customers. */
   readonly unusable: UnusableRecord[];
   readonly unusableCount: number;
   /**
-   * Adds a page, all of it or, when reading it throws, nothing; returns how many records it has, and the
-   * id of the first customer among them.
+   * Adds a whole page, or nothing if reading the page throws; returns how many records the page has, and the
+   * id of its first customer.
    */
   addPage(records: AsyncIterable<unknown>): Promise<{ count: number; first: string | undefined }>;
 }
 
-/** A list of nothing else must not fill the memory. */
+/** A list that has only unusable records must not fill the memory. */
 const MAX_UNUSABLE = 1_000;
 
 const recordSchema = z.looseObject({ name: z.string().catch('unnamed') });
@@ -76,7 +76,7 @@ export function createCustomerList(): CustomerList {
   };
 }
 
-/** The customer that a record is, or why it is none. */
+/** The customer in a record, or the reason why the record is not a customer. */
 export function parseRecord(record: unknown): Customer | string {
   const { data } = recordSchema.safeParse(record);
   if (!data) return 'it is no object';

@@ -4,15 +4,15 @@ import type { Logger } from 'service-kit/logger';
 const SUM_UP_MS = 600_000;
 
 /**
- * The log of polling cycles. A service that has nothing to do says so once: at info are the lines of every
- * cycle that found something or failed, and of the first idle one after it; those of the idle ones
- * behind it are at debug level, and every 10 minutes one line at info sums them up.
+ * The log of polling cycles, in which an idle service says so only once. The lines of a cycle that found
+ * something or failed, and of the first idle cycle after it, are at info level. The lines of further idle
+ * cycles are at debug level, and every 10 minutes one line at info level sums these cycles up.
  */
 export interface CycleLog {
-  /** For whatever a cycle does. Info waits until it is known what kind of cycle it is; a warning tells. */
+  /** For the lines of a cycle. Info lines wait until the kind of the cycle is known; a warning shows them. */
   log: Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
   begin(): void;
-  /** The cycle has found something or failed: it is shown. */
+  /** The cycle has found something or failed: its lines go to info level. */
   show(): void;
   end(): void;
 }
@@ -21,7 +21,7 @@ export interface CycleLog {
 export function createCycleLog(log: Logger, monotonicNow = () => performance.now()): CycleLog {
   let isShown = true;
   let isIdle = false;
-  /** Lines of a cycle that may be an idle one. */
+  /** Info lines of a cycle that may turn out to be idle. */
   let waiting: string[] = [];
   let idle: { count: number; since: number } | undefined;
 

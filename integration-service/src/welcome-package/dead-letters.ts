@@ -11,7 +11,7 @@ import { backoffMs } from 'service-kit/retry';
 
 /** The queue of messages that cannot be used. */
 export interface DeadLetters {
-  /** Adds a message, whose body came as bytes, with the reason as a header; resolves with false when it was stopped before. */
+  /** Adds a message whose body is bytes, with the reason as a header; false if `signal` aborts first. */
   add(message: AsyncMessage, reason: string): Promise<boolean>;
   close(): void;
 }
@@ -19,14 +19,14 @@ export interface DeadLetters {
 export interface DeadLettersOptions extends Omit<RabbitmqOptions, 'name'> {
   /** From 0 to below 1. */
   random: () => number;
-  /** Ends what is tried. */
+  /** Ends the retries. */
   signal: AbortSignal;
 }
 
 export const DEAD_LETTER_EXCHANGE = 'integration.dead-letter';
 const MAX_WAIT_MS = 30_000;
 
-/** Declares the exchange of dead letters, and the queue for those of another queue. */
+/** Declares the dead-letter exchange, and the dead-letter queue of the queue `of`. */
 export async function declareDeadLetters(connection: Connection, of: string): Promise<void> {
   const exchange = DEAD_LETTER_EXCHANGE;
   const queue = `${of}.dead-letter`;
@@ -40,8 +40,8 @@ export async function declareDeadLetters(connection: Connection, of: string): Pr
 }
 
 /**
- * The dead letters of a queue. They have a connection of their own, from the first on: a broker that is
- * short of memory lets those who publish wait, and acknowledgements must not wait with them.
+ * The dead letters of a queue. The first one opens a connection for dead letters only: a broker that is short
+ * of memory blocks connections that publish, and acknowledgements must not be blocked with them.
  */
 export function createDeadLetters(queue: string, options: DeadLettersOptions): DeadLetters {
   const { random, signal, log } = options;
@@ -68,7 +68,7 @@ export function createDeadLetters(queue: string, options: DeadLettersOptions): D
     async add(message, reason) {
       for (let attempt = 1; !signal.aborted; attempt++) {
         try {
-          // It was declared when the consumer connected, and somebody may have deleted it since.
+          // The consumer declared the queue when it connected, but the queue may have been deleted since.
           if (attempt > 1 && opened) await declareDeadLetters(opened.connection, queue);
           await tryToAdd(message, reason);
           return true;

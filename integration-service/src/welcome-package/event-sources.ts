@@ -7,13 +7,13 @@ import type { WebhookRouteOptions } from './webhook-route.ts';
 type Context = Pick<IntakeOptions, 'sight' | 'ledger' | 'log'> &
   Pick<ConsumerOptions, 'random'> & { metrics: EventMetrics };
 
-/** The sources that tell of customers by themselves. */
+/** The sources that push customer events to this service. */
 export interface EventSources {
-  /** For the route of webhooks; `undefined` when it is not to be. */
+  /** The options of the webhook route; `undefined` when the service takes no webhooks. */
   webhookRoute: Pick<WebhookRouteOptions, 'secrets' | 'intake' | 'metrics'> | undefined;
-  /** Why customers are not heard of by themselves; `undefined` when they are, or nobody asked for that. */
+  /** Why no events arrive; `undefined` when they do, or when no source that can fail is configured. */
   problem(): string | undefined;
-  /** Takes nothing more. What was taken is in the ledger when this resolves. */
+  /** Takes no more events. When this resolves, each event taken is committed or has failed. */
   close(): Promise<void>;
 }
 
@@ -28,7 +28,7 @@ export function openEventSources(
 
   function openIntake(source: string): Intake {
     metrics.add(source);
-    // As many as a poll may bring, in the time of one.
+    // As many new customers per polling interval as one poll may bring.
     const limits = { surgeLimit, surgeWindowMs: pollingIntervalMs };
     const intake = createIntake({ ...context, source, ...limits });
     intakes.push(intake);
@@ -42,7 +42,7 @@ export function openEventSources(
     webhookRoute,
     problem: () => consumer?.problem(),
     async close() {
-      // Messages that wait for the ledger are given back first.
+      // First, messages that wait for the ledger go back to the queue.
       await consumer?.close();
       await Promise.all(intakes.map((intake) => intake.close()));
     },

@@ -9,33 +9,33 @@ import { WELCOME_PACKAGE } from './inventory-client.ts';
 import type { SightCustomers } from './sight.ts';
 
 export interface IntakeOptions {
-  /** Which source of events it is for. */
+  /** The name of the event source. */
   source: string;
   sight: SightCustomers;
   ledger: Pick<Ledger, 'isKnownWebhook' | 'get'>;
   log: Logger;
   metrics: EventMetrics;
-  /** More new customers than this within `surgeWindowMs` are held. Default: any number is fine. */
+  /** More new customers than this within `surgeWindowMs` are held. Default: no limit. */
   surgeLimit?: number | undefined;
   surgeWindowMs: number;
 }
 
-/** A customer whom an event has shown. */
+/** A customer that an event reports. */
 export interface Arrival {
   customer: Customer;
-  /** The id of the webhook that it was, if it was one. */
+  /** The id of the webhook, if the event arrived as a webhook. */
   webhookId?: string | undefined;
 }
 
-/** Takes what events show into the ledger. */
+/** Writes the customers of events into the ledger. */
 export interface Intake {
   /**
-   * Resolves when it is committed. A webhook whose id was committed before has no effect.
+   * Resolves when the customer is committed. A webhook whose id was committed before has no effect.
    *
-   * @throws {LedgerError} when it is not
+   * @throws {LedgerError} when the customer cannot be committed
    */
   take(arrival: Arrival): Promise<void>;
-  /** Takes no more, and resolves when all that it took is committed, or is not. */
+  /** Takes no more arrivals, and resolves when each arrival taken is committed or has failed. */
   close(): Promise<void>;
 }
 
@@ -43,7 +43,7 @@ interface Waiting extends Arrival, PromiseWithResolvers<void> {}
 
 const MAX_AT_ONCE = 500;
 
-/** What comes while a transaction is under way goes into the next, all together: a commit waits for the disk. */
+/** Arrivals during a transaction go into the next one together, because each commit waits for the disk. */
 export function createIntake(options: IntakeOptions): Intake {
   const { source, sight, ledger, metrics, surgeLimit, surgeWindowMs } = options;
   const brief = createBriefLog(options.log, 'warn');
@@ -117,12 +117,12 @@ export function createIntake(options: IntakeOptions): Intake {
   };
 }
 
-/** Counts new customers, from the first of a time on that begins anew whenever it is over. */
+/** Counts new customers per window of `windowMs`. The first one after the end of a window begins the next. */
 function createSurgeGuard(limit: number | undefined, windowMs: number) {
   let endsAt = 0;
   let allowed = 0;
   return {
-    /** How many may still come before it is a surge; `undefined` without a limit. */
+    /** How many more new customers may arrive before it is a surge; `undefined` without a limit. */
     left(): number | undefined {
       if (limit === undefined) return undefined;
       if (performance.now() >= endsAt) {
@@ -132,7 +132,7 @@ function createSurgeGuard(limit: number | undefined, windowMs: number) {
       return allowed;
     },
     count(fresh: number, held: number): void {
-      // What comes after those who were too many is a part of the same surge.
+      // Customers that arrive after the limit was exceeded are a part of the same surge.
       allowed = held > 0 ? 0 : allowed - fresh;
     },
   };

@@ -27,10 +27,10 @@ const welcomePackageSchema = z.object({
   package_type: z.literal(PACKAGE_TYPE).default(PACKAGE_TYPE),
 });
 
-/** Of any type. */
+/** A package request of any package type. */
 const packageRequestSchema = z.object({ customer_id: z.string() });
 
-/** As much of an id is kept as evidence: nothing is looked up by it. */
+/** This many characters of an id are kept as evidence: nothing is looked up by the id. */
 const MOST_OF_AN_ID = 200;
 
 const requestIdSchema = z.object({
@@ -39,10 +39,10 @@ const requestIdSchema = z.object({
     .transform((id) => shorten(id, MOST_OF_AN_ID)),
 });
 
-/** What is to be delivered when a customer is seen. */
+/** What to deliver when a customer is seen. */
 export function welcomePackageFor(customerId: string): Sighting {
   const key = canonicalId(customerId);
-  // The id as the CRM writes it: the inventory may know it in that form only.
+  // The payload has the id as the CRM writes it: the inventory may know only that form.
   return {
     key,
     customerId: key,
@@ -66,7 +66,7 @@ export function createInventoryClient(options: InventoryClientOptions): Target {
   const brief = createBriefLog(log);
   const source: ListSource = {
     ...{ http, system: NAME, what: 'package requests', maxBytes: maxResponseBytes },
-    // What has been requested since then would not be in it, and would be sent again.
+    // An older list would lack the latest package requests, and they would be sent again.
     mayBeOlder: false,
     retryAfterMs: (headers) => parseRetryAfter(headers['retry-after'], now()),
   };
@@ -90,14 +90,14 @@ export function createInventoryClient(options: InventoryClientOptions): Target {
     }
   }
 
-  /** The whole list, or what the inventory takes for the part of it that is about one customer. */
+  /** The whole list, or what the inventory lists for one customer. */
   async function* readList(only: Claim | undefined, signal: AbortSignal | undefined) {
     const list = new URL(url);
     if (only) list.searchParams.set('customer_id', customerIdOf(only));
     try {
       yield* readPages(source, { url: list, signal });
     } catch (error) {
-      // An inventory may refuse the parameter, or the form of the id, in its own way.
+      // An inventory may refuse the parameter, or the form of the id, with any status.
       const isRefusal = error instanceof ReadError && error.status && !error.isUnauthorized;
       if (!only || !isRefusal || error.isThrottled) throw error;
       yield* readPages(source, { url, signal });
@@ -136,7 +136,7 @@ export function createInventoryClient(options: InventoryClientOptions): Target {
         isOurs ||= evidence !== undefined || packageRequestSchema.safeParse(record).success;
         if (!isOurs) stranger ??= record;
       }
-      // Nothing that is there could be found in such a list, and all of it would be sent again.
+      // No package request could be recognized in such a list, and every one would be sent again.
       if (!isOurs && stranger !== undefined) {
         const found = describeStranger(stranger);
         throw new ReadError(`it lists nothing with a customer_id, but ${found}`, { system: NAME });
@@ -149,20 +149,20 @@ function customerIdOf({ payload }: Claim): string {
   return (payload as { customer_id: string }).customer_id;
 }
 
-/** The id of the package request that an answer is, if it is one for this customer. */
+/** The id of the package request in an answer, if the answer is a package request for this customer. */
 function requestIdOf(body: unknown, key: string): string | undefined {
   const request = welcomePackageSchema.and(requestIdSchema).safeParse(body).data;
   return request?.customer_id === key ? request.request_id : undefined;
 }
 
-/** What a record is, without anything of its content. */
+/** Describes a record without showing its content. */
 function describeStranger(record: unknown): string {
   if (typeof record !== 'object' || record === null) return 'what is no object';
   const fields = fieldNames(record);
   return fields ? `records with ${fields}` : 'empty records';
 }
 
-/** A listed record, if it is a welcome package; other packages are none of our business. */
+/** The evidence in a listed record, if the record is a welcome package; other packages are ignored. */
 function evidenceOf(record: unknown): Evidence | undefined {
   const request = welcomePackageSchema.safeParse(record).data;
   if (!request || idFlaw(request.customer_id)) return undefined;

@@ -4,7 +4,10 @@ import { environmentSchema } from '../config.ts';
 
 const { shape } = environmentSchema;
 
-/** Of the service's own variables those that mean something to a function, with the same defaults. */
+/**
+ * The variables of the service that a function uses too, with the same defaults, except that
+ * INVENTORY_API_URL must be set and LEDGER_URL has no default.
+ */
 export const lambdaEnvironmentSchema = z.object({
   INVENTORY_API_URL: shape.INVENTORY_API_URL.transform((url, context) => {
     if (url) return url;
@@ -35,10 +38,10 @@ export function parseLambdaConfig(env: NodeJS.ProcessEnv) {
     inventoryUrl: values.INVENTORY_API_URL,
     requestTimeoutMs: values.REQUEST_TIMEOUT_SECONDS,
     maxResponseBytes: values.MAX_RESPONSE_MEGABYTES,
-    /** Without one, the idempotency key alone keeps a customer from getting two packages. */
+    /** Without a ledger, only the idempotency key prevents a second package for a customer. */
     ledger: values.LEDGER_URL,
     deliveryConcurrency: values.DELIVERY_CONCURRENCY,
-    /** Attempts of one delivery before it is dead; without a ledger, SQS counts. */
+    /** Attempts of one delivery before it is dead; without a ledger, SQS counts the attempts. */
     maxAttempts: values.MAX_ATTEMPTS,
     logLevel: values.LOG_LEVEL,
   };

@@ -1,4 +1,4 @@
-/** The AWS Lambda function of an SQS queue. `npm run build:lambda` makes one file of it. */
+/** The AWS Lambda function for an SQS queue. `npm run build:lambda` bundles it into one file. */
 import type { Context, SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { pino } from 'pino';
 import { parseLambdaConfig } from './lambda-config.ts';
@@ -7,9 +7,9 @@ import { createSqsHandler, type SqsHandler } from './sqs-handler.ts';
 let handle: SqsHandler | undefined;
 
 /**
- * Requests the welcome packages of a batch of messages, and names those that failed.
+ * Requests the welcome packages of a batch of messages, and names the messages that failed.
  *
- * @throws {EnvironmentError} with every problem of the environment, at each invocation until it is mended
+ * @throws {EnvironmentError} with every problem of the environment, at each invocation until all are solved
  */
 export async function handler(event: SQSEvent, context?: Context): Promise<SQSBatchResponse> {
   handle ??= setUp();
@@ -23,7 +23,7 @@ function setUp(): SqsHandler {
     level: config.logLevel,
     timestamp: pino.stdTimeFunctions.isoTime,
   };
-  // Each line is written at once: a function is frozen as soon as it has answered. To standard error,
-  // which Lambda logs alike, and which leaves standard output to what `npm run lambda` prints.
+  // Each line is written synchronously, because a function is frozen as soon as it has answered. Lambda logs
+  // standard error like standard output, which is left to what `npm run lambda` prints.
   return createSqsHandler(config, pino(options, pino.destination({ dest: 2, sync: true })));
 }

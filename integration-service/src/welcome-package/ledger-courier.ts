@@ -13,29 +13,29 @@ import type { Courier } from './sqs-handler.ts';
 
 export interface LedgerCourierOptions {
   ledger: LedgerLocation;
-  /** What a function remembers of its ledger: that its tables need not be looked at each time. */
+  /** Kept from batch to batch: once the tables of the ledger are up to date, they are not checked again. */
   tables: { areUpToDate: boolean };
   inventory: Target;
   deliveryConcurrency: number;
   maxAttempts: number;
-  /** Until when it is worth waiting for a delivery, Unix time in milliseconds. */
+  /** A delivery that is due later is not waited for; Unix time in milliseconds. */
   until: number;
   log: Logger;
   /** Unix time in milliseconds. */
   now: () => number;
 }
 
-/** Other functions work on the same ledger: look this often at what became of ours. */
+/** How often the results of this batch are read: other functions may work on its deliveries. */
 const LOOK_MS = 500;
-/** How long calls under way may go on at the end of a batch; the least when it ends too soon. */
+/** How long calls under way may go on at the end of a batch: for the time left, within these limits. */
 const GRACE_MS = { longest: 5_500, shortest: 500 };
-/** How long results may take to be written down, and the connections to end, after that. */
+/** After that, how long it may take to write down results and close connections. */
 const CLOSE_MS = 1_000;
 
 /**
- * Delivers by way of a ledger, with the same dispatcher as the service, for as long as a batch takes. It
- * works on all that is due there: what a function that was killed has left behind, whoever comes next
- * takes over.
+ * Delivers through a ledger, with the same dispatcher as the service, for as long as a batch takes. The
+ * dispatcher works on all due deliveries of the ledger, so that the next function takes over what a killed
+ * function has left.
  */
 export function createLedgerCourier(options: LedgerCourierOptions): Courier {
   const { tables, until, log, now } = options;
@@ -70,7 +70,7 @@ export function createLedgerCourier(options: LedgerCourierOptions): Courier {
     return { ledger, dispatcher };
   }
 
-  /** Writes down whom the batch shows, and looks what became of whom it waits for. */
+  /** Writes the customers of the batch into the ledger, and reads the results of the awaited deliveries. */
   async function work(): Promise<void> {
     opened = open();
     const { ledger, dispatcher } = await opened;
@@ -100,7 +100,7 @@ export function createLedgerCourier(options: LedgerCourierOptions): Courier {
     waiting.delete(key);
   }
 
-  /** The ledger cannot be used, or there is an error of our own: SQS brings all of it again. */
+  /** The ledger cannot be used, or our code has failed: SQS sends all messages of the batch again. */
   function fail(error: Error): void {
     problem = error.message;
     tables.areUpToDate = false;
@@ -129,8 +129,8 @@ export function createLedgerCourier(options: LedgerCourierOptions): Courier {
       alarm.resolve();
       const leftMs = problem === undefined ? until - now() : 0;
       const graceMs = Math.min(Math.max(leftMs, GRACE_MS.shortest), GRACE_MS.longest);
-      // A connection that hangs must not keep the function from answering. What then goes on without
-      // it changes nothing: its leases run out, and its results carry fencing tokens.
+      // A connection that hangs must not keep the function from answering. Work that goes on after that
+      // is harmless: its leases expire, and its results carry fencing tokens.
       const isLate = new AbortController();
       await Promise.race([
         stop(graceMs).catch((error: Error) => log.warn(`Could not end well: ${error.message}`)),
@@ -141,7 +141,7 @@ export function createLedgerCourier(options: LedgerCourierOptions): Courier {
   };
 }
 
-/** Why a delivery is not what it should be; nothing when it is. */
+/** Why a delivery is not delivered; `undefined` when it is. */
 function reasonOf({ status, next_attempt_at, last_error }: RestingDelivery): string | undefined {
   if (status === 'delivered') return undefined;
   if (status === 'held') return 'it is held, until it is released';

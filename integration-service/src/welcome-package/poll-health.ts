@@ -4,7 +4,7 @@ import { withoutExcerpt } from '../http-response.ts';
 
 export interface PollHealthOptions {
   pollingIntervalMs: number;
-  /** Of the CRM. */
+  /** The pause of the CRM. */
   pause: Pick<Pause, 'until'>;
   /** Unix time in milliseconds. */
   now: () => number;
@@ -12,7 +12,7 @@ export interface PollHealthOptions {
 
 /** Whether the CRM can be read, as the polls of all replicas show. */
 export function createPollHealth({ pollingIntervalMs, pause, now }: PollHealthOptions) {
-  /** By the monotonic clock, as the clock of the day may jump. */
+  /** By the monotonic clock, because the wall clock may jump. */
   let succeededAtMs = Number.NEGATIVE_INFINITY;
   let failure: string | undefined;
   let isUseless = false;
@@ -44,7 +44,7 @@ export function createPollHealth({ pollingIntervalMs, pause, now }: PollHealthOp
       failure = undefined;
       isUseless = false;
     },
-    /** Another replica polled with success. */
+    /** Another replica polled successfully at this time, Unix time in milliseconds. */
     succeededAt(time: number): void {
       succeededAtMs = performance.now() - Math.max(0, now() - time);
       if (succeededAtMs > failedAtMs) [failure, isUseless] = [undefined, false];
@@ -53,12 +53,12 @@ export function createPollHealth({ pollingIntervalMs, pause, now }: PollHealthOp
       [failure, isUseless] = [withoutExcerpt(reason), false];
       failedAtMs = performance.now();
     },
-    /** A list was read of which no record can be used, which the reason says. */
+    /** A list was read that has no usable record; the reason says so. */
     uselessList(reason: string): void {
       [failure, isUseless] = [reason, true];
       failedAtMs = performance.now();
     },
-    /** So many records cannot be used, and nobody has accepted them. */
+    /** This many records cannot be used and are not accepted. */
     unaccepted(count: number): void {
       unaccepted = count;
     },

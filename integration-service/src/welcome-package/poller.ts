@@ -19,18 +19,18 @@ import { createUnusableRecords, uselessness } from './unusable-records.ts';
 
 export interface PollerOptions {
   crm: CrmClient;
-  /** Of the CRM: it is not polled before that ends. */
+  /** The pause of the CRM: the CRM is not polled before the pause ends. */
   pause: Pause;
   ledger: Ledger;
   sight: SightCustomers;
   metrics: PollerMetrics;
-  /** What the CRM client logs to, too: it knows of the cycle that its lines belong to. */
+  /** Shared with the CRM client, because the client's lines belong to the same cycle. */
   cycleLog: CycleLog;
   log: Logger;
   pollingIntervalMs: number;
-  /** How often the whole list is read although the CRM leads to what is new. */
+  /** How often the whole list is read, even if polls can read only what is new. */
   sweepIntervalMs: number;
-  /** More new customers than this in one poll are held. Default: any number is fine. */
+  /** More new customers than this in one poll are held. Default: no limit. */
   surgeLimit?: number | undefined;
   /** Unix time in milliseconds. */
   now: () => number;
@@ -38,13 +38,13 @@ export interface PollerOptions {
 
 export interface Poller {
   /**
-   * Polls until it is stopped, beginning at once. Call it once. Rejects when the disk of the ledger
-   * reports errors, or with an error of our own.
+   * Polls at once, and then until it is stopped. Call it once. Rejects when the disk of the ledger reports
+   * errors, or when our code fails.
    */
   run(): Promise<void>;
-  /** Begins nothing new; a poll under way is dropped. Harmless before `run` and when called again. */
+  /** Starts nothing new, and aborts a poll under way. Harmless before `run` and when called again. */
   stop(): Promise<void>;
-  /** One cycle: fetch the customers, write down who is new. What fails is logged. */
+  /** One cycle: fetches the customers, writes down the new ones. Logs a failed poll; throws other errors. */
   runCycle(): Promise<void>;
   /**
    * Ready when a poll, by this or another replica, succeeded within the last three intervals, and the last
@@ -53,15 +53,15 @@ export interface Poller {
   checkReadiness(): Readiness;
 }
 
-/** How long the CRM is left alone at the most when it does not let us in. */
+/** The longest wait between polls while the CRM refuses our credentials. */
 const MAX_REFUSED_WAIT_MS = 300_000;
-/** As many held deliveries are looked at for a reminder. */
+/** The maximum number of held deliveries that are read for a reminder. */
 const MOST_LOOKED_AT = 1_000;
 
-/** How often it is looked whether another process was told to wait, or accepted unusable records. */
+/** How often the poller checks whether another process was told to wait, or accepted unusable records. */
 const LOOK_MS = 1_000;
 
-/** Sees to it that every customer of the CRM gets into the ledger. Cycles never overlap. */
+/** Writes every customer of the CRM into the ledger. Cycles never overlap. */
 export function createPoller(options: PollerOptions): Poller {
   const { crm, pause, ledger, metrics, cycleLog, log } = options;
   const { pollingIntervalMs, sweepIntervalMs, surgeLimit, now } = options;
@@ -74,7 +74,7 @@ export function createPoller(options: PollerOptions): Poller {
   const turns = createTurns({
     leg: WELCOME_PACKAGE,
     ledger,
-    // Whoever ends a turn gives it no longer; clocks of replicas differ a bit.
+    // No replica writes a turn longer than half of this; the clocks of replicas differ a bit.
     maxMs: 2 * Math.max(pollingIntervalMs, LEASE_MS),
     now,
     onError: report,
@@ -89,7 +89,7 @@ export function createPoller(options: PollerOptions): Poller {
     await turns.release(health.succeededAtTime()).catch(report);
   }
 
-  /** Runs a cycle when it is this replica's turn; returns how long to wait for the next. */
+  /** Runs a cycle when it is this replica's turn; returns how long to wait for the next, in milliseconds. */
   async function runInTurn(): Promise<number> {
     try {
       await lookAtLedger();
@@ -100,7 +100,7 @@ export function createPoller(options: PollerOptions): Poller {
       }
       if (pause.waitMs() === 0) await turns.keepWhile(() => runCycle(turn));
       if (stopping.signal.aborted) return 0;
-      // Others may try sooner than a CRM that does not let us in is tried again by this process.
+      // If the CRM refuses our credentials, other replicas may try again sooner than this process.
       const othersMs = Math.min(waitMs(), Math.max(pollingIntervalMs, LEASE_MS));
       await turns.end({ waitMs: waitMs(), othersMs, polledAt: health.succeededAtTime() });
       return waitMs();
@@ -111,7 +111,7 @@ export function createPoller(options: PollerOptions): Poller {
     }
   }
 
-  /** What other processes may have written down: idle polls that follow each other closely cost no more for it. */
+  /** Reads what other processes have written; at most every `LOOK_MS`, to keep frequent idle polls cheap. */
   async function lookAtLedger(): Promise<void> {
     if (performance.now() - lookedAt < LOOK_MS) return pause.save();
     lookedAt = performance.now();
@@ -119,14 +119,14 @@ export function createPoller(options: PollerOptions): Poller {
     await pause.refresh();
   }
 
-  /** The ledger says itself what is wrong with it. */
+  /** Ignores an error of a ledger that may recover, because the ledger logs it itself; rethrows any other. */
   function report(error: unknown): void {
     if (!(error instanceof LedgerError) || error.fault === 'failing') throw error;
   }
 
   function waitMs(): number {
     const refusedMs = refusals && Math.min(pollingIntervalMs * 2 ** refusals, MAX_REFUSED_WAIT_MS);
-    // Not a moment too early: a timer may be.
+    // Rounded up to whole seconds, because a timer may fire early.
     const pausedMs = pause.waitMs() && Math.ceil((pause.waitMs() + 1) / 1_000) * 1_000;
     return Math.max(pollingIntervalMs, refusedMs, pausedMs);
   }
@@ -158,10 +158,10 @@ export function createPoller(options: PollerOptions): Poller {
     info(`--- Polling cycle finished. Waiting for ${waitMs() / 1000} seconds. ---`);
   }
 
-  /** Where to read on; `undefined` when it is time to read the whole list. */
+  /** Where to read on; `undefined` when the whole list must be read. */
   function beginning({ position, sweptAt = 0 }: ReadProgress): Position | undefined {
     const age = now() - sweptAt;
-    // Swept in the future: a clock was wrong.
+    // A negative age means that a clock was wrong.
     if (age < 0 || age >= sweepIntervalMs) return undefined;
     return positionSchema.safeParse(position).data;
   }
@@ -191,14 +191,14 @@ export function createPoller(options: PollerOptions): Poller {
 
   async function record(poll: Poll, from: Position | undefined) {
     const { customers, position, isWhole } = poll;
-    // First, because with the position of these behind them, nobody looks at them again.
+    // Before the position is stored, because these records are not read again after that.
     await unusableRecords.reject(poll);
     const isUseless = uselessness(poll) !== undefined;
     const isNew = JSON.stringify(position) !== JSON.stringify(from);
     const isFurther = isNew || (isWhole && from !== undefined);
     const { fresh, held, known } = await options.sight(customers, {
       surgeLimit,
-      // A list of which nothing can be used is read again, from its beginning, until that has been mended.
+      // A list without a usable record is read again from its beginning, until it has one.
       progress: isFurther && !isUseless ? { position, isWhole } : undefined,
       signal: stopping.signal,
       onFresh: cycleLog.show,
@@ -214,7 +214,7 @@ export function createPoller(options: PollerOptions): Poller {
 
   async function remindOfHeld(limit: number): Promise<void> {
     const some = await ledger.list({ leg: WELCOME_PACKAGE, status: 'held' }, MOST_LOOKED_AT);
-    // What has been attempted is held for another reason, which has been told.
+    // A delivery that was attempted is held for another reason, which has been logged.
     const fresh = some.filter(({ attempts }) => attempts === 0);
     if (fresh.length === 0) return;
     const { held } = await ledger.countByStatus(WELCOME_PACKAGE);

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 
 /**
- * A URL of a CRM's list as the ledger may keep it. What the configured URL of the list says itself may be a
- * secret (`?api_key=`) and is repeated by the links of many CRMs: it is left out, and taken from the
- * configuration again. Of the list `/customers?key=1`, the page `/customers?key=1&page=2` is
- * `<>?<0.0>&page=2`: the same path, then the first parameter as it is written there.
+ * A URL of a CRM's list in the form in which the ledger may keep it. The configured URL of the list may
+ * contain a secret (`?api_key=`), which the links of many CRMs repeat: the parts of that URL are left out,
+ * and `restoreUrl` takes them from the configuration. In the list `/customers?key=1`, the page
+ * `/customers?key=1&page=2` becomes `<>?<0.0>&page=2`: the same path, then the first parameter as it is
+ * written in the configuration.
  *
- * In a URL, `<` and `>` never stand for themselves.
+ * The marks are unambiguous, because a URL contains `<` and `>` only in escaped form.
  */
 export function shortenUrl({ pathname, search }: URL, listUrl: URL): string {
   const path = pathname.startsWith(listUrl.pathname)
@@ -22,7 +23,7 @@ export function shortenUrl({ pathname, search }: URL, listUrl: URL): string {
   return `${path}?${parts.join('&')}`;
 }
 
-/** The URL that was shortened, at the server of the list and as its user. */
+/** The URL that was shortened, with the server, user name and password of the list. */
 export function restoreUrl(text: string, listUrl: URL): URL {
   const [path = '', search = ''] = text.split(/\?(.*)/s);
   const known = partsOf(listUrl);
@@ -36,7 +37,7 @@ export function restoreUrl(text: string, listUrl: URL): URL {
   return url;
 }
 
-/** What tells one list from another, and cannot be read. */
+/** Tells one list from another without revealing its URL: a SHA-256 in hexadecimal. */
 export function fingerprintOf({ origin, pathname, search }: URL): string {
   return createHash('sha256').update(`${origin}${pathname}${search}`).digest('hex');
 }
@@ -49,7 +50,7 @@ function decode(part: string): string {
   return JSON.stringify([...new URLSearchParams(part)]);
 }
 
-/** A parameter as it is written in the configuration, and as libraries of a CRM may write it. */
+/** The spellings of a parameter: as in the configuration, and as the libraries of a CRM may write it. */
 function spellings(part: string): string[] {
   const parameters = new URLSearchParams(part);
   const [[name, value] = ['', '']] = parameters;

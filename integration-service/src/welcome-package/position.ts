@@ -3,37 +3,37 @@ import { fingerprintOf, shortenUrl } from './position-url.ts';
 
 const shortUrlSchema = z.string().regex(/^(<>|\/)/);
 
-/** Where the list of a CRM goes on: what it shows there has come since. Holds nothing of its configured URL. */
+/** Where to read on in a CRM's list: records there are new. Contains nothing of the list's configured URL. */
 export const positionSchema = z.object({
-  /** The fingerprint of the list that it is a position in. */
+  /** The fingerprint of the list that the position belongs to. */
   list: z.string(),
-  /** A page that is asked for again: where there is nothing yet, or the last one that had records. */
+  /** The page that is requested again: one that may be empty as yet, or the last one that had records. */
   url: shortUrlSchema,
-  /** What was there last. */
+  /** The ETag of that page when it was read. */
   etag: z.string().optional(),
-  /** The id of the first record there: another one there means that the pages have moved. */
+  /** The id of the first customer on that page: another id there means that the pages have moved. */
   first: z.string().optional(),
-  /** The page behind it, where nothing was. Default: it leads nowhere else. */
+  /** The page after it, which was empty. Default: that page links to no other one. */
   next: shortUrlSchema.optional(),
 });
 
 export type Position = z.output<typeof positionSchema>;
 
-/** A page as it was read. */
+/** A page that was read. */
 export interface PageRead {
   url: URL;
   next: URL | undefined;
   count: number;
-  /** The id of its first record. */
+  /** The id of its first customer. */
   first: string | undefined;
   etag: string | undefined;
   isPaged: boolean;
 }
 
 /**
- * Where the next poll can begin, after one that ended with `page`; `undefined` when the whole list must be read.
+ * Where the next poll can begin, after one that ended with `page`; `undefined`: it must read the whole list.
  *
- * @param tail where the list leads on from there, although nothing is there yet
+ * @param tail the page that `page` links to, although that has no records yet
  * @param lastFull the last page that had records
  */
 export function positionAfter(
@@ -59,7 +59,7 @@ export function positionAfter(
   };
 }
 
-/** Its parameters may choose a page of a list: an answer that has not changed says nothing of the others. */
+/** Whether parameters of a URL may select a page of a list: others may change while that page does not. */
 function mayPage({ searchParams }: URL): boolean {
   return [...searchParams.keys()].some((name) =>
     /page|limit|offset|size|start|skip|top|count|cursor|after|before|from|first|last|since|per|max|row|take|range/i.test(
@@ -69,16 +69,16 @@ function mayPage({ searchParams }: URL): boolean {
 }
 
 /**
- * A list that ends where its first page is full does not lead on yet; when it does, that page is unchanged all
- * the same. Sizes of pages are round, and no more than some thousands.
+ * Whether a list may end exactly where its first page is full. Such a page links to no other one yet, and it
+ * stays unchanged when a second page appears. Page sizes are round numbers, at most some thousands.
  */
 function mayBeFull(count: number): boolean {
   return count > 0 && count <= 10_000 && [5, 8, 12].some((size) => count % size === 0);
 }
 
 /**
- * Pages with numbers stay where they are: what is new may come on the page before. A cursor names the last
- * record before it.
+ * Whether a page is numbered. Numbered pages stay where they are: a new record may appear on the page before
+ * an empty one. A cursor, by contrast, names the last record before its page.
  */
 function isNumbered({ pathname, searchParams }: URL): boolean {
   const isPageNumber = ([name, value]: [string, string]) =>

@@ -19,14 +19,14 @@ export interface ConsumerOptions extends Omit<RabbitmqOptions, 'name'> {
   metrics: EventMetrics;
   /** From 0 to below 1. */
   random: () => number;
-  /** How often what others may have deleted is declared again. Default: every minute. */
+  /** How often deleted queues, exchanges and bindings are declared again. Default: every minute. */
   declareEveryMs?: number;
 }
 
 export interface RabbitmqConsumer {
   /** Why no messages come; `undefined` when they do. */
   problem(): string | undefined;
-  /** Takes no more messages, and gives back those that it has not dealt with. */
+  /** Takes no more messages, and requeues those that it has not handled. */
   close(): Promise<void>;
 }
 
@@ -34,9 +34,9 @@ const QUEUE = 'integration.welcome-package';
 const BINDING = { exchange: CUSTOMER_EXCHANGE.exchange, queue: QUEUE, routingKey: 'customer.#' };
 const SOURCE = 'rabbitmq';
 
-/** How often a message may come again, as one does that kills its consumer, before it is a dead letter. */
+/** How often a message (one that kills its consumer, say) is redelivered before it is a dead letter. */
 const DELIVERY_LIMIT = 20;
-/** Messages in hand, of which all that come in the same moment are committed together. */
+/** The maximum of unacknowledged messages; those that arrive at the same time are committed together. */
 const PREFETCH = 250;
 const MAX_WAIT_MS = 5_000;
 const CLOSE_DEADLINE_MS = 3_000;
@@ -48,7 +48,7 @@ const queueOptions = {
     'x-delivery-limit': DELIVERY_LIMIT,
     'x-dead-letter-exchange': DEAD_LETTER_EXCHANGE,
     'x-dead-letter-routing-key': QUEUE,
-    // A message leaves when the dead-letter queue has confirmed it, which asks for the other setting.
+    // A message leaves the queue only after the dead-letter queue has confirmed it: needs `reject-publish`.
     'x-dead-letter-strategy': 'at-least-once',
     'x-overflow': 'reject-publish',
   },
@@ -57,7 +57,7 @@ const queueOptions = {
 /**
  * Takes customer events from the queue `integration.welcome-package`, which it declares with its
  * bindings and which any number of replicas share. A message is acknowledged when its sighting is
- * committed. One that is no event goes to the dead-letter queue, with the header `reason`.
+ * committed. A message that is not an event goes to the dead-letter queue, with the header `reason`.
  */
 export function createRabbitmqConsumer(options: ConsumerOptions): RabbitmqConsumer {
   const { intake, metrics, random, log, declareEveryMs = 60_000 } = options;
@@ -78,7 +78,7 @@ export function createRabbitmqConsumer(options: ConsumerOptions): RabbitmqConsum
     handle,
   );
   consumer.on('error', (error) => {
-    // With a connection go all messages in hand, of which each would have a line of its own.
+    // A lost connection loses all unacknowledged messages, and each would log a line of its own.
     const isLost = String(error?.message).startsWith('failed to ack/nack');
     log[isLost ? 'debug' : 'warn'](`The consumer of ${QUEUE}: ${rabbitmqReason(error)}.`);
   });
@@ -86,7 +86,7 @@ export function createRabbitmqConsumer(options: ConsumerOptions): RabbitmqConsum
   connection.on('connection', declare);
   const timer = setInterval(() => connection.ready && declare(), declareEveryMs);
 
-  /** The consumer itself does this when it begins, and is not told when a binding is gone. */
+  /** The consumer declares its queue and binding when it starts, but does not notice a deleted binding. */
   function declare(): void {
     const declared = async () => {
       await declareDeadLetters(connection, QUEUE);
@@ -113,8 +113,8 @@ export function createRabbitmqConsumer(options: ConsumerOptions): RabbitmqConsum
   }
 
   /**
-   * Keeps the message until it is committed, whatever is wrong meanwhile: to give it back would count
-   * against its delivery limit, which is soon used up.
+   * Keeps the message until its customer is committed, whatever fails meanwhile: requeuing would count
+   * against the delivery limit of the message, which is soon used up.
    */
   async function commit({ customer }: Extract<CustomerEvent, { kind: 'created' }>) {
     for (let attempt = 1; !signal.aborted; attempt++) {
@@ -122,7 +122,7 @@ export function createRabbitmqConsumer(options: ConsumerOptions): RabbitmqConsum
         await intake.take({ customer });
         return ConsumerStatus.ACK;
       } catch (error) {
-        // The ledger says itself what is wrong with it.
+        // The ledger logs its own errors.
         if (!(error instanceof LedgerError) && attempt === 1) {
           log.error({ err: error }, `The event of customer ${customer.id} failed. Trying again.`);
         }
@@ -149,7 +149,8 @@ export function createRabbitmqConsumer(options: ConsumerOptions): RabbitmqConsum
       stopping.abort();
       clearInterval(timer);
       const deadline = sleep(CLOSE_DEADLINE_MS, undefined, { ref: false });
-      // Without a connection it would wait for one. When that breaks now, all has been given back.
+      // Without a connection, the consumer would wait for one. If the connection breaks now, the broker
+      // requeues all messages.
       if (connection.ready) await Promise.race([consumer.close().catch(() => {}), deadline]);
       connection.unsafeDestroy();
       deadLetters.close();

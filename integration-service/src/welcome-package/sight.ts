@@ -6,7 +6,7 @@ import type { SightingCounts, SightOptions } from '../delivery/ledger/sightings.
 import type { Customer } from './customer-list.ts';
 import { WELCOME_PACKAGE, welcomePackageFor } from './inventory-client.ts';
 
-/** Where a crash can be made to happen: before and after sightings are committed. */
+/** Where a test can crash the process: before and after sightings are committed. */
 export type SightStep = 'sighting' | 'sighted';
 
 export interface SightContext {
@@ -16,23 +16,23 @@ export interface SightContext {
   onSighted: () => void;
   /** Unix time in milliseconds. */
   now: () => number;
-  /** Told of every step. Default: nobody. */
+  /** Called at every step. Default: nothing is called. */
   onStep?: ((step: SightStep) => void) | undefined;
 }
 
 export type SightCustomers = (
   customers: Iterable<Customer>,
   options: Omit<SightOptions<Sighting>, 'now' | 'onFresh'> & {
-    /** Called before anything is said of new ones. */
+    /** Called before new customers are logged. */
     onFresh?: () => void;
   },
 ) => Promise<SightingCounts>;
 
 /**
- * What every source does with the customers that it shows, of whom each is new once, whoever shows her
- * first: they are in the ledger when this resolves.
+ * Writes the customers that a source shows into the ledger. When the returned function resolves, they are
+ * committed. Each customer is new only once, whichever source shows it first.
  *
- * @returns rejects with a `LedgerError` when they are not
+ * @returns a function that rejects with a `LedgerError` when the customers cannot be committed
  */
 export function createSight(context: SightContext): SightCustomers {
   const { ledger, log, onSighted, now, onStep } = context;
@@ -55,7 +55,7 @@ export function createSight(context: SightContext): SightCustomers {
   };
 }
 
-/** One at a time: a million of them need not be there at once. */
+/** Yields one sighting at a time, so that a million of them need not be in memory together. */
 function sightingsOf(customers: Iterable<Customer>): Iterable<Sighting & { customer: Customer }> {
   return {
     *[Symbol.iterator]() {

@@ -5,7 +5,7 @@ import { workBatch } from './sqs-batch.ts';
 
 const log = createLogger({ name: 'test', level: 'silent' });
 
-/** A batch of customers, named by their group and their place in it, whose deliveries the test ends. */
+/** Starts a batch of customers (`a2` is the second one of group `a`); the test ends their deliveries. */
 function begin(ids: string[], concurrency: number) {
   const begun: string[] = [];
   const ends = new Map<string, (reason?: string) => void>();

@@ -7,18 +7,18 @@ import type { Customer } from './customer-list.ts';
 export interface BatchOptions {
   /** Groups under way at the same time. */
   concurrency: number;
-  /** Has the package of a customer requested; resolves with why it is not, or nothing when it is. */
+  /** Requests the package of a customer; resolves with the reason of a failure, else with `undefined`. */
   deliver: (customer: Customer) => Promise<string | undefined>;
-  /** Aborted when the time is over: what has not ended by then has failed, and nothing more begins. */
+  /** Aborted when the time is over: deliveries that have not ended by then have failed, and no more begin. */
   signal: AbortSignal;
   log: Logger;
 }
 
 /**
- * Works through a batch of SQS messages, each an event of the CRM, and names those that failed, for
- * SQS to bring them again. Groups of a FIFO queue go side by side, their messages one after another;
- * after one that failed, the rest of its group has failed, too, and is not begun. A customer who comes
- * twice is delivered once, and both messages share what becomes of it. Never throws.
+ * Works through a batch of SQS messages, each an event of the CRM, and names the messages that failed, so
+ * that SQS sends them again. Groups of a FIFO queue run in parallel, the messages of a group in order; after
+ * a message that failed, the rest of its group counts as failed and is not begun. A customer that occurs
+ * twice is delivered once, and both messages share the result. Never throws.
  */
 export async function workBatch(
   records: SQSRecord[],
@@ -27,7 +27,7 @@ export async function workBatch(
   const { concurrency, log } = options;
   const failed = new Set<SQSRecord>();
   const deliver = deliverOnce(options);
-  // Of a standard queue, each message is a group of its own.
+  // In a standard queue, each message is a group of its own.
   const groups = Map.groupBy(records, (record) => record.attributes?.MessageGroupId ?? record);
   const queue = groups.values();
 

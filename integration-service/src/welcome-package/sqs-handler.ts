@@ -14,23 +14,23 @@ export type SqsHandler = (
   context?: Pick<Context, 'getRemainingTimeInMillis'>,
 ) => Promise<SQSBatchResponse>;
 
-/** Gets the packages of one batch requested, by its own way. */
+/** Requests the packages of one batch, with or without a ledger. */
 export interface Courier {
-  /** Resolves with why the package is not requested, or nothing when it is. */
+  /** Resolves with the reason why the package is not requested, or `undefined` when it is. */
   deliver(customer: Customer): Promise<string | undefined>;
-  /** Ends what is under way, within a second and a half when the time is over. */
+  /** Ends the deliveries under way; within a second and a half if the time is over. */
   close(): Promise<void>;
 }
 
-/** What is left of the invocation when its time is called over: to cut off, write down and answer. */
+/** The work ends this long before the invocation: time to cut off calls, write down results and answer. */
 const MARGIN_MS = 2_000;
-/** For an invocation that nobody times. */
+/** The time for work in an invocation without a context, and so without a known end. */
 const DEFAULT_WORK_MS = 25_000;
 
 /**
- * What a function does with a batch. A batch has its own connections, which end with it: those of a
- * function that was frozen may be dead without its knowing, and the database would keep them all the
- * while. Nothing that is known of a message or a customer outlives its batch, either.
+ * Creates the handler of batches. Each batch opens its own connections and closes them at its end: while a
+ * function is frozen, its connections may die unnoticed, and the database would keep them open. Nothing
+ * that is known of a message or a customer outlives its batch, either.
  */
 export function createSqsHandler(config: LambdaConfig, log: Logger): SqsHandler {
   const tables = { areUpToDate: false };
@@ -62,7 +62,7 @@ export function createSqsHandler(config: LambdaConfig, log: Logger): SqsHandler 
       : createCourier(inventory, time.signal);
     try {
       return await workBatch(event.Records, {
-        // With a ledger, its dispatcher counts: whoever waits for a retry there holds up nobody else.
+        // With a ledger, its dispatcher limits the calls: a delivery that waits for a retry delays no other.
         concurrency: ledger ? Number.POSITIVE_INFINITY : concurrency,
         deliver: courier.deliver,
         signal: time.signal,
@@ -76,7 +76,7 @@ export function createSqsHandler(config: LambdaConfig, log: Logger): SqsHandler 
   };
 }
 
-/** One attempt for each, under the key that every repetition has, too. */
+/** Makes one attempt per customer, with the same idempotency key as every repetition. */
 function createCourier(inventory: Target, signal: AbortSignal): Courier {
   return {
     async deliver({ id }) {
@@ -87,7 +87,7 @@ function createCourier(inventory: Target, signal: AbortSignal): Courier {
   };
 }
 
-/** A delivery that no ledger knows of. */
+/** A claim on a delivery that is in no ledger. */
 function claimOf(customerId: string): Claim {
   return {
     ...welcomePackageFor(customerId),

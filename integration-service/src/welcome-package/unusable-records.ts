@@ -6,21 +6,21 @@ import type { CycleLog } from './cycle-log.ts';
 import { WELCOME_PACKAGE } from './inventory-client.ts';
 import type { PollHealth } from './poll-health.ts';
 
-/** A record that is no customer: where it stands, and why it is none. Nothing of its content. */
+/** A record that is not a customer: its position, its id and the reason, but nothing else of its content. */
 export type UnusableRecord = RejectedRecord & { position: number };
 
-/** What may be kept and shown of a record that is no customer. */
+/** What may be kept and shown of a record that is not a customer. */
 export function unusableRecord(record: unknown, position: number, reason: string): UnusableRecord {
   return { fingerprint: fingerprintOf(record), position, id: shownIdOf(record), reason };
 }
 
-/** A record that is no customer, for people: `position 4, id 7: its id is not a string`. */
+/** Describes a record that is not a customer, for people: `position 4, id 7: its id is not a string`. */
 export function describeUnusable({ position, id, reason }: RejectedRecord): string {
   const where = position === null ? 'position not known' : `position ${position}`;
   return `${where}${id === null ? '' : `, id ${id}`}: ${reason}`;
 }
 
-/** That nothing of a whole list can be used, and why; `undefined` when something can, or it is empty. */
+/** Says that a whole list has no usable record, and why; `undefined` if it has one, is empty or partial. */
 export function uselessness({ customers, isWhole }: Poll): string | undefined {
   const [first] = customers.unusable;
   if (!first || !isWhole || !customers[Symbol.iterator]().next().done) return undefined;
@@ -36,9 +36,9 @@ export interface UnusableRecordsOptions {
   now: () => number;
 }
 
-/** Keeps in the ledger what polls show and nobody can use, and says so once. */
+/** Writes the unusable records of polls into the ledger, and logs each of them once. */
 export function createUnusableRecords({ ledger, health, cycleLog, now }: UnusableRecordsOptions) {
-  /** Looks how many nobody has accepted: an audit may have accepted some meanwhile. */
+  /** Counts the records that are not accepted: an audit may have accepted some meanwhile. */
   async function count(): Promise<void> {
     health.unaccepted(await ledger.countUnaccepted(WELCOME_PACKAGE));
   }
@@ -46,7 +46,7 @@ export function createUnusableRecords({ ledger, health, cycleLog, now }: Unusabl
   return {
     count,
     async reject({ customers, isWhole }: Pick<Poll, 'customers' | 'isWhole'>): Promise<void> {
-      // Where it stands in what came since the last poll says nothing of where it stands in the list.
+      // A position among the records since the last poll says nothing about the position in the list.
       const records = customers.unusable.map(
         (each): RejectedRecord => (isWhole ? each : { ...each, position: null }),
       );

@@ -17,7 +17,7 @@ export const WEBHOOKS_TAG = {
 };
 
 export interface WebhookRouteOptions {
-  /** Any of them may have signed a webhook. */
+  /** A webhook must be signed with one of them. */
   secrets: Buffer[];
   intake: Intake;
   metrics: EventMetrics;
@@ -26,10 +26,10 @@ export interface WebhookRouteOptions {
   now: () => number;
 }
 
-/** When a webhook that could not be committed may come again. */
+/** After this time, a webhook that could not be committed may be sent again. */
 const RETRY_AFTER_SECONDS = '5';
 
-/** `POST /webhooks/customers`: takes an event that was sent by Standard Webhooks 1.0.0. */
+/** `POST /webhooks/customers`: takes an event that was sent according to Standard Webhooks 1.0.0. */
 export function addWebhookRoute(app: HttpService, options: WebhookRouteOptions): void {
   const { secrets, intake, metrics, log, now } = options;
   const source = 'webhook';
@@ -52,7 +52,7 @@ export function addWebhookRoute(app: HttpService, options: WebhookRouteOptions):
   }
 
   app.register(async (scope: HttpService) => {
-    // What was signed are the bytes, whatever they say and are said to be.
+    // The signature covers the raw bytes, whatever their content and content type are.
     scope.addHook('onRequest', (request, _reply, done) => {
       delete request.headers['content-type'];
       done();

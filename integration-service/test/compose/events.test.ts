@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { examplesOf, placeOf } from '../pages.ts';
 import { createProject, REPLICAS, withReplicas } from './project.ts';
 
-/** A poll finds nobody in the time of a test. */
+/** Within a test, polls find no customers. */
 const SELDOM = { POLLING_INTERVAL_SECONDS: '3600' };
 
 const { compose, run, set, ports, createCustomers, packages } = await createProject(

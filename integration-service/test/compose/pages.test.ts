@@ -5,9 +5,9 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { examplesOf, PAGES, placeOf } from '../pages.ts';
 import { createProject } from './project.ts';
 
-// As users have it: the log says how long it waits.
+// The default interval, as users have it: the log says how long the service waits.
 const { compose, run, packages } = await createProject({ POLLING_INTERVAL_SECONDS: '' });
-/** What one page leaves, another may take up. */
+/** A page may use files that another page left. */
 const folder = mkdtempSync(join(tmpdir(), 'pages-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -15,7 +15,7 @@ beforeAll(async () => {
   await compose('up', '--build', '--wait');
 });
 
-/** With the parts that differ every time taken out. */
+/** The text with the parts masked that differ in every run. */
 const mask = (text: string) =>
   text
     .replaceAll(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f…-]+/g, '<id>')

@@ -5,10 +5,10 @@ import { freePort, ROOT, UNSET } from '../end-to-end/processes.ts';
 
 export const execute = promisify(execFile);
 
-/** For `docker compose up`. */
+/** Arguments for `docker compose up`. */
 export const REPLICAS = { count: 3, scale: ['--scale', 'integration-service=3'] };
 
-/** Some ports in a row that were free a moment ago, and a ledger that replicas can share. */
+/** Consecutive ports that were free a moment ago, and a ledger that replicas can share. */
 export async function withReplicas(): Promise<NodeJS.ProcessEnv> {
   const first = Number(await freePort());
   return {
@@ -18,10 +18,10 @@ export async function withReplicas(): Promise<NodeJS.ProcessEnv> {
 }
 
 /**
- * A Compose project of its own on ports of its own, whatever the user's `.env` says: what else runs on
- * this machine is left alone. It is taken away after the last test of the file; call it outside of them.
+ * A separate Compose project on separate ports that ignores the user's `.env`, so that other programs on
+ * this machine are left alone. It is removed after the last test of the file. Call this outside of tests.
  *
- * @param profiles what `--profile` names
+ * @param profiles the names for `--profile`
  */
 export async function createProject(env: NodeJS.ProcessEnv = {}, ...profiles: string[]) {
   const ports = {
@@ -60,7 +60,7 @@ export async function createProject(env: NodeJS.ProcessEnv = {}, ...profiles: st
     'localhost:8002': String(environment.INTEGRATION_SERVICE_PORT).split('-', 1)[0] as string,
   };
 
-  /** Runs a block of a page as it stands, but for the ports, in a folder where it may leave files. */
+  /** Runs a block of a page unchanged except for the ports, in a folder where it may leave files. */
   async function run(script: string, cwd: string): Promise<string> {
     const here = script
       .replaceAll(/localhost:800[012]/g, (host) => `127.0.0.1:${hosts[host]}`)
@@ -76,7 +76,7 @@ export async function createProject(env: NodeJS.ProcessEnv = {}, ...profiles: st
     ports,
     compose,
     run,
-    /** From now on, commands see these variables, too. */
+    /** Adds these variables to the environment of all later commands. */
     set(variables: NodeJS.ProcessEnv): void {
       Object.assign(environment, variables);
     },
@@ -97,7 +97,7 @@ export async function createProject(env: NodeJS.ProcessEnv = {}, ...profiles: st
       };
       await Promise.all(Array.from({ length: 10 }, work));
     },
-    /** Whose packages the inventory has, in their order. */
+    /** The customers whose packages the inventory has, in order. */
     async packages(): Promise<string[]> {
       const response = await fetch(`http://127.0.0.1:${ports.inventory}/package-requests`);
       const requests = (await response.json()) as { customer_id: string }[];

@@ -19,7 +19,8 @@ it('three replicas share the work over PostgreSQL; they take over what a killed 
         .map((line) => /integration-service-\d+/.exec(line)?.[0]),
     );
 
-  // Each looks for work about once a second: some customers at a time, until all have had their share.
+  // Each replica looks for work about once a second, so create customers in groups until all replicas have
+  // worked.
   let created = 0;
   let working = '';
   await expect
@@ -34,7 +35,7 @@ it('three replicas share the work over PostgreSQL; they take over what a killed 
     )
     .toBe(REPLICAS.count);
 
-  // One poll per interval in all: never two within the second that is between them.
+  // One poll per interval for all replicas: never two within the second between polls.
   const polls = [...working.matchAll(/(\S+Z) .*Polling cycle started/g)]
     .map(([, time]) => Date.parse(time as string))
     .sort((a, b) => a - b);

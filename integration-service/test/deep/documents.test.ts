@@ -19,7 +19,10 @@ interface Case {
   headers?: Record<string, string>;
 }
 
-/** A CRM and an inventory with some customers each, as the environment of an integration service. */
+/**
+ * Starts a CRM and an inventory with some customers each; returns the environment for an integration
+ * service.
+ */
 async function startSystems(): Promise<Record<string, string>> {
   const [crm, inventory] = await Promise.all([
     startService('crm-api'),

@@ -7,9 +7,9 @@ import { Webhook } from 'standardwebhooks';
 import { onTestFinished } from 'vitest';
 
 /**
- * Stands before a service and does for a fuzzer what no OpenAPI document can ask of it: signs webhooks, and
- * gives a request another `Idempotency-Key` when its own was used for another request. Everything else goes
- * through as it is. Ends with the test.
+ * A proxy before a service that does for a fuzzer what an OpenAPI document cannot ask of it: it signs
+ * webhooks, and it gives a request another `Idempotency-Key` if its own was used for another request.
+ * Everything else passes unchanged. Ends with the test.
  */
 export async function startFront(service: string, webhookSecret: string): Promise<string> {
   const signer = new Webhook(webhookSecret);

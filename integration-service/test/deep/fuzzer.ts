@@ -9,16 +9,16 @@ import { ROOT } from '../end-to-end/processes.ts';
 const PACKAGES = ['schemathesis==4.32.5', 'hypothesis==6.170.17'];
 const VENV = `${ROOT}node_modules/.cache/${PACKAGES[0]}`;
 
-/** Query parameters that mean nothing are ignored, as the original does; OpenAPI has no word for that. */
+/** Unknown query parameters are ignored, as in the original. OpenAPI cannot express that. */
 const CONFIG = '[generation]\nallow-extra-parameters = false\n';
 
 const runFile = promisify(execFile);
 
 /**
- * The command of Schemathesis, which is installed from PyPI on first use, in an environment of its own;
- * `undefined` without Python.
+ * The path of the Schemathesis command, installed from PyPI into its own environment on first use;
+ * `undefined` if there is no Python.
  *
- * @throws if there is Python, but nothing can be installed
+ * @throws if there is Python but the installation fails
  */
 export async function findSchemathesis(): Promise<string | undefined> {
   const command = join(VENV, 'bin/schemathesis');
@@ -41,13 +41,16 @@ export async function findSchemathesis(): Promise<string | undefined> {
   return command;
 }
 
-/** All checks of Schemathesis on the API whose document is at a URL; its report, and whether it found nothing. */
+/**
+ * Runs all checks of Schemathesis on the API whose document is at `url`; returns the report and whether
+ * they passed.
+ */
 export async function fuzz(
   command: string,
   url: string,
   headers: Record<string, string>,
 ): Promise<{ passed: boolean; report: string }> {
-  // It leaves files where it runs.
+  // Schemathesis leaves files in its working folder.
   const folder = await mkdtemp(join(tmpdir(), 'fuzz-'));
   const config = join(folder, 'schemathesis.toml');
   await writeFile(config, CONFIG);

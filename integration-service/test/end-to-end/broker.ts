@@ -1,7 +1,7 @@
 import { afterAll, beforeAll } from 'vitest';
 import { type Broker, checkDocker, startBroker } from '../../src/prove/events/broker.ts';
 
-/** Whether there is a Docker engine, which can start a RabbitMQ. */
+/** Whether there is a Docker engine that can start a RabbitMQ. */
 export const hasDocker = await checkDocker().then(
   () => true,
   () => false,
@@ -11,9 +11,9 @@ export const hasDocker = await checkDocker().then(
 const START_DEADLINE_MS = 300_000;
 
 /**
- * A RabbitMQ for the tests of the file that calls it, and nobody else.
+ * A RabbitMQ that only the tests of the calling file use.
  *
- * @returns what gives its URL while a test runs
+ * @returns a function that gives its URL while a test runs
  */
 export function useBroker(): () => string {
   let broker: Broker | undefined;

@@ -8,7 +8,7 @@ import { runScript, startService } from './processes.ts';
 const ALICE = 'c3e8e5a6-3d7c-4c6c-8f3e-4d4b1a1b1a1a';
 const BOB = 'b2a1b2c3-d4e5-46a7-b8c9-d0e1f2a3b4c5';
 
-/** A service between a CRM and an inventory that the test can change, and the commands beside it. */
+/** A service between a CRM and an inventory that the test can change, and the commands. */
 async function setUp(env: NodeJS.ProcessEnv = {}) {
   const crm = [{ id: ALICE }, { id: BOB }];
   const inventory: ReturnType<typeof packageRequest>[] = [];
@@ -127,7 +127,7 @@ describe('npm run audit', () => {
     await service.until(/Successfully created package request/, 2);
     inventory.splice(0, 1);
     const lost = [ALICE, BOB].filter((id) => id !== inventory[0]?.customer_id);
-    // A list that is cut off looks the same.
+    // A truncated list looks the same.
     expect((await command('audit', '--repair')).lines.slice(-3)).toEqual([
       'The inventory lists 1 of the 2 that were delivered: was it reset, or is its list cut off?',
       'Put back to pending: 0. A running service sends them.',
@@ -150,7 +150,7 @@ describe('npm run audit', () => {
     crm.push(odd);
     const service = await start();
     await service.until(/Successfully created package request/, 2);
-    // The service has seen the one, and never sees the other.
+    // The service has seen the first record and never sees the second.
     crm.splice(2, 1, { id: '' }, { id: 'c' });
     crm.pop();
     const audited = await command('audit');

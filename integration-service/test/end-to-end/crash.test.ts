@@ -10,7 +10,7 @@ type PackageRequest = ReturnType<typeof packageRequest>;
 const customers = (count: number) =>
   Array.from({ length: count }, (_, i) => ({ id: `customer-${i}` }));
 
-/** A CRM with these customers, and an inventory that knows no keys and no filters. */
+/** A CRM with `count` customers, and an inventory that supports no keys and no filters. */
 async function startSystems(count: number, answerAfter: () => Promise<void> = async () => {}) {
   const stored: PackageRequest[] = [];
   const crmUrl = await startHttpServer((_request, response) =>
@@ -31,7 +31,7 @@ async function startSystems(count: number, answerAfter: () => Promise<void> = as
     INVENTORY_API_URL: inventoryUrl,
     LEDGER_URL: `sqlite:${path}`,
     POLLING_INTERVAL_SECONDS: '0.2',
-    // One line for each of them.
+    // One log line per customer.
     LOG_LEVEL: 'debug',
   };
   return { stored, path, env, start: () => startService('integration-service', env) };
@@ -122,7 +122,7 @@ it('a ledger restored from a backup doubles nothing where the inventory honours 
 });
 
 it('a service that was stopped for a while does not send what another has taken over', async () => {
-  // The first holds one claimed delivery whose answer never comes.
+  // The first service holds one claimed delivery whose answer never comes.
   const { stored, env } = await startSystems(1, () => new Promise(() => {}));
   const first = await startService('integration-service', {
     ...env,

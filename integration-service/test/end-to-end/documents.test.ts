@@ -22,7 +22,7 @@ const execute = promisify(execFile);
 
 const read = (path: string) => readFileSync(`${ROOT}${path}`, 'utf8');
 
-/** For Docker Compose alone. */
+/** Variables that only Docker Compose uses. */
 const composeVariables = [...read('docker-compose.yml').matchAll(/\$\{(RABBITMQ_[A-Z_]+):-/g)].map(
   ([, name]) => name as string,
 );
@@ -35,7 +35,7 @@ const variables = [
   ),
 ].sort();
 
-/** Name and default of every variable that a document lists. */
+/** Name and default of every variable that each document lists. */
 const listed = {
   '.env.example': [...read('.env.example').matchAll(/^# ([A-Z_]+)=(\S+)$/gm)],
   'docs/configuration.md': [
@@ -49,7 +49,7 @@ describe.each(Object.entries(listed))('%s', (_, entries) => {
   });
 
   it('shows the defaults', () => {
-    // These have none: what is shown is an example.
+    // These have no default: the documents show an example.
     const {
       LOG_FORMAT: _,
       SURGE_LIMIT: __,

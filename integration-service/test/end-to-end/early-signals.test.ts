@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { ROOT, run } from './processes.ts';
 
-/** Makes the process send itself a signal in the middle of its start: when it loads zod. */
+/** Makes the process send itself a signal in the middle of its start, when it loads zod. */
 const signalWhileLoading = (signal: string) =>
   `data:text/javascript,${encodeURIComponent(`
   import { registerHooks } from 'node:module';

@@ -12,19 +12,21 @@ const DONE = '{"batchItemFailures":[]}';
 
 const SETTINGS = { LEDGER_URL: '', INVENTORY_API_PORT: '1' };
 
-/** Runs an npm script to its end, from a folder of the project. */
+/** Runs an npm script in a folder of the project and waits for its end. */
 function npmRun(args: string[], env: NodeJS.ProcessEnv = {}, folder = '') {
   return finish(
     run('npm', ['run', '--silent', ...args], { ...SETTINGS, ...env }, `${ROOT}${folder}`),
   );
 }
 
-/** The same as `npm run lambda -- <args>` in the project's folder, where npm says that it was called. */
+/**
+ * The equivalent of `npm run lambda -- <args>` in the project's folder, which npm passes as `INIT_CWD`.
+ */
 function lambda(args: string[], env: NodeJS.ProcessEnv = {}) {
   return finish(runScript('lambda', args, { ...SETTINGS, INIT_CWD: ROOT, ...env }));
 }
 
-/** Its exit code and what it wrote, without npm's own lines. */
+/** The exit code and the output, without npm's own lines. */
 async function finish(child: RunningProcess) {
   const exitCode = await child.ended;
   const lines = child.lines.filter((line) => !/^npm warn|\.env not found/.test(line));
@@ -37,7 +39,7 @@ function build(): void {
 
 beforeAll(build);
 
-/** The inventory itself, and whose packages it was asked for. */
+/** The real inventory, and the customers whose packages it was asked for. */
 async function startInventory() {
   const { url, port } = await startService('inventory-api');
   const packages = async () => {
@@ -59,7 +61,7 @@ describe('npm run build:lambda', () => {
 });
 
 describe('the built file', () => {
-  /** Runs the function in a folder where there is nothing else, and prints what it answers. */
+  /** Runs the function in a folder that contains nothing else, and prints its answer. */
   async function runAlone(env: NodeJS.ProcessEnv) {
     const folder = temporaryFolder();
     copyFileSync(BUILT, join(folder, 'lambda.mjs'));

@@ -35,9 +35,11 @@ async function makeLedger(): Promise<string> {
   return path;
 }
 
-/** Starts the service on a ledger that it must refuse: one line, exit code 1, the file as it was. */
+/**
+ * Starts the service on a ledger that it must refuse. Expects one line, exit code 1 and an unchanged file.
+ */
 async function expectRefusal(path: string, message: RegExp): Promise<void> {
-  // Who looks into a database leaves an empty log beside it.
+  // Opening a database leaves an empty log file beside it.
   const contents = () =>
     [path, `${path}-wal`].map((file) => {
       const found = statSync(file, { throwIfNoEntry: false });
@@ -226,7 +228,7 @@ describe.runIf(isRoot)('a disk that is full', () => {
       INVENTORY_API_URL: inventoryUrl,
       LEDGER_URL: `sqlite:${join(folder, 'ledger.sqlite')}`,
       POLLING_INTERVAL_SECONDS: '0.1',
-      // One line for each of them.
+      // One log line per customer.
       LOG_LEVEL: 'debug',
     });
     await service.until(/No new customers found/);

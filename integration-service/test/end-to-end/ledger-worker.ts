@@ -1,4 +1,4 @@
-/** A process that works on a ledger beside others, and prints what it sighted and claimed. */
+/** A process that uses a ledger together with others, and prints what it sighted and claimed. */
 import { pino } from 'pino';
 import { openLedger } from '../../src/delivery/ledger/ledger.ts';
 

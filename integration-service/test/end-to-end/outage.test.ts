@@ -8,13 +8,13 @@ const { CUSTOMERS = 1_000, PROBES = 2 } = process.env;
 const COUNT = Number(CUSTOMERS);
 const customers = JSON.stringify(Array.from({ length: COUNT }, (_, i) => ({ id: `${i}` })));
 
-/** An inventory that is down in its own way until it is told otherwise, and counts what comes. */
+/** An inventory that fails in the given way while `isDown`, and counts the calls. */
 async function startInventory(isDown: () => boolean, fail: 'says 503' | 'hangs') {
   const stored: string[] = [];
   let calls = 0;
   const url = await startHttpServer(async (request, response) => {
     calls += 1;
-    // It can be read all the while: that must not be taken for an end of the outage.
+    // Reads succeed all the time: that must not be taken for the end of the outage.
     if (request.method === 'GET') {
       return response.end(JSON.stringify(stored.map((id) => packageRequest(id))));
     }
@@ -31,7 +31,7 @@ async function startInventory(isDown: () => boolean, fail: 'says 503' | 'hangs')
   return { url, stored, calls: () => calls };
 }
 
-/** Lets customers come while the inventory is down; returns how often it was called meanwhile. */
+/** Customers arrive while the inventory is down; returns how often it was called meanwhile. */
 async function runOutage(fail: 'says 503' | 'hangs'): Promise<number> {
   let isDown = true;
   const crmUrl = await startHttpServer((_request, response) => response.end(customers));
@@ -41,7 +41,7 @@ async function runOutage(fail: 'says 503' | 'hangs'): Promise<number> {
     INVENTORY_API_URL: url,
     REQUEST_TIMEOUT_SECONDS: '2',
   });
-  // Some 16 that were under way, and probes after 2, 4, 8, 16 and 30 s.
+  // About 16 calls that were under way, and probes after 2, 4, 8, 16 and 30 s.
   await service.until(/Failed to create package request/, 16 + Number(PROBES));
   const called = calls();
   isDown = false;
@@ -81,7 +81,7 @@ it('an inventory that is not there uses no attempts up, however long it is away'
   seed.close();
   seed.closeAllConnections();
   listed = JSON.stringify(['a', 'b', 'c', 'd', 'e'].map((id) => ({ id })));
-  // All five at once, which is enough to open the breaker, and then two probes.
+  // All five at once, which opens the breaker, and then two probes.
   await service.until(/The inventory failed 5 times in a row/);
   await service.until(/Failed to create package request/, 5 + 2);
   const { deliveries, attempts } = await totalOf(service.url);

@@ -11,17 +11,17 @@ export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 
 export interface RunningProcess {
   process: ChildProcess;
-  /** Everything it wrote so far, line by line. */
+  /** All output so far, line by line. */
   lines: string[];
-  /** Resolves with the match when `count` lines fit the pattern; rejects when the process ends first. */
+  /** Resolves with the match when `count` lines match the pattern; rejects if the process ends first. */
   until(pattern: RegExp, count?: number): Promise<RegExpExecArray>;
-  /** Resolves with the exit code, or the signal that ended it, when its output is closed, too. */
+  /** Resolves with the exit code, or the signal that ended the process, after its output is closed. */
   ended: Promise<number | NodeJS.Signals | null>;
   /** Sends a signal and resolves when the process has ended. */
   stop(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals | null>;
 }
 
-/** Every variable empty, which counts as unset and hides what a user's `.env` says. */
+/** Every variable as an empty string, which counts as unset and hides the values of a user's `.env`. */
 export const UNSET = Object.fromEntries(
   [...readFileSync(`${ROOT}.env.example`, 'utf8').matchAll(/^# ([A-Z_]+)=/gm)].flatMap(
     ([, name]) => [
@@ -31,7 +31,7 @@ export const UNSET = Object.fromEntries(
   ),
 );
 
-/** Starts a program in the project's folder; it is killed when the test ends. */
+/** Starts a program in the project's folder; kills it when the test ends. */
 export function run(
   command: string,
   args: string[],
@@ -45,7 +45,7 @@ export function run(
       ...UNSET,
       PATH: process.env.PATH,
       HOME: process.env.HOME,
-      // A start is most of what such a test costs, and half of it is compiling.
+      // Starting is most of the cost of such a test, and half of it is compiling.
       NODE_COMPILE_CACHE: join(tmpdir(), 'mini-integration-platform-compiled'),
       LOG_FORMAT: 'json',
       LEDGER_URL: 'sqlite::memory:',
@@ -100,7 +100,7 @@ export function run(
 
 const { scripts } = JSON.parse(readFileSync(`${ROOT}integration-service/package.json`, 'utf8'));
 
-/** Starts what `npm run <name> -- <args>` starts, without npm, which takes longer than most of them. */
+/** Starts what `npm run <name> -- <args>` starts, without npm, which takes longer than most scripts. */
 export function runScript(name: string, args: string[], env: NodeJS.ProcessEnv = {}) {
   const [, , ...nodeArgs] = scripts[name].split(' ');
   return run(process.execPath, [...nodeArgs, ...args], env, `${ROOT}integration-service`);
@@ -108,7 +108,7 @@ export function runScript(name: string, args: string[], env: NodeJS.ProcessEnv =
 
 export type ServiceName = 'crm-api' | 'inventory-api' | 'integration-service';
 
-/** Starts a service alone, on a free port unless `env` names one, and waits until it listens. */
+/** Starts one service, on a free port unless `env` names one, and waits until it listens. */
 export async function startService(name: ServiceName, env: NodeJS.ProcessEnv = {}) {
   const portVariable = `${name.toUpperCase().replace('-', '_')}_PORT`;
   const service = run(
@@ -121,5 +121,5 @@ export async function startService(name: ServiceName, env: NodeJS.ProcessEnv = {
   return { ...service, url: url as string, port: new URL(url as string).port };
 }
 
-/** A port that was free a moment ago, for an environment. */
+/** A port that was free a moment ago, as text for an environment. */
 export const freePort = async () => String(await findFreePort());

@@ -9,7 +9,7 @@ import { formatBadCell, formatVerdict, isGood } from '../../src/prove/report.ts'
 import { runCells } from '../../src/prove/run.ts';
 import { runScript } from './processes.ts';
 
-/** Where it keeps what it makes. */
+/** The folder for the prover's files; removed after the test. */
 function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'prove-test-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
@@ -114,7 +114,7 @@ function expectBad(result: CellResult, verdict: string): void {
   expect(existsSync(join(result.kept as string, 'service-0.log'))).toBe(true);
 }
 
-/** The ids of the processes that a run has started, by their logs. */
+/** The process ids of the services that a run has started, read from their logs. */
 function startedServices(folder: string): number[] {
   return globSync(`${folder}/prove-*/*/service-*.log`).flatMap((log) => {
     const pid = /"pid":(\d+)/.exec(readFileSync(log, 'utf8'))?.[1];

@@ -19,7 +19,7 @@ const QUEUE = 'integration.welcome-package';
 
 const brokerUrl = hasDocker ? useBroker() : () => '';
 
-/** A connection of the test's own. */
+/** A separate connection for the test. */
 function connect(): Connection {
   const connection = new Connection(brokerUrl());
   connection.on('error', () => {});
@@ -27,7 +27,7 @@ function connect(): Connection {
   return connection;
 }
 
-/** An inventory on loopback that remembers whom it was asked for. */
+/** An inventory on loopback that remembers the customers that it was asked for. */
 async function startInventory() {
   const asked: string[] = [];
   const url = await startHttpServer(async (request, response) => {
@@ -43,7 +43,7 @@ async function startInventory() {
   return { asked, url };
 }
 
-/** A CRM that lists nothing: what comes, comes by the broker. */
+/** A CRM that lists nothing: customers come only through the broker. */
 const startCrm = () => startHttpServer((_request, response) => response.end('[]'));
 
 async function startConsumer(env: NodeJS.ProcessEnv = {}) {
@@ -58,18 +58,18 @@ async function startConsumer(env: NodeJS.ProcessEnv = {}) {
   return { ...service, asked: inventory.asked };
 }
 
-/** The same, when it takes messages, with a connection and a sender of the test's own. */
+/** The same, once it is connected, with a separate connection and sender for the test. */
 async function startConnected(env: NodeJS.ProcessEnv = {}) {
   const service = await startConsumer(env);
   await service.until(/Connected to RabbitMQ/);
   return { ...service, ...(await untilQueue()) };
 }
 
-/** Resolves when the queue is there, empty and bound. */
+/** Resolves when the queue exists, is empty and is bound. */
 async function untilQueue() {
   const connection = connect();
   await expect.poll(() => count(connection, QUEUE).catch(() => -1)).toBe(0);
-  // As the consumer does after it has declared the queue, or is about to do.
+  // The consumer does the same after it has declared the queue; it may not have done so yet.
   await connection.exchangeDeclare({ exchange: EXCHANGE, type: 'topic', durable: true });
   await connection.queueBind({ exchange: EXCHANGE, queue: QUEUE, routingKey: 'customer.#' });
   return { connection, send: await createSender(connection) };
@@ -77,7 +77,7 @@ async function untilQueue() {
 
 const eventOf = (id: unknown) => ({ event_type: 'CREATE', customer: { id, name: 'Jane' } });
 
-/** Publishes to the exchange, once a queue is bound to it. */
+/** Publishes to the exchange. To be called once a queue is bound to it. */
 async function createSender(connection: Connection) {
   const publisher = connection.createPublisher({ confirm: true });
   return (body: unknown, contentType = 'application/json', messageId = 'an id') =>
@@ -99,13 +99,13 @@ async function count(connection: Connection, queue: string): Promise<number> {
   return (await connection.queueDeclare({ queue, passive: true })).messageCount;
 }
 
-/** What the service's metrics say of its connection. */
+/** The connection state in the service's metrics. */
 async function connected(serviceUrl: string): Promise<string | undefined> {
   const metrics = await (await fetch(`${serviceUrl}/metrics`)).text();
   return /^event_source_connected\{source="rabbitmq"\} (.)$/m.exec(metrics)?.[1];
 }
 
-/** A consumer in this process, of whose messages the test decides what becomes; with its log. */
+/** A consumer in this process whose `take` the test provides; with its log. */
 async function consume(take: Intake['take'], options: Partial<ConsumerOptions> = {}) {
   const { log, ...logged } = captureLog();
   const consumer = createRabbitmqConsumer({
@@ -215,7 +215,7 @@ describe.skipIf(!hasDocker)('a consumer of RabbitMQ', () => {
 
   it('keeps a message also when its transaction fails for a reason that nobody knows', async () => {
     const done = Promise.withResolvers<void>();
-    // More often than a message may be given back.
+    // More often than the limit of returns.
     let failures = 30;
     const { consumer, connection, send, messages } = await consume(async () => {
       if (failures-- > 0) throw new Error('no idea');
@@ -231,7 +231,7 @@ describe.skipIf(!hasDocker)('a consumer of RabbitMQ', () => {
   it('makes the queue of dead letters again when it is gone, and loses none of them', async () => {
     const { connection, send, until } = await consume(async () => {});
     await connection.queueDelete(`${QUEUE}.dead-letter`);
-    // The same id, and none: each of them must arrive.
+    // The same id twice, and no id: every message must arrive.
     for (const messageId of ['same', 'same', ''])
       await send({ not: 'an event' }, undefined, messageId);
     await until('Moved a message', 3);

@@ -4,7 +4,9 @@ import { connect } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ROOT, run, type ServiceName, startService } from './processes.ts';
 
-/** Where nobody listens: a test must not reach a system that happens to run on this machine. */
+/**
+ * An address at which nothing listens: a test must not reach a system that happens to run on this machine.
+ */
 const NOBODY = 'http://127.0.0.1:1/';
 
 const services: ServiceName[] = ['crm-api', 'inventory-api', 'integration-service'];

@@ -17,10 +17,10 @@ import { freePort, startService } from './processes.ts';
 
 const rabbitmqUrl = hasDocker ? useBroker() : undefined;
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
-/** Customers of each source, beside those who come while the service is stopped. */
+/** Number of customers per source, in addition to those that come while the service is stopped. */
 const COUNT = 40;
 
-/** A CRM that outlives a change of the way in which it tells of customers. */
+/** A CRM that keeps running while the source of customers changes. */
 async function startCrm() {
   const { log } = captureLog();
   const metrics = createMetrics();
@@ -60,7 +60,10 @@ async function startCrm() {
   return {
     url,
     ids,
-    /** From now on, tells of customers in this way, also of those of whom it could not tell so far. */
+    /**
+     * Changes the way in which the CRM announces customers, including those that it could not announce so
+     * far.
+     */
     async tellBy(next: Publisher | undefined) {
       const former = publisher;
       publisher = next;
@@ -73,7 +76,7 @@ async function startCrm() {
   };
 }
 
-/** What the test before has left there is about customers of another CRM. */
+/** The queue may hold messages of the previous test about customers of another CRM. */
 async function deleteQueue(url: string): Promise<void> {
   const connection = new Connection(url);
   await connection.queueDelete('integration.welcome-package');
@@ -84,14 +87,14 @@ it.each(LEDGER_KINDS)(
   'a change of the source while customers are created loses and doubles nobody: %s',
   async (kind) => {
     if (rabbitmqUrl) await deleteQueue(rabbitmqUrl());
-    // It does not know idempotency keys: whatever is sent twice is there twice.
+    // This inventory supports no idempotency keys: a request that is sent twice is stored twice.
     const inventory = await createInventory({
       ...{ kind: 'plain', fault: 'none', timeoutMs: 1_000, onKill: () => {} },
     });
     onTestFinished(inventory.close);
     const crm = await startCrm();
     const location = await newLocation(kind);
-    // The first of several gets the webhooks.
+    // The first of several services gets the webhooks.
     const ports = kind === 'sqlite' ? [await freePort()] : [await freePort(), '0', '0'];
     const env = {
       CRM_API_URL: crm.url,
@@ -115,11 +118,13 @@ it.each(LEDGER_KINDS)(
       }
     }
 
-    /** Runs the service with one source until enough of those who came meanwhile have got a package. */
+    /**
+     * Runs the service with one source until enough of the customers that come meanwhile have a package.
+     */
     async function serveBy(source: Record<string, string>, publisher?: Publisher): Promise<void> {
       await crm.tellBy(publisher);
       const services = await start(source);
-      // Its first poll may find some more, and then there is none for a while.
+      // The first poll may find some more customers; the next poll comes much later.
       const known = crm.ids.length;
       await expect
         .poll(() => countServed(crm.ids.slice(known)), { timeout: 30_000 })
@@ -128,7 +133,7 @@ it.each(LEDGER_KINDS)(
     }
 
     const byPoll = { POLLING_INTERVAL_SECONDS: '0.1' };
-    // After the first poll, there is none: only events tell of customers.
+    // After the first poll, customers come only by events.
     const byEvents = { POLLING_INTERVAL_SECONDS: '3600' };
     const secrets = webhookSecretsSchema.parse(SECRET);
     const url = new URL(`http://127.0.0.1:${ports[0]}/webhooks/customers`);

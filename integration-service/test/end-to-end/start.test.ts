@@ -5,7 +5,7 @@ import { freePort, ROOT, run } from './processes.ts';
 
 const SERVICES = ['crm-api', 'inventory-api', 'integration-service'];
 
-/** `npm start` on free ports, without npm between, which would keep the exit code of a signal to itself. */
+/** Runs `npm start` on free ports, but without npm, which would hide the exit code after a signal. */
 async function start(env: NodeJS.ProcessEnv = {}) {
   const ports = {
     CRM_API_PORT: await freePort(),
@@ -64,7 +64,7 @@ describe('npm start', () => {
       process: runner,
     } = await start({
       LOG_FORMAT: '',
-      // In each of the three: a text that no logger writes, and a warning of Node.
+      // Each of the three services writes a text that no logger wrote, and a warning of Node.
       NODE_OPTIONS: `--import=data:text/javascript,if(process.send){console.log('\\x1b[31mnews');process.emitWarning('odd')}`,
       LOG_LEVLE: 'debug',
       ADMIN_TOKN: 'canary',
@@ -147,7 +147,7 @@ describe('npm start', () => {
   });
 
   it.each(['SIGKILL', 'closed output'])('leaves no service behind after %s', async (end) => {
-    // Whoever writes nothing does not notice that nobody reads: an idle service does at debug level.
+    // A process notices a closed output only when it writes: at debug level, an idle service writes.
     const { until, lines, process: runner } = await start({ LOG_LEVEL: 'debug' });
     await until(/No new customers found/);
     const pids = new Set(lines.map((line) => Number(/"pid":(\d+)/.exec(line)?.[1])));

@@ -13,7 +13,7 @@ import { ROOT, run } from './processes.ts';
 const EVIL = '\u001b[31mEVIL\u009b\u202e\r\nFORGED';
 const SHOWN = String.raw`\u001b[31mEVIL\u009b\u202e\r\nFORGED`;
 
-/** A ledger with a dead letter of a customer whose id is one for a terminal, between the two systems. */
+/** A ledger between the two systems with a dead letter whose customer id contains terminal controls. */
 async function setUp(id: string) {
   const path = join(temporaryFolder(), 'ledger.sqlite');
   const ledger = await openLedger({ kind: 'sqlite', path }, pino({ level: 'silent' }));
@@ -37,7 +37,7 @@ async function setUp(id: string) {
   };
 }
 
-/** Runs a command without npm, whose lines are not those of the command. */
+/** Runs a command without npm, which would add lines of its own. */
 const command = (args: string[], env: NodeJS.ProcessEnv = {}) =>
   run(process.execPath, args, env, `${ROOT}integration-service`);
 

@@ -11,7 +11,7 @@ const post = (url: string, body: object) =>
   });
 const list = async (url: string) => (await (await fetch(url)).json()) as Stored[];
 
-/** The three processes, with a poller that does not wait long. */
+/** The three processes, with a short polling interval. */
 async function startTrio() {
   const [crm, inventory] = await Promise.all([
     startService('crm-api'),
@@ -24,7 +24,7 @@ async function startTrio() {
     INVENTORY_API_URL: requestsUrl,
     POLLING_INTERVAL_SECONDS: '0.05',
     RETRY_DELAY_SECONDS: '0.01',
-    // One line for each of them.
+    // One log line per customer.
     LOG_LEVEL: 'debug',
   });
   let created = 0;
@@ -88,7 +88,7 @@ describe('the three services', () => {
     await service.until(/Successfully created package request/, 4);
     await service.until(/Polling cycle started/, 20);
 
-    // A restarted inventory has forgotten the first request; the poller has not.
+    // A restarted inventory has forgotten the first request; the poller has not forgotten its customer.
     const requested = (await list(requestsUrl)).map(({ customer_id }) => customer_id);
     expect(requested.sort()).toEqual([...during, after].sort());
     expect(requested).not.toContain(before);

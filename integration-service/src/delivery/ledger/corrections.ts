@@ -7,11 +7,11 @@ import { type DeliveryFilter, filtered } from './reading.ts';
 import type { Tables } from './tables.ts';
 import { toClaim } from './work.ts';
 
-/** The part of the ledger by which people set things right. */
+/** The part of the ledger with which people correct deliveries. */
 export function createCorrections(db: Kysely<Tables>) {
   /**
-   * Moves deliveries to another status, those that still have the one they are taken for; returns the
-   * sequence numbers of these.
+   * Moves deliveries to another status if they still have the status `from`; returns the sequence numbers
+   * of those that were moved.
    */
   async function move(
     sequences: number[],
@@ -26,7 +26,7 @@ export function createCorrections(db: Kysely<Tables>) {
     const { from, to, what, reasonOf = () => undefined } = how;
     const nextAttemptAt = to === 'pending' || to === 'unknown' ? now : null;
     const moved: number[] = [];
-    // Chunk by chunk: a service beside this, or around it, has its turns between.
+    // In chunks, so that a service, in another process or in this one, can work in between.
     for (const chunk of chunksOf(sequences)) {
       const rows = await db.transaction().execute(async (transaction) => {
         const updated = await transaction
@@ -57,7 +57,7 @@ export function createCorrections(db: Kysely<Tables>) {
   }
 
   return {
-    /** Up to `limit` dead letters after a sequence number. */
+    /** Up to `limit` dead letters after a sequence number, in order of first sighting. */
     async deadLetters(filter: DeliveryFilter, limit: number, after = 0) {
       const rows = await filtered(db, db.selectFrom('deliveries').selectAll(), {
         ...filter,
@@ -70,11 +70,14 @@ export function createCorrections(db: Kysely<Tables>) {
       return rows.map(toClaim);
     },
 
-    /** Puts dead letters back to pending, with all their attempts before them again; returns those. */
+    /**
+     * Makes dead letters pending, with no attempt used up; returns the sequence numbers of those that were
+     * dead.
+     */
     replay: (sequences: number[], now: number) =>
       move(sequences, { from: 'dead', to: 'pending', what: 'replayed' }, now),
 
-    /** Marks dead letters as delivered that the target turned out to have, by its ids; returns those. */
+    /** Makes dead letters delivered that the target has, by its ids; returns their sequence numbers. */
     markFound: (evidence: Map<number, string>, now: number) =>
       move(
         [...evidence.keys()],
@@ -83,8 +86,8 @@ export function createCorrections(db: Kysely<Tables>) {
       ),
 
     /**
-     * Lets go what is held; returns how many there were. What has been attempted is looked up at the
-     * target once more: who held it back because of a list that was cut off may have mended that.
+     * Releases held deliveries; returns how many. A delivery that has been attempted is looked up at the
+     * target once more: the target's list may have been cut off then, and be complete now.
      */
     async release(filter: Omit<DeliveryFilter, 'status'>, now: number): Promise<number> {
       let released = 0;
@@ -113,7 +116,7 @@ export function createCorrections(db: Kysely<Tables>) {
       }
     },
 
-    /** Has delivered once more what the target has lost; returns 1, or 0 when it is not delivered. */
+    /** Makes a delivery pending that the target has lost; returns 1, or 0 when it is not delivered. */
     async repair(leg: string, key: string, now: number): Promise<number> {
       const row = await db
         .selectFrom('deliveries')
@@ -131,7 +134,7 @@ export function createCorrections(db: Kysely<Tables>) {
       return row ? (await move([row.sequence], how, now)).length : 0;
     },
 
-    /** Keeps what an audit found, for the metrics of the running service. */
+    /** Stores what an audit found, for the metrics of the running service. */
     async saveAudit(leg: string, counts: Record<string, number>, now: number): Promise<void> {
       await db
         .insertInto('audits')

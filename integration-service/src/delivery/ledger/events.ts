@@ -4,10 +4,10 @@ import type { Event } from '../delivery.ts';
 import { rowsOf } from './rows.ts';
 import type { Tables } from './tables.ts';
 
-/** Rows in one statement: soon done, so that others get their turn. */
+/** Rows per statement: few, so that it ends soon and others get their turn. */
 export const CHUNK = 500;
 
-/** Characters of a text from outside. */
+/** The most characters stored of a text from outside. */
 const MOST_STORED = 1_000;
 
 export interface EventOfDelivery extends Event {
@@ -48,7 +48,7 @@ export function* chunksOf<Item>(items: Iterable<Item>): Generator<Item[]> {
   if (chunk.length > 0) yield chunk;
 }
 
-/** What a system has said, in characters that PostgreSQL can store, and not too many of them. */
+/** A text from another system, shortened, in characters that PostgreSQL can store. */
 export function storable<Text extends string | null>(text: Text): Text {
   if (text === null) return text;
   return shorten(text, MOST_STORED).replaceAll('\0', '\ufffd').toWellFormed() as Text;

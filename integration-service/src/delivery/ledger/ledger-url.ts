@@ -8,8 +8,8 @@ const FORMS =
 /**
  * `sqlite:./data/ledger.sqlite`, `sqlite:/data/ledger.sqlite`, `sqlite::memory:`, `postgres://…`
  *
- * A URI of SQLite's own (`sqlite:file:…`) is refused: it names a file by parameters that nobody else
- * would look at, so that a ledger which is deleted or used twice would not be noticed.
+ * A URI of SQLite's own (`sqlite:file:…`) is refused: only SQLite understands its parameters, so that this
+ * code would not notice if the file is deleted, or used by two services.
  */
 export const ledgerUrlSchema = z.string().transform((text, context): LedgerLocation => {
   const path = /^sqlite:(?:\/\/(?=\/))?(?!\/\/)(\S.*)$/.exec(text)?.[1];

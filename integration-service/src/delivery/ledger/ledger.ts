@@ -29,30 +29,33 @@ type Parts = ReturnType<typeof createLegs> &
   ReturnType<typeof createCorrections>;
 
 /**
- * The durable table of deliveries. Its delivered rows are the "processed-ID set". Every method throws
- * a `LedgerError` when the ledger cannot be read or written; nothing is half written then.
+ * The durable table of deliveries. Its delivered rows are the "processed-ID set". Every method throws a
+ * `LedgerError` when the ledger cannot be read or written; no transaction is half written then.
  */
 export interface Ledger extends Parts {
   /** No other service worked on this ledger when it was opened. Always false for PostgreSQL. */
   readonly isAlone: boolean;
-  /** What is wrong with the ledger, as its latest use showed; `undefined` when nothing is. */
+  /** What is wrong with the ledger, according to its latest use; `undefined` when nothing is. */
   problem(): LedgerError | undefined;
   close(): Promise<void>;
 }
 
 export interface LedgerOptions {
-  /** It is for a service, which others must know of. Default: yes. */
+  /** The ledger is for a service, of which other services must know. Default: yes. */
   isService?: boolean;
-  /** SQLite runs in a thread of its own, which takes 40 ms to start. Default: for a service, unless it is in memory. */
+  /**
+   * SQLite runs in a thread of its own, which takes 40 ms to start. Default: for a service, unless it is in
+   * memory.
+   */
   hasThread?: boolean;
-  /** Its tables are known to be up to date. Nothing is asked of the database then. Default: no. */
+  /** The tables are known to be up to date: no migrations are run or looked up. Default: no. */
   isUpToDate?: boolean;
 }
 
 /**
  * Opens the ledger and brings its tables up to date.
  *
- * @throws {LedgerError} when it cannot be used; it is left as it is then
+ * @throws {LedgerError} when the ledger cannot be used; it stays as it is then
  */
 export async function openLedger(
   location: LedgerLocation,
@@ -98,10 +101,12 @@ export async function openLedger(
   return { ...watched, isAlone, problem: health.problem, close: () => db.destroy() };
 }
 
-/** A use that failed is repeated within a second; one that has not been since was for nobody. */
+/**
+ * A failed call that is still needed is repeated within a second; other failures are forgotten after this.
+ */
 const FORGET_AFTER_MS = 10_000;
 
-/** Keeps what went wrong, use by use: on a full disk one can still read. Says what is new in the log. */
+/** Remembers failures by method, because reading still works on a full disk. Logs each new failure. */
 function createHealth(log: Logger) {
   const failures = new Map<string, { error: LedgerError; at: number }>();
   const current = () =>
@@ -121,7 +126,7 @@ function createHealth(log: Logger) {
 }
 
 /**
- * Opens a ledger that must be there already, for the commands.
+ * Opens an existing ledger, for the commands.
  *
  * @throws {LedgerError} also when there is none
  */

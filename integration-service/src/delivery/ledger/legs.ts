@@ -1,15 +1,15 @@
 import { type Kysely, type Selectable, sql, type Transaction } from 'kysely';
 import type { Tables } from './tables.ts';
 
-/** How far a source was read. */
+/** How far a source has been read. */
 export interface ReadProgress {
-  /** Where it goes on, in its own words; `undefined` when it must be read from its beginning. */
+  /** Where the next read continues, in the source's own format; `undefined`: at the beginning. */
   position: unknown;
-  /** When it was last read from its beginning, Unix time in milliseconds. */
+  /** When the source was last read from its beginning, Unix time in milliseconds. */
   sweptAt: number | undefined;
 }
 
-/** Whether one may poll now, or somebody else has the turn. */
+/** Whether this process may poll now, or another one has the turn. */
 export type Turn =
   | ({ isMine: true; endsAt: number } & ReadProgress)
   | { isMine: false; waitMs: number; polledAt: number | null };
@@ -32,7 +32,7 @@ function toProgress(row: ProgressRow | undefined): ReadProgress {
   };
 }
 
-/** The part of the ledger that keeps what is known of a leg as a whole. */
+/** The part of the ledger that stores what is known about a leg as a whole. */
 export function createLegs(db: Kysely<Tables>) {
   return {
     /** Whether the target of a leg has been asked what it holds. */
@@ -45,7 +45,7 @@ export function createLegs(db: Kysely<Tables>) {
       return row?.adopted_at != null;
     },
 
-    /** From now on the leg is adopted: all that its target held is in the ledger. */
+    /** Marks a leg as adopted: everything that its target held is in the ledger. */
     async setAdopted(leg: string, now: number): Promise<void> {
       await db
         .insertInto('legs')
@@ -55,10 +55,10 @@ export function createLegs(db: Kysely<Tables>) {
     },
 
     /**
-     * Takes the turn to poll a source, for `forMs`: of many replicas one polls. Without success, tells
-     * how long somebody else has it, and when a poll last succeeded. A turn longer than `maxMs` was
-     * written under a clock that was wrong, and is taken; so is the one that ends at `ownEndsAt`, which
-     * this process still has. With `polledAt`, after a poll that succeeded.
+     * Takes the turn to poll a source, for `forMs`: of many replicas, one polls. If another process has the
+     * turn, tells for how long, and when a poll last succeeded. A turn longer than `maxMs` was written
+     * under a wrong clock, and is taken; so is the turn that ends at `ownEndsAt`, which this process still
+     * has. `polledAt` is written as the time of the last successful poll.
      */
     async takeTurn(leg: string, options: TurnOptions): Promise<Turn> {
       const { now, forMs, maxMs, ownEndsAt = null, polledAt = null } = options;
@@ -80,7 +80,7 @@ export function createLegs(db: Kysely<Tables>) {
       return { isMine: false, waitMs: row.turn_ends_at - now, polledAt: row.polled_at };
     },
 
-    /** How far the source was read, as it was last written down. */
+    /** How far the source has been read, according to the ledger. */
     async readProgress(leg: string): Promise<ReadProgress> {
       const row = await db
         .selectFrom('legs')
@@ -90,12 +90,14 @@ export function createLegs(db: Kysely<Tables>) {
       return toProgress(row);
     },
 
-    /** The source must be read from its beginning: where it was read to has failed. */
+    /** Makes the next poll read the source from its beginning, because its position has failed. */
     async forgetPosition(leg: string): Promise<void> {
       await db.updateTable('legs').set({ position: null }).where('leg', '=', leg).execute();
     },
 
-    /** Moves the end of the turn that this process has; with `polledAt`, after a poll that succeeded. */
+    /**
+     * Moves the end of this process's turn. `polledAt` is written as the time of the last successful poll.
+     */
     async endTurn(leg: string, endsAt: number, polledAt?: number): Promise<void> {
       await sql`
         update legs set turn_ends_at = ${endsAt},
@@ -107,9 +109,9 @@ export function createLegs(db: Kysely<Tables>) {
 
 /** How far a source has now been read. */
 export interface Progress {
-  /** Where it goes on, in its own words. Without, it must be read from its beginning. */
+  /** Where the next read continues, in the source's own format; `undefined`: at the beginning. */
   position: unknown;
-  /** It was read from its beginning. */
+  /** The source was read from its beginning. */
   isWhole: boolean;
 }
 

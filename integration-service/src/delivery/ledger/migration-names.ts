@@ -1,6 +1,6 @@
 import { LedgerError } from './ledger-error.ts';
 
-/** Apart from what they do, for the thread of SQLite, which has no need of a whole query builder. */
+/** Apart from the migrations themselves, because the thread of SQLite does not need a whole query builder. */
 const MIGRATION_NAMES = [
   '2026-11-20-deliveries',
   '2026-11-21-positions',
@@ -13,13 +13,13 @@ const MIGRATION_NAMES = [
 
 export type MigrationName = (typeof MIGRATION_NAMES)[number];
 
-/** Where a database has the names of the migrations that it has been through. */
+/** The table of a database that has the names of its executed migrations. */
 export const MIGRATION_TABLE = 'kysely_migration';
 
 /**
- * Finds out by the migrations of a database whether it is a ledger that this code can use.
+ * Finds out from the migrations of a database whether it is a ledger that this code can use.
  *
- * @param executed their names. None: it may become one
+ * @param executed their names. If there are none, the database may become a ledger
  * @throws {LedgerError} when it belongs to another program, or has a migration that this code does not know
  */
 export function checkMigrations(ledgerName: string, executed: readonly string[]): void {
@@ -32,7 +32,7 @@ export function checkMigrations(ledgerName: string, executed: readonly string[])
   );
 }
 
-/** What belongs to another program, and is left alone. */
+/** The error for a database that belongs to another program; the database is left alone. */
 export function noLedger(ledgerName: string): LedgerError {
   return new LedgerError(
     'unusable',

@@ -82,7 +82,7 @@ async function addPositions(db: Kysely<unknown>): Promise<void> {
   await sql`alter table legs add column swept_at ${numberType(db)}`.execute(db);
 }
 
-/** Most deliveries are alone in their lane: their key is their customer, by which they can be found. */
+/** Most deliveries are alone in their lane: their key is the customer's id, so that they are found by key. */
 async function shrinkLanes(db: Kysely<unknown>): Promise<void> {
   await sql`drop index deliveries_lane`.execute(db);
   await sql`create index deliveries_lane on deliveries (customer_id, leg, sequence)
@@ -97,9 +97,9 @@ async function createWebhooks(db: Kysely<unknown>): Promise<void> {
 }
 
 /**
- * Rejected records were kept whole, with names and e-mail addresses. What stays is where the ledger can
- * tell them from others, and their ids. The table is made anew, because SQLite leaves what was there in
- * pages that it uses otherwise; with `secure_delete` it fills those of a table that is dropped with zeros.
+ * Rejected records were stored whole, with names and e-mail addresses. Only what identifies them, their ids
+ * and the reasons stay. The table is created anew, because SQLite leaves old content in pages that it
+ * reuses; with `secure_delete` it overwrites the pages of a dropped table with zeros.
  */
 async function scrubRejectedRecords(db: Kysely<unknown>): Promise<void> {
   const number = numberType(db);
@@ -131,7 +131,7 @@ async function setSecureDelete(db: Kysely<unknown>, isOn: boolean): Promise<void
   if (isSqlite(db)) await sql`pragma secure_delete = ${sql.raw(isOn ? 'on' : 'off')}`.execute(db);
 }
 
-/** Of a record that was cut off, nothing can be told, and it comes once more if it is still there. */
+/** A record that was cut off cannot be parsed. It is reported once more if the source still shows it. */
 function scrub(record: string): { fingerprint?: string; record: string } {
   try {
     const value = JSON.parse(record);
@@ -151,9 +151,11 @@ async function createSystems(db: Kysely<unknown>): Promise<void> {
   )`.execute(db);
 }
 
-/** They held the URL of the CRM's list as it was configured, with keys in it. The next poll reads all of it. */
+/**
+ * Positions held the configured URL of the CRM's list, with any keys in it. The next poll reads all of it.
+ */
 async function forgetPositions(db: Kysely<unknown>): Promise<void> {
-  // Or the file would go on holding what nobody refers to any more.
+  // Without it, the file would still hold the old content.
   await setSecureDelete(db, true);
   await sql`update legs set position = null`.execute(db);
   await setSecureDelete(db, false);
@@ -164,7 +166,7 @@ function numberType(db: Kysely<unknown>) {
 }
 
 /**
- * Brings the tables to the form that this code knows. Any number of processes may do it at once.
+ * Brings the tables to the version of this code. Several processes may do it at once.
  *
  * @throws {LedgerError} when the database is no ledger, or has a migration that this code does not know
  */
@@ -180,7 +182,7 @@ export async function migrate<Tables>(db: Kysely<Tables>, ledgerName: string): P
     );
   }
   if (error) throw error;
-  // What was scrubbed is in the write-ahead log until then.
+  // Until this checkpoint, the scrubbed content is still in the write-ahead log.
   if (isSqlite(db) && results.length > 0) {
     await sql`pragma wal_checkpoint(truncate)`.execute(db);
   }

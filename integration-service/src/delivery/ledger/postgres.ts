@@ -22,26 +22,26 @@ export function openPostgres(url: string, log: Logger): Dialect {
         oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format),
     },
   });
-  // A connection that breaks is replaced at the next use; without listeners it ends the process, an
-  // idle one by the pool, one in use by itself.
+  // A broken connection is replaced at the next use. Without listeners, its error would end the process:
+  // the pool emits the error of an idle connection, the connection itself that of one in use.
   const warn = (error: Error) => log.warn(`Lost a connection to the ledger: ${error.message}`);
   pool.on('error', warn);
   pool.on('connect', (client) => client.on('error', () => {}));
   return new PostgresDialect({ pool });
 }
 
-/** pg's own time-outs and broken connections, as if they had a code. */
+/** A code for time-outs and broken connections, which pg reports without one. */
 function pgCode(message: string): string {
   return /time-?out|terminated|connection|queryable|closed/i.test(message) ? '08' : '';
 }
 
-/** An error of `pg` as one line with its remedy, when it is not one of a wrong statement. */
+/** Turns an error of `pg` into one line with its remedy; the error of a wrong statement stays as it is. */
 export function explainPostgres(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof LedgerError) return error;
   const { code } = error as { code?: string };
   const reason = (error instanceof AggregateError && error.errors[0]?.message) || error.message;
   // Class 08: connection; 57: shut down, cancelled; 53: out of resources; 40: deadlock; 25006: a standby.
-  // Codes of the system: no connection. What pg says itself has no code.
+  // E…: codes of the system, no connection. Errors of pg itself have no code.
   const isUnreachable = /^(08|57|53|40|25006|55P03|E[A-Z])/.test(code ?? pgCode(reason));
   const isRefused = code !== undefined && /^(28|3D)/.test(code);
   if (isRefused) {

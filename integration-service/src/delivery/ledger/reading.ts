@@ -5,13 +5,13 @@ import { STATUSES } from '../delivery.ts';
 import { rowsOf } from './rows.ts';
 import type { DeliveryRow, HistoryEvent, Tables } from './tables.ts';
 
-/** Which deliveries; without a field, it does not matter. */
+/** Which deliveries; a field that is missing does not filter. */
 export interface DeliveryFilter {
   status?: Status | undefined;
   leg?: string | undefined;
   customerId?: string | undefined;
   keys?: string[] | undefined;
-  /** A part of `last_error`, in upper or lower case. */
+  /** A part of `last_error`; upper and lower case are the same. */
   reason?: string | undefined;
   /** First sighted then or later, Unix time in milliseconds. */
   from?: number | undefined;
@@ -19,7 +19,7 @@ export interface DeliveryFilter {
   to?: number | undefined;
 }
 
-/** The same, of several statuses. */
+/** The same filter for one or several statuses. */
 export interface ListFilter extends Omit<DeliveryFilter, 'status'> {
   status?: Status | Status[] | undefined;
 }
@@ -28,7 +28,7 @@ export interface ListFilter extends Omit<DeliveryFilter, 'status'> {
 export interface ListPage {
   /** In order of first sighting: `asc` (default), or the newest first. */
   order?: 'asc' | 'desc' | undefined;
-  /** The sequence number of the last delivery before it. Default: the list begins here. */
+  /** The sequence number of the last delivery of the previous page. Default: the first page. */
   after?: number | undefined;
 }
 
@@ -38,7 +38,7 @@ export type RestingDelivery = Pick<
   'key' | 'status' | 'next_attempt_at' | 'last_error'
 >;
 
-/** The part of the ledger that people and dashboards look at. Changes nothing. */
+/** The part of the ledger that people and dashboards read. Changes nothing. */
 export function createReading(db: Kysely<Tables>) {
   return {
     /** Up to `limit` deliveries of a page. */
@@ -67,7 +67,7 @@ export function createReading(db: Kysely<Tables>) {
         .execute();
     },
 
-    /** How many deliveries there are, counted no further than to `limit`. */
+    /** How many deliveries match, counted up to `limit`. */
     async count(filter: ListFilter, limit: number): Promise<number> {
       let count = 0;
       for (const each of oneStatusEach(filter)) {
@@ -84,7 +84,7 @@ export function createReading(db: Kysely<Tables>) {
       return count;
     },
 
-    /** The number of attempts in the history of each delivery, by sequence number; without any, none. */
+    /** The attempts in the history of each delivery, by sequence number; no entry if there are none. */
     async countAttempts(sequences: number[]): Promise<Map<number, number>> {
       const deliveries = sequences.map((sequence) => [sequence]);
       const kinds = ATTEMPT_EVENTS.map((kind) => [kind]);
@@ -97,8 +97,8 @@ export function createReading(db: Kysely<Tables>) {
     },
 
     /**
-     * Of these deliveries of a leg, those to which nothing more happens by itself before `until` (Unix
-     * time in milliseconds): they are delivered, dead or held, or wait for longer than that.
+     * Those of these deliveries of a leg for which nothing more happens by itself before `until` (Unix time
+     * in milliseconds): they are delivered, dead or held, or wait for longer than that.
      */
     async findResting(leg: string, keys: string[], until: number): Promise<RestingDelivery[]> {
       const values = keys.map((key) => [key]);
@@ -132,7 +132,7 @@ export function createReading(db: Kysely<Tables>) {
         reason: null,
         next_attempt_at: null,
       };
-      // What was adopted has never been sighted.
+      // A delivery that was created by adoption has never been sighted.
       const isSighted = events[0]?.what !== 'adopted' || events[0].at > delivery.created_at;
       return { delivery, history: isSighted ? [sighted, ...events] : events };
     },
@@ -149,7 +149,7 @@ export function createReading(db: Kysely<Tables>) {
         .execute();
     },
 
-    /** The sequence numbers, in their order, of up to `limit` deliveries of a leg that are delivered. */
+    /** The sequence numbers, in order, of up to `limit` deliveries of a leg that are delivered. */
     async deliveredSequences(leg: string, limit: number, after: number): Promise<number[]> {
       const rows = await db
         .selectFrom('deliveries')
@@ -163,7 +163,7 @@ export function createReading(db: Kysely<Tables>) {
       return rows.map(({ sequence }) => sequence);
     },
 
-    /** The sequence numbers of those of these deliveries of a leg that the ledger knows. */
+    /** The sequence numbers of the deliveries of a leg with these keys; unknown keys are left out. */
     async sequencesOf(leg: string, keys: string[]): Promise<number[]> {
       const values = keys.map((key) => [key]);
       const { rows } = await sql<Pick<DeliveryRow, 'sequence'>>`
@@ -227,7 +227,7 @@ export function createReading(db: Kysely<Tables>) {
   };
 }
 
-/** Narrows a query on deliveries down. */
+/** Adds a filter to a query on deliveries. */
 export function filtered<Output>(
   db: Kysely<Tables>,
   query: SelectQueryBuilder<Tables, 'deliveries', Output>,
@@ -247,19 +247,19 @@ export function filtered<Output>(
     );
 }
 
-/** The filter, once for each of its statuses: the index of statuses has each of them in order. */
+/** One filter for each status: within a status, its index is in order of first sighting. */
 function oneStatusEach({ status, ...filter }: ListFilter): DeliveryFilter[] {
   if (status === undefined) return [filter];
   return [...new Set([status].flat())].map((each) => ({ ...filter, status: each }));
 }
 
-/** Of any number of keys, none included. */
+/** The key is one of any number of keys, or of none. */
 function isOneOf(db: Kysely<Tables>, keys: string[]) {
   const rows = keys.map((key) => [key]);
   return sql<boolean>`key in (select value->>0 from ${rowsOf(db, rows)})`;
 }
 
-/** By the two indexes that know customers: `deliveries_lane`, and of each leg the one of its keys. */
+/** Uses the two indexes that find customers: `deliveries_lane`, and for each leg that of its keys. */
 function isOfCustomer(customerId: string) {
   return sql<boolean>`sequence in (
     with recursive each_leg (leg) as (
@@ -273,7 +273,7 @@ function isOfCustomer(customerId: string) {
     select sequence from deliveries where customer_id = ${customerId} and customer_id != key)`;
 }
 
-/** Keeps SQLite from finding a leg by an index of it, and sorting a million rows for every page. */
+/** Keeps SQLite from using an index on the leg, and then sorting a million rows for every page. */
 function legUnindexed() {
   return sql<string>`coalesce(leg, '')`;
 }

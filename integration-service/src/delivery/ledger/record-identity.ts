@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { numberTextSchema } from 'service-kit/foreign-json';
 
-/** A record of a list has a handful of values; one that was made to harm may have millions. */
+/** A record of a list has a handful of values; a malicious one may have millions. */
 const MAX_VALUES = 10_000;
 
 /**
- * Tells a record from others without keeping any of it: a SHA-256 of the first 10,000 values in it. Neither
- * deep nor long records are written out for it. Ledgers keep it, so it stays as it is.
+ * Identifies a record without storing any of it: a SHA-256 of the first 10,000 values in it. Deep or long
+ * records are not written out for it. Ledgers store fingerprints, so that the algorithm must not change.
  */
 export function fingerprintOf(record: unknown): string {
   const hash = createHash('sha256');
@@ -18,7 +18,7 @@ export function fingerprintOf(record: unknown): string {
       continue;
     }
     const isArray = Array.isArray(value);
-    // With its length, an opening bracket needs no closing one.
+    // Because the length follows the opening bracket, no closing bracket is needed.
     const children = isArray ? value.slice(0, MAX_VALUES) : Object.entries(value).flat();
     hash.update(`${isArray ? '[' : '{'}${children.length},`);
     for (let i = children.length - 1; i >= 0; i--) waiting.push(children[i]);
@@ -26,10 +26,10 @@ export function fingerprintOf(record: unknown): string {
   return hash.digest('hex');
 }
 
-/** More tells nobody more. */
+/** Longer ids do not help the reader. */
 const MAX_ID_CHARACTERS = 100;
 
-/** The id of a record, or what stands in its place, for people; null when it has none. */
+/** The id of a record for people, or what is in the place of the id; null when there is none. */
 export function shownIdOf(record: unknown): string | null {
   const id =
     typeof record === 'object' && record !== null && 'id' in record ? record.id : undefined;

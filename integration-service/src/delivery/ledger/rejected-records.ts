@@ -3,27 +3,27 @@ import { chunksOf } from './events.ts';
 import { rowsOf } from './rows.ts';
 import type { Tables } from './tables.ts';
 
-/** A record of a source that can never become a delivery: what can be said of it without its content. */
+/** A record of a source that can never become a delivery, described without its content. */
 export interface RejectedRecord {
-  /** Tells it from others, wherever it stands: see `fingerprintOf`. */
+  /** Identifies the record, wherever it is in the list: see `fingerprintOf`. */
   fingerprint: string;
-  /** In the list, from 0; null when it is not known. */
+  /** The position in the list, from 0; null when it is not known. */
   position: number | null;
-  /** Its id, or what stands there, shortened; null when it has none. */
+  /** The id, or what is in its place, shortened; null when there is none. */
   id: string | null;
   reason: string;
 }
 
-/** One that the ledger keeps. */
+/** A rejected record that is in the ledger. */
 export interface KnownReject extends RejectedRecord {
-  /** A person has seen it, and needs no more telling. */
+  /** A person has accepted it: it is not reported any more. */
   isAccepted: boolean;
 }
 
-/** The part of the ledger that keeps which records of a source cannot be used. */
+/** The part of the ledger that stores which records of a source cannot be used. */
 export function createRejectedRecords(db: Kysely<Tables>) {
   return {
-    /** Keeps records that cannot be used; returns those that were not known. */
+    /** Stores records that cannot be used; returns those that were not known. */
     async reject<Rejected extends RejectedRecord>(
       leg: string,
       records: Iterable<Rejected>,
@@ -50,7 +50,7 @@ export function createRejectedRecords(db: Kysely<Tables>) {
       return fresh;
     },
 
-    /** Up to `limit` of a leg after a fingerprint, in the order of these. */
+    /** Up to `limit` rejected records of a leg after a fingerprint, in order of fingerprint. */
     async rejectedRecords(leg: string, limit: number, after = ''): Promise<KnownReject[]> {
       const rows = await db
         .selectFrom('rejected_records')
@@ -66,7 +66,7 @@ export function createRejectedRecords(db: Kysely<Tables>) {
       });
     },
 
-    /** How many of a leg nobody has accepted. */
+    /** How many rejected records of a leg are not accepted. */
     async countUnaccepted(leg: string): Promise<number> {
       const { count } = await db
         .selectFrom('rejected_records')
@@ -77,7 +77,7 @@ export function createRejectedRecords(db: Kysely<Tables>) {
       return Number(count);
     },
 
-    /** Accepts those with these fingerprints. */
+    /** Accepts the rejected records with these fingerprints. */
     async acceptRejected(leg: string, fingerprints: Iterable<string>, now: number): Promise<void> {
       for (const chunk of chunksOf(fingerprints)) {
         const values = chunk.map((fingerprint) => [fingerprint]);

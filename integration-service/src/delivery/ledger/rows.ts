@@ -4,9 +4,9 @@ import type { Tables } from './tables.ts';
 type Column = string | number | null;
 
 /**
- * Rows as a table of one column, `value`, which the database takes apart: `value->>0` is the first
- * column as text. However many there are, they are one parameter of one statement. A statement of
- * thousands of parameters takes longer to build, to prepare and to run, and much memory to keep.
+ * Rows as a table of one column, `value`, which the database takes apart: `value->>0` is the first column
+ * as text. All rows together are one parameter of one statement. A statement of thousands of parameters
+ * takes longer to build, to prepare and to run, and much memory to keep.
  */
 export function rowsOf(db: Kysely<Tables>, rows: Column[][]): RawBuilder<unknown> {
   const json = JSON.stringify(rows);
@@ -15,7 +15,7 @@ export function rowsOf(db: Kysely<Tables>, rows: Column[][]): RawBuilder<unknown
     : sql`jsonb_array_elements(cast(${json} as jsonb)) as each(value)`;
 }
 
-/** SQLite is the one of the two that has one connection. */
+/** Of the two databases, only SQLite has a single connection. */
 export function isSqlite<Of>(db: Kysely<Of>): boolean {
   return db.getExecutor().adapter.supportsMultipleConnections === false;
 }

@@ -7,7 +7,7 @@ import { isSqlite, rowsOf } from './rows.ts';
 import type { Tables } from './tables.ts';
 import { insertWebhooks } from './webhooks.ts';
 
-/** What became of the sightings of one poll: each is counted in one of the three. */
+/** What became of the sightings of one poll: each is counted in one of the three fields. */
 export interface SightingCounts {
   fresh: number;
   held: number;
@@ -17,19 +17,22 @@ export interface SightingCounts {
 export interface SightOptions<Seen extends Sighting> {
   /** Unix time in milliseconds. */
   now: number;
-  /** More new ones than this are held, all of them. Default: any number is fine. */
+  /** If there are more new sightings than this, all of them are held. Default: no limit. */
   surgeLimit?: number | undefined;
-  /** Written down with the last of them. Default: what is there stays. */
+  /** Written with the last chunk. Default: the stored progress stays. */
   progress?: Progress | undefined;
-  /** The ids of the webhooks that brought them, written down with the last of them. Default: none did. */
+  /** The ids of the webhooks that brought the sightings, written with the last chunk. Default: none. */
   webhookIds?: string[] | undefined;
-  /** Ends it after a chunk, without `progress`; what is to be held is then not written at all. */
+  /**
+   * Stops after a chunk, without writing `progress`. If the sightings are to be held, none is written, and
+   * `sight` throws.
+   */
   signal?: AbortSignal | undefined;
-  /** Called with new ones that are not held and committed, a chunk at a time. */
+  /** Called with the new sightings of each chunk after its commit, unless they are held. */
   onFresh?: (sightings: Seen[]) => void;
 }
 
-/** The part of the ledger in which sources write what they have seen. */
+/** The part of the ledger that takes in what sources show. */
 export function createSightings(db: Kysely<Tables>) {
   async function findUnseen<Seen extends Sighting>(
     on: Kysely<Tables>,
@@ -60,7 +63,7 @@ export function createSightings(db: Kysely<Tables>) {
     return false;
   }
 
-  /** Writes down those of a chunk that are new, and returns them. */
+  /** Inserts the new sightings of a chunk, and returns them. */
   async function insertUnseen<Seen extends Sighting>(
     on: Kysely<Tables>,
     leg: string,
@@ -72,7 +75,7 @@ export function createSightings(db: Kysely<Tables>) {
     const values = [...unseen.values()].map(({ key, customerId, payload }) => [
       ...[key, customerId, JSON.stringify(payload)],
     ]);
-    // Another replica, or an event beside the poll, may be quicker: that is the conflict.
+    // A conflict arises when another replica, or an event during the poll, was quicker.
     const { rows } = await sql<{ key: string }>`
       insert into deliveries
         (leg, key, customer_id, payload, status, next_attempt_at, created_at, updated_at)
@@ -86,8 +89,8 @@ export function createSightings(db: Kysely<Tables>) {
 
   return {
     /**
-     * Writes down what a source has shown, a chunk in each transaction. When this returns, every new
-     * sighting is committed.
+     * Writes what a source has shown, each chunk in one transaction. When this returns, every new sighting
+     * is committed.
      *
      * @param sightings is read twice when there is a `surgeLimit`
      */
@@ -113,7 +116,7 @@ export function createSightings(db: Kysely<Tables>) {
       };
 
       if (isHeld) {
-        // In one transaction: after a crash half way, the rest would be few enough to slip through.
+        // In one transaction: after a crash half way, the rest would be too few to be held.
         await db.transaction().execute(async (transaction) => {
           await lockInserts(transaction);
           for (const chunk of chunksOf(sightings)) {
@@ -141,9 +144,9 @@ export function createSightings(db: Kysely<Tables>) {
       return counts;
     },
 
-    /** Writes down as delivered what the target turned out to hold, sighted or not. */
+    /** Writes everything that the target holds as delivered, sighted or not. */
     async adopt(leg: string, held: Evidence[], now: number): Promise<void> {
-      // One statement must not meet the same row twice.
+      // One statement must not insert the same row twice.
       const byKey = new Map(held.map((each) => [each.key, each]));
       for (const chunk of chunksOf([...byKey.values()])) {
         await db.transaction().execute(async (transaction) => {
@@ -173,12 +176,12 @@ export function createSightings(db: Kysely<Tables>) {
   };
 }
 
-/** Any number that nothing else locks in the same database. */
+/** An arbitrary number that nothing else locks in the same database. */
 const INSERT_LOCK = 2_026_112_001;
 
 /**
- * One transaction at a time inserts deliveries: two that insert the same ones in another order would wait
- * for each other on PostgreSQL, until it ends one of them, a second later.
+ * Only one transaction at a time inserts deliveries. On PostgreSQL, two transactions that insert the same
+ * deliveries in different orders would deadlock, and PostgreSQL would abort one of them after a second.
  */
 async function lockInserts(transaction: Transaction<Tables>): Promise<void> {
   if (isSqlite(transaction)) return;

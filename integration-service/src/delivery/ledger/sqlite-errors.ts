@@ -11,10 +11,12 @@ const CORRUPT = 11;
 const FULL = 13;
 export const CANTOPEN = 14;
 const NOTADB = 26;
-/** An extended one: no room to grow the shared memory file. */
+/** An extended result code: no room to grow the shared memory file. */
 const IOERR_SHMSIZE = 4874;
 
-/** What SQLite has to say, as one line that names the file and the remedy; other errors as they are. */
+/**
+ * Turns an error of SQLite into one line that names the file and the remedy; other errors stay as they are.
+ */
 export function explain(path: string, error: unknown): unknown {
   if (error instanceof LedgerError || !(error instanceof Error) || !('errcode' in error))
     return error;
@@ -60,7 +62,7 @@ function full(path: string, cause: Error): LedgerError {
 }
 
 /**
- * What is found before SQLite itself would say so.
+ * The error for a corrupt file, which a check may find before SQLite itself reports it.
  *
  * @param detail the lines of a check, which may begin with a heading (`*** in database main ***`)
  */

@@ -22,7 +22,7 @@ const LOCK =
 const migrated = (...names: string[]) =>
   names.map((name) => `insert into kysely_migration values ('${name}', '');`).join('');
 
-/** A database with these statements in it, and nothing in its log. */
+/** A database in which these statements were run, with an empty log. */
 function makeDatabase(statements: string): string {
   const path = join(temporaryFolder(), 'ledger.sqlite');
   const database = new DatabaseSync(path);

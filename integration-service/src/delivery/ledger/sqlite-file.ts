@@ -7,9 +7,10 @@ import { BUSY_TIMEOUT_MS, CANTOPEN, corrupt, READONLY } from './sqlite-errors.ts
 export const IN_MEMORY = ':memory:';
 
 /**
- * Opens the file of a ledger; a new one if there is none.
+ * Opens the file of a ledger; creates it if there is none.
  *
- * @throws {LedgerError} when it is no ledger, of a newer version, or broken; it is left as it is
+ * @throws {LedgerError} when the file is no ledger, is of a newer version, or is corrupt; the file stays as
+ *   it is
  */
 export function openChecked(path: string): DatabaseSync {
   const file = path === IN_MEMORY ? undefined : statSync(path, { throwIfNoEntry: false });
@@ -20,7 +21,7 @@ export function openChecked(path: string): DatabaseSync {
       `The ledger ${path} is no regular file. Name one in LEDGER_URL.`,
     );
   }
-  // Without writing: closing a connection that may write would mix the log into a broken file.
+  // Read-only: closing a connection that may write would merge the log into a corrupt file.
   const reader = file?.isFile() && file.size > 0 ? openReadOnly(path) : undefined;
   if (reader) {
     try {
@@ -31,15 +32,16 @@ export function openChecked(path: string): DatabaseSync {
   }
   const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
   try {
-    // It could be read only by whoever may write to it: there is a transaction to be rolled back.
+    // The file was missing or empty, or it must be written to be read: it has a transaction to be rolled
+    // back.
     if (!reader) checkContent(path, database);
     database.exec('pragma journal_mode = wal');
-    // Not `normal`, which may lose the last commits when the power fails: a sighting must be on disk
-    // before the first call about it goes out. Commits come in batches, so there are few of them.
+    // Not `normal`, which may lose the last commits in a power failure: a sighting must be on disk before
+    // the first call about it is made. Commits come in batches, so there are few of them.
     database.exec('pragma synchronous = full');
-    // 8 and 16 MB: the ids of new customers come in no order, and touch many pages again and again.
+    // 8 and 16 MB: the ids of new customers come in random order, and touch many pages again and again.
     database.exec('pragma cache_size = -8000; pragma wal_autocheckpoint = 4000');
-    // Fails here, and not at the first customer, when the file is read-only.
+    // When the file is read-only, this fails here and not at the first customer.
     database.exec('begin immediate; pragma user_version = 0; rollback');
     return database;
   } catch (error) {
@@ -48,7 +50,7 @@ export function openChecked(path: string): DatabaseSync {
   }
 }
 
-/** By each name of a file SQLite would keep another log, and a service take another lock. */
+/** SQLite would keep a separate log for each name of the file, and services would take separate locks. */
 function checkNames(path: string, count: number): void {
   if (count <= 1) return;
   throw new LedgerError(
@@ -68,7 +70,8 @@ function checkContent(path: string, database: DatabaseSync): void {
     ledgerName,
     migrations.map(({ name }) => String(name)),
   );
-  // A ledger that was killed as it began has the tables of its migrations, or nothing yet.
+  // If a service is killed while it creates its ledger, the file has the tables of its migrations, or
+  // nothing.
   const isBeginning = names.every(({ name }) => /^(kysely_|sqlite_)/.test(String(name)));
   if (migrations.length === 0 && (!isBeginning || isMarked(database))) throw noLedger(ledgerName);
   const [result] = database.prepare('pragma quick_check(1)').all();
@@ -82,7 +85,7 @@ function isMarked(database: DatabaseSync): boolean {
   );
 }
 
-/** `undefined` when the file cannot be read without writing: who opens it for that is told why. */
+/** `undefined` when the file cannot be read without writing; opening it for writing then says why. */
 function openReadOnly(path: string): DatabaseSync | undefined {
   let database: DatabaseSync | undefined;
   try {
@@ -98,12 +101,12 @@ function openReadOnly(path: string): DatabaseSync | undefined {
 }
 
 /**
- * The result throws a `LedgerError` when the file, or its write-ahead log, is no longer the one it was:
- * SQLite itself would go on writing to a file that has been deleted.
+ * Returns a function that throws a `LedgerError` when the file, or its write-ahead log, was deleted or
+ * replaced. SQLite itself would go on writing to a deleted file.
  */
 export function watchFiles(path: string): () => void {
   if (path === IN_MEMORY) return () => {};
-  // SQLite keeps its log beside the file itself, whatever link leads there.
+  // SQLite keeps its log beside the real file, not beside a link to it.
   const files = [path, `${realpathSync(path)}-wal`].filter((file) => existsSync(file));
   const inodes = files.map((file) => statSync(file).ino);
   return () => {
@@ -118,12 +121,12 @@ export function watchFiles(path: string): () => void {
 }
 
 /**
- * A lock that the system takes back however this process ends. Alone is who can have it exclusively:
- * no other service lives that works on this ledger. From then on it is shared.
+ * Takes a lock that the system releases however this process ends. `isAlone` says that the lock could be
+ * had exclusively: no other running service works on this ledger. From then on, the lock is shared.
  */
 export function takeServiceLock(path: string): { isAlone: boolean; release(): void } {
   if (path === IN_MEMORY) return { isAlone: true, release() {} };
-  // One lock for a file, by whatever link each service finds it.
+  // One lock per file, whichever link to it a service uses.
   const lock = new DatabaseSync(`${realpathSync(path)}.lock`);
   const isAlone = tryExec(lock, 'begin exclusive; commit');
   lock.exec(`pragma busy_timeout = ${BUSY_TIMEOUT_MS}; begin`);

@@ -6,20 +6,20 @@ import { openChecked, takeServiceLock, watchFiles } from './sqlite-file.ts';
 
 export interface ServerOptions {
   path: string;
-  /** Others must know of this service, by its lock. */
+  /** Takes the service lock, so that other services know of this one. */
   isService: boolean;
 }
 
 export type Request = { sql: string; parameters: readonly unknown[] } | 'close';
 
-/** The rows that a statement gives, and how many others it changed. */
+/** The rows that a statement returns, or how many rows it changed if it returns none. */
 export interface Result {
   columns: string[];
   rows: unknown[][];
   changes: number;
 }
 
-/** The first says how the opening went; then there is one for each request, in their order. */
+/** The first answer says how the opening went; then there is one for each request, in order. */
 export type Answer =
   | { isAlone: boolean }
   | Result
@@ -28,7 +28,7 @@ export type Answer =
 const NOTHING: Result = { columns: [], rows: [], changes: 0 };
 const NO_LOCK = { isAlone: false, release() {} };
 
-/** Opens a ledger for whoever is at the other end of a port, says how that went, and runs statements. */
+/** Opens a ledger for the other end of a port, reports how that went, and runs statements. */
 export function serve(port: MessagePort, { path, isService }: ServerOptions): void {
   function open(): Answer {
     const database = openChecked(path);
@@ -46,7 +46,9 @@ export function serve(port: MessagePort, { path, isService }: ServerOptions): vo
     return { isAlone: lock.isAlone };
   }
 
-  /** An error would lose its class and its fields on the way: what it says is sent instead. */
+  /**
+   * An error would lose its class and its fields on the way: its fault, message and stack are sent instead.
+   */
   function answer(run: () => Answer): void {
     try {
       port.postMessage(run());
@@ -67,10 +69,10 @@ function createRunner(database: DatabaseSync, checkFiles: () => void) {
   function prepare(sql: string): StatementSync {
     const known = statements.get(sql);
     if (known) return known;
-    // Statements that depend on the length of a list are many.
+    // There are many statements that depend on the length of a list.
     if (statements.size >= 500) statements.clear();
     const statement = database.prepare(sql);
-    // The name of each column is then sent once, not with every row.
+    // With arrays, the name of each column is sent once, not with every row.
     statement.setReturnArrays(true);
     statements.set(sql, statement);
     return statement;
@@ -78,7 +80,7 @@ function createRunner(database: DatabaseSync, checkFiles: () => void) {
 
   return (sql: string, parameters: readonly unknown[]): Result => {
     checkFiles();
-    // On a full disk SQLite has rolled back by itself; to try again would hide the reason.
+    // On a full disk, SQLite has already rolled back; a second rollback would hide the reason.
     if (sql === 'rollback' && !database.isTransaction) return NOTHING;
     const statement = prepare(sql);
     const columns = statement.columns().map(({ name }) => name);

@@ -20,7 +20,7 @@ it('fails what is asked of a broken thread, and all that is asked later', async 
   });
   const db = new Kysely({ dialect });
   await sql`select 1`.execute(db);
-  // As one does that runs out of memory while it works.
+  // Like a thread that runs out of memory while it works.
   thread.postMessage = () => setImmediate(() => thread.emit('error', new Error('out of memory')));
   for (let i = 0; i < 2; i++) {
     await expect(sql`select 1`.execute(db)).rejects.toMatchObject({

@@ -20,8 +20,8 @@ import {
 
 export interface SqliteOptions extends ServerOptions {
   /**
-   * SQLite runs in a thread of its own: each commit waits for the disk, and meanwhile there is much else
-   * to do. Without, it is the caller who waits.
+   * Runs SQLite in a thread of its own, because each commit waits for the disk. Without it, the calling
+   * thread waits.
    */
   hasThread: boolean;
 }
@@ -29,7 +29,7 @@ export interface SqliteOptions extends ServerOptions {
 /**
  * Opens a ledger in one SQLite file.
  *
- * @throws {LedgerError} when the file cannot be used; it is left as it is
+ * @throws {LedgerError} when the file cannot be used; the file stays as it is
  */
 export async function openSqlite(
   options: SqliteOptions,
@@ -61,7 +61,7 @@ function startServer({ hasThread, ...options }: SqliteOptions) {
     end(new LedgerError('failing', `The ledger ${options.path} is closed.`)),
   );
 
-  /** The next of its answers. As long as one is awaited, the process does not end. */
+  /** The server's next answer. The process does not end while an answer is awaited. */
   async function answer<Expected extends Answer>(): Promise<Expected> {
     const next = Promise.withResolvers<Answer>();
     waiting.push(next);
@@ -114,7 +114,8 @@ function dialectOf({ ask }: Server): Dialect {
     async init() {},
     acquireConnection: async () => connection,
     async releaseConnection() {},
-    // A transaction that begins by reading cannot wait for a writer once it wants to write.
+    // Immediate: a transaction that begins by reading cannot wait for another writer when it wants to
+    // write.
     beginTransaction: execute('begin immediate'),
     commitTransaction: execute('commit'),
     rollbackTransaction: execute('rollback'),
@@ -130,7 +131,9 @@ function dialectOf({ ask }: Server): Dialect {
   };
 }
 
-/** Runs all migrations in one transaction, which also keeps other processes from migrating meanwhile. */
+/**
+ * Runs all migrations in one transaction, which also keeps other processes from migrating at the same time.
+ */
 class TransactionalSqliteAdapter extends SqliteAdapter {
   override get supportsTransactionalDdl(): boolean {
     return true;

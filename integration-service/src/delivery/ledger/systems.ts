@@ -1,16 +1,16 @@
 import { type Kysely, sql } from 'kysely';
 import type { Tables } from './tables.ts';
 
-/** When a system was asked for last, and until when it wants to be left alone: Unix time in milliseconds. */
+/** When a system last asked for a pause, and until when: Unix time in milliseconds. */
 export interface StoredPause {
   pausedAt: number;
   pausedUntil: number;
 }
 
-/** The part of the ledger that keeps what is known of a foreign system, for all replicas. */
+/** The part of the ledger that stores what is known about foreign systems, for all replicas. */
 export function createSystems(db: Kysely<Tables>) {
   return {
-    /** The latest pause of a system, be it over or not. */
+    /** The latest pause of a system, even if it is over. */
     async readPause(system: string): Promise<StoredPause | undefined> {
       const row = await db
         .selectFrom('systems')
@@ -20,7 +20,7 @@ export function createSystems(db: Kysely<Tables>) {
       return row;
     },
 
-    /** Writes a pause down, unless one is there that ends later and was not written in the future. */
+    /** Writes a pause, unless the ledger has one that ends later and was not written in the future. */
     async savePause(system: string, { pausedAt, pausedUntil }: StoredPause): Promise<void> {
       await sql`
         insert into systems (name, paused_at, paused_until)

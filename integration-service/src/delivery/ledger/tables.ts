@@ -22,11 +22,11 @@ interface DeliveryTable {
   payload: string;
   status: Status;
   attempts: Generated<number>;
-  /** Times the target was asked about the last attempt, or one of the marks of `transition.ts`. */
+  /** Times the target was asked about the last attempt, or a `READS_OF_…` of `transition.ts`. */
   reads: Generated<number>;
   /** Set while `pending` (when to send) and `unknown` (when to ask the target), else null. */
   next_attempt_at: number | null;
-  /** Goes up whenever the delivery changes hands. */
+  /** Increased whenever a claim is made or becomes void. */
   fencing_token: Generated<number>;
   lease_expires_at: Generated<number | null>;
   last_error: Generated<string | null>;
@@ -50,11 +50,11 @@ interface LegTable {
   leg: string;
   /** Null until the target has been asked what it already holds. */
   adopted_at: number | null;
-  /** Before this time, nobody but the holder of the turn polls the source. */
+  /** Until this time, only the holder of the turn polls the source. */
   turn_ends_at: number;
   /** When a poll of the source last succeeded. */
   polled_at: number | null;
-  /** JSON: where the source goes on, in its own words. */
+  /** JSON: where the next read of the source continues, in the source's own format. */
   position: Generated<string | null>;
   /** When the source was last read from its beginning. */
   swept_at: Generated<number | null>;
@@ -64,11 +64,11 @@ interface LegTable {
 interface RejectedRecordTable {
   leg: string;
   fingerprint: string;
-  /** JSON: where it stood, and its id. */
+  /** JSON: the position in the list, and the id. */
   record: string;
   reason: string;
   first_seen_at: number;
-  /** When a person has accepted it. */
+  /** When a person accepted it. */
   accepted_at: Generated<number | null>;
 }
 
@@ -80,14 +80,14 @@ interface AuditTable {
   counts: string;
 }
 
-/** Webhooks that were taken, each once. */
+/** Webhooks that were accepted, each once. */
 interface WebhookTable {
-  /** As a hash, because the sender may choose any. */
+  /** A hash, because the sender may choose any id. */
   id: string;
   received_at: number;
 }
 
-/** Systems that have asked to be left alone for a while. */
+/** Systems that have asked for a pause. */
 interface SystemTable {
   /** `crm`, `inventory` */
   name: string;

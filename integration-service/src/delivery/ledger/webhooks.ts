@@ -4,15 +4,15 @@ import { rowsOf } from './rows.ts';
 import type { Tables } from './tables.ts';
 
 /**
- * How long a webhook is remembered. Its signature counts for minutes, but senders sign anew whenever they
- * try again, which goes on for 76 h in the schedule that Standard Webhooks shows.
+ * How long a webhook is remembered. Its signature is valid for minutes, but senders sign again at each
+ * retry, and retries go on for 76 h in the schedule that Standard Webhooks shows.
  */
 const KEPT_MS = 7 * 24 * 3_600_000;
 
-/** The part of the ledger that remembers which webhooks were taken. */
+/** The part of the ledger that remembers which webhooks were accepted. */
 export function createWebhooks(db: Kysely<Tables>) {
   return {
-    /** Whether a webhook with this id was taken before, by whichever process. */
+    /** Whether any process has accepted a webhook with this id before. */
     async isKnownWebhook(id: string): Promise<boolean> {
       const row = await db
         .selectFrom('webhooks')
@@ -41,7 +41,7 @@ export async function insertWebhooks(
     on conflict (id) do nothing`.execute(transaction);
 }
 
-/** Of one length, and without characters that a database cannot store. */
+/** A hash has a fixed length, and no characters that a database cannot store. */
 function fingerprint(id: string): string {
   return createHash('sha256').update(id).digest('hex');
 }

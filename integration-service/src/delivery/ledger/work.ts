@@ -7,20 +7,20 @@ import type { DeliveryRow, Tables } from './tables.ts';
 
 /** How long a claim holds without being renewed. */
 export const LEASE_MS = 20_000;
-/** A lease longer than this was written under a clock that was wrong; clocks of replicas differ a bit. */
+/** A lease longer than this was written under a wrong clock; the clocks of replicas differ a bit. */
 const MAX_LEASE_MS = 2 * LEASE_MS;
 
-/** The clocks of replicas differ a bit: what was written that far in the future is fine. */
+/** The clocks of replicas differ a bit: a time of writing that is up to this far in the future is fine. */
 const CLOCK_SKEW_MS = 10_000;
 
 /** The part of the ledger that workers use: claim, renew, commit. */
 export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boolean }) {
-  /** Puts the rows of a query into the hands of this worker. */
+  /** The rows of a query as claims, in order of first sighting. */
   function claimed(rows: DeliveryRow[]): Claim[] {
     return rows.map(toClaim).sort((a, b) => a.sequence - b.sequence);
   }
 
-  /** Deliveries whose worker is gone: what became of their last attempt is unknown. */
+  /** Makes deliveries whose worker is gone unknown, because their last attempt is; returns their keys. */
   async function orphan(
     transaction: Transaction<Tables>,
     leg: string,
@@ -59,9 +59,9 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
 
   return {
     /**
-     * Takes over what workers left behind whose lease is over, or, when no other service works on
-     * this ledger, what any worker left behind; returns the keys of that. Waits that a wrong clock made
-     * too long are cut short.
+     * Takes over deliveries whose lease is over, or, when no other service works on this ledger, all that a
+     * worker left behind; returns the keys of those that were being sent. Cuts waits short that a wrong
+     * clock made too long.
      */
     async recover(leg: string, now: number, { isAlone = false } = {}): Promise<string[]> {
       return db.transaction().execute(async (transaction) => {
@@ -86,8 +86,8 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
     },
 
     /**
-     * Has waits that were written down in the future, under a clock that was wrong or has gone back
-     * since, count from now on, each for as long as it was meant. Looks at whoever waits.
+     * Shortens waits that were written in the future, under a clock that was wrong or has gone back since:
+     * each counts from now on, for its intended length. Looks at all deliveries that wait.
      */
     async recount(leg: string, now: number): Promise<void> {
       await sql`
@@ -98,9 +98,9 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
     },
 
     /**
-     * Claims up to `limit` deliveries that are due, the longest due first. Of one lane only the first
-     * that is not at its end can be claimed, and only when no other is under way. Their attempt is
-     * counted here, so that a delivery which kills the process each time is not tried for ever.
+     * Claims up to `limit` deliveries that are due, the longest due first. Of a lane, only the first
+     * delivery that is neither delivered nor dead can be claimed, and only when no other is under way. The
+     * attempt is counted here, so that a delivery which kills the process each time is not tried for ever.
      */
     async claim(leg: string, { limit, now }: { limit: number; now: number }): Promise<Claim[]> {
       const due = db
@@ -155,7 +155,7 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
       return claimed(rows);
     },
 
-    /** Keeps claims for another lease; returns those that are no longer this worker's. */
+    /** Renews the leases of claims; returns the claims that this worker no longer holds. */
     async renew(claims: Claim[], now: number): Promise<Claim[]> {
       const kept = new Set<number>();
       for (const chunk of chunksOf(claims)) {
@@ -172,8 +172,8 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
     },
 
     /**
-     * Writes what became of claims, all in one transaction. What belongs to somebody else by now is
-     * left alone and returned.
+     * Writes the results of claims, all in one transaction. Claims that this worker no longer holds are not
+     * written, and are returned.
      */
     async commit(
       results: { claim: Claim; transition: Transition }[],
@@ -210,8 +210,8 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
     },
 
     /**
-     * Whether there is anything to recover, to claim or to settle, in one cheap question: most of the
-     * time there is not. Otherwise tells when there will be; `undefined` when that is not known yet.
+     * Finds out, in one cheap query, whether nothing is to be recovered, claimed or settled, as most of the
+     * time. `dueAt` is when the first delivery that waits is due; `undefined` when none waits.
      */
     async look(leg: string, now: number): Promise<{ isIdle: boolean; dueAt: number | undefined }> {
       const extreme = (which: 'min' | 'max', status: 'pending' | 'unknown') => sql`
@@ -231,7 +231,10 @@ export function createWork(db: Kysely<Tables>, { skipLocked }: { skipLocked: boo
       return { isIdle, dueAt: Number.isFinite(dueAt) ? dueAt : undefined };
     },
 
-    /** When the next delivery becomes due or wants settling, after `now`; `undefined` when none does. */
+    /**
+     * When the next delivery that waits to be sent or settled is due, after `now`; `undefined` when none
+     * waits.
+     */
     async nextDueAt(leg: string, now: number): Promise<number | undefined> {
       const row = await db
         .selectFrom('deliveries')
@@ -254,8 +257,9 @@ function rowOf({ claim, transition }: { claim: Claim; transition: Transition }) 
 }
 
 /**
- * No other delivery of the same lane is under way, or has been waiting for longer. There are two
- * places to look: `deliveries_lane`, and where the delivery is whose key is the customer.
+ * No other delivery of the same lane is under way, or was sighted earlier and still waits. There are two
+ * places to look: the index `deliveries_lane`, and the delivery whose key is the customer, which is not in
+ * it.
  */
 const isNextInLane = sql<boolean>`
   not exists (

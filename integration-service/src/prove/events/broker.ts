@@ -5,12 +5,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { freePort } from '../free-port.ts';
 
-/** A RabbitMQ in a container of its own, which goes, with all that it holds, when it is disposed of. */
+/** A RabbitMQ in its own container. Disposing of it removes the container and its data. */
 export interface Broker extends AsyncDisposable {
-  /** Of 127.0.0.1; the same after a restart. */
+  /** Its port on 127.0.0.1; the same after a restart. */
   port: number;
   url: URL;
-  /** Kills it, starts it again, and resolves when it talks to clients. */
+  /** Kills the broker, starts it again, and resolves when it accepts clients. */
   restart(): Promise<void>;
 }
 
@@ -19,17 +19,17 @@ const READY_DEADLINE_MS = 90_000;
 
 const docker = (...args: string[]) => promisify(execFile)('docker', args);
 
-/** Rejects with what is the matter when no Docker can be had. */
+/** Rejects with the reason if Docker cannot be used. */
 export async function checkDocker(): Promise<void> {
   await docker('version', '--format', '{{.Server.Version}}');
 }
 
-/** Resolves when it talks to clients; may have to download the image first. */
+/** Resolves when the broker accepts clients; may have to download the image first. */
 export async function startBroker(signal: AbortSignal): Promise<Broker> {
   const name = `prove-${randomUUID()}`;
   const user = 'prove';
   const password = randomBytes(12).toString('hex');
-  // Docker would choose another after each restart.
+  // Docker would choose another port after each restart.
   const port = await freePort();
   const url = new URL(`amqp://${user}:${password}@127.0.0.1:${port}`);
 
@@ -56,7 +56,7 @@ export async function startBroker(signal: AbortSignal): Promise<Broker> {
   };
 }
 
-/** Docker accepts connections before the broker does: only one that talks is ready. */
+/** Docker accepts connections before the broker does, so wait until the broker answers. */
 async function untilReady(port: number, signal: AbortSignal): Promise<void> {
   const deadline = performance.now() + READY_DEADLINE_MS;
   while (!(await greets(port))) {
@@ -65,7 +65,10 @@ async function untilReady(port: number, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** A broker answers the header of its protocol (AMQP 0-9-1, section 2.2.4), which it does last when it starts. */
+/**
+ * Whether the broker answers its protocol header (AMQP 0-9-1, section 2.2.4). It does so only at the end
+ * of its start.
+ */
 async function greets(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1').setTimeout(1_000);
   socket.on('timeout', () => socket.destroy());
@@ -73,7 +76,7 @@ async function greets(port: number): Promise<boolean> {
   try {
     for await (const _ of socket) return true;
   } catch {
-    // Nobody listens yet.
+    // The broker does not listen yet.
   }
   return false;
 }

@@ -2,19 +2,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type ChildOptions, startChild } from '../child-process.ts';
 
-/** A real crm-api. It keeps customers and events in memory: whoever kills it loses them. */
+/** A real crm-api. It keeps customers and events in memory, so killing it loses them. */
 export interface CrmProcess extends AsyncDisposable {
-  /** Those whom it answered with 201. */
+  /** The customers that it answered with 201. */
   customerIds: string[];
-  /** Creates customers, one after the other, spread over so long. */
+  /** Creates customers one after the other, spread over `overMs`. */
   create(count: number, overMs: number): Promise<void>;
-  /** What went wrong with it. */
+  /** What went wrong with the process. */
   problems(): string[];
 }
 
 const CRM_API = fileURLToPath(new URL('../../../../crm-api/src/main.ts', import.meta.url));
 
-/** Starts it on a free port; it ends when it is disposed of. */
+/** Starts crm-api on a free port; disposing of it ends the process. */
 export async function startCrm(
   options: Pick<ChildOptions, 'env' | 'logFile'> & { signal: AbortSignal },
 ): Promise<CrmProcess> {

@@ -1,16 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * What a cut keeps from arriving: the next thing that the client sends, or the next that it is answered,
- * so that it does not know that it was heard.
+ * What a cut loses: the next data that the client sends, or the next answer to it, so that the client does
+ * not know that its request arrived.
  */
 export type Lost = 'request' | 'answer';
 
-/** Cuts a connection when the moment has come. */
+/** Decides when a connection is cut. */
 export interface Cutter {
-  /** Resolves when it is cut. Rejects when there is nothing to be cut for a minute, or at the signal. */
+  /**
+   * Resolves when the cut has happened. Rejects if there was nothing to cut for a minute, or at the
+   * signal.
+   */
   cut(lost: Lost): Promise<void>;
-  /** Whether what is at hand is to be lost now: once for each cut. */
+  /** Whether the current data must be lost now; true once per cut. */
   isDue(at: Lost): boolean;
 }
 

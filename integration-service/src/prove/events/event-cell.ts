@@ -6,14 +6,15 @@ import { startCrm } from './crm-process.ts';
 import { openEventSource } from './event-source.ts';
 import { createVictims } from './victims.ts';
 
-/** Of a disturbance and of what comes before it, at the most; half of it on average. */
+/** Maximum length of a disturbance, and of the time before it; half of that on average. */
 const PHASE_MS = 1_000;
 /** An attempt that was cut off again and again has waits of a minute behind it. */
 const DONE_DEADLINE_MS = 240_000;
 
 /**
- * Lets a real crm-api tell the service of customers by events alone: the list that it polls stays empty.
- * While customers are created, disturbs what is between them and kills the service, every third time.
+ * A real crm-api tells the service of customers by events alone: the list that the service polls stays
+ * empty. While customers are created, the way of the events is disturbed; every third disturbance kills
+ * the service instead.
  */
 export async function runEventCell(cell: EventCell, options: CellOptions): Promise<CellResult> {
   const { seed, signal } = options;
@@ -26,7 +27,7 @@ export async function runEventCell(cell: EventCell, options: CellOptions): Promi
   });
   await using stage = await setStage(cell, {
     ...options,
-    // Events alone reach the steps at which the service is killed.
+    // The steps at which the service is killed must be reached by events alone.
     env: { ...source.serviceEnv, POLLING_INTERVAL_SECONDS: '3600' },
   });
   serviceUrls = () => stage.children.flatMap((child) => child.url() ?? []);
@@ -47,7 +48,8 @@ export async function runEventCell(cell: EventCell, options: CellOptions): Promi
   const upTo = (number: number) => Math.floor((cell.customers * number) / cell.disturbances);
   for (let i = 0; i < cell.disturbances; i++) {
     const count = upTo(i + 1) - upTo(i);
-    // What is disturbed must be at work: some come before, and one or more meanwhile.
+    // A disturbed part must be at work: some customers come before the disturbance, at least one during
+    // it.
     const before = Math.floor(count / 2);
     await crm.create(before, random() * PHASE_MS);
     await Promise.all([disturb(i), crm.create(count - before, random() * PHASE_MS)]);

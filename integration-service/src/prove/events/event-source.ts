@@ -2,26 +2,26 @@ import { openRabbitmqSource } from './rabbitmq-source.ts';
 import type { EventSourceName } from './source-name.ts';
 import { openWebhookSource } from './webhook-source.ts';
 
-/** The way of events from a CRM to the service, on which they can be disturbed. */
+/** The way of events from a CRM to the service, with the means to disturb it. */
 export interface EventSource extends AsyncDisposable {
-  /** Environment with which crm-api sends them. */
+  /** The environment with which crm-api sends events. */
   crmEnv: Record<string, string>;
-  /** Environment with which integration-service takes them. */
+  /** The environment with which integration-service receives events. */
   serviceEnv: Record<string, string>;
-  /** What is done to it, one after the other. Each needs events that come. */
+  /** The disturbances, carried out one after the other. Each needs incoming events. */
   disturbances: Disturbance[];
 }
 
 export interface Disturbance {
   kind: 'cut' | 'restart';
-  /** Resolves when it has happened and what was stopped works again. */
+  /** Resolves when the disturbance has happened and whatever it stopped works again. */
   run(): Promise<void>;
 }
 
 export interface EventSourceOptions {
-  /** Where processes of the service listen now. */
+  /** The URLs on which processes of the service listen now. */
   serviceUrls: () => string[];
-  /** From 0 to below 1. */
+  /** Returns a number from 0 to below 1. */
   random: () => number;
   signal: AbortSignal;
 }

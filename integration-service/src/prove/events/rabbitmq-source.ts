@@ -2,7 +2,7 @@ import { startBroker } from './broker.ts';
 import type { Disturbance, EventSource, EventSourceOptions } from './event-source.ts';
 import { createTcpProxy } from './tcp-proxy.ts';
 
-/** A broker of its own, with a proxy before each side of it. */
+/** A new broker, with one proxy for the publisher and one for the consumer. */
 export async function openRabbitmqSource({ signal }: EventSourceOptions): Promise<EventSource> {
   await using parts = new AsyncDisposableStack();
   const broker = parts.use(await startBroker(signal));
@@ -14,7 +14,7 @@ export async function openRabbitmqSource({ signal }: EventSourceOptions): Promis
     return url.href;
   };
 
-  // A confirmation is lost, acknowledgements, a message, a delivery.
+  // They lose, in this order: a confirmation, acknowledgements, a message, a delivery.
   const cuts: Disturbance[] = [
     { kind: 'cut', run: () => publishing.cut('answer') },
     { kind: 'cut', run: () => consuming.cut('request') },

@@ -2,12 +2,12 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { type Cutter, createCutter } from './cutter.ts';
 
-/** Stands between a client and a server on loopback, and cuts all their connections when told to. */
+/** A proxy between a client and a server on loopback. It cuts all connections when told to. */
 export interface TcpProxy extends Pick<Cutter, 'cut'>, Disposable {
   port: number;
 }
 
-/** @param name for the message when there is nothing to be cut */
+/** @param name for the message if there is nothing to cut */
 export async function createTcpProxy(
   name: string,
   targetPort: number,
@@ -31,7 +31,7 @@ export async function createTcpProxy(
       to.once('drain', () => from.resume());
     });
     from.on('end', () => to.end());
-    // What it was is for the two ends to find out.
+    // The two ends find out the cause themselves.
     from.on('error', () => {});
     from.on('close', () => {
       sockets.delete(from);

@@ -2,10 +2,11 @@ import { type Child, endsWithin } from '../child-process.ts';
 import { wholeNumberFrom } from '../random.ts';
 import type { Stage, StageOptions } from '../stage.ts';
 
-/** Processes of the service that are killed and started again. */
+/** Processes of the service that are killed and restarted. */
 export interface Victims {
   /**
-   * Kills one of them, by turns just so, before a sighting is committed, and after; and starts it again.
+   * Kills one process and starts it again. By turns, the kill comes at any moment, before a sighting is
+   * committed, and after one.
    *
    * @param turn from 0
    */
@@ -13,10 +14,10 @@ export interface Victims {
 }
 
 const STEPS = [undefined, 'sighting', 'sighted'] as const;
-/** With replicas, it may be the others who get all that comes. */
+/** A limit, because with replicas the other processes may receive all events. */
 const STEP_DEADLINE_MS = 3_000;
 
-/** Starts as many as share a ledger. */
+/** Starts as many processes as share a ledger. */
 export async function createVictims(
   stage: Stage,
   options: Pick<StageOptions, 'replicas' | 'signal'> & { random: () => number },
@@ -31,7 +32,7 @@ export async function createVictims(
       await end(alive[which] as Child);
       const step = STEPS[turn % STEPS.length];
       if (step) {
-        // The first poll of a process gets there once.
+        // The first poll of a process already reaches the step once.
         const doomed = await stage.start({ step, nth: wholeNumberFrom(random, 2, 4) });
         if (!(await endsWithin(doomed, STEP_DEADLINE_MS, signal))) await end(doomed);
       }

@@ -4,12 +4,12 @@ import { answerJson, createStandIn, readBody } from '../stand-in.ts';
 import { createCutter } from './cutter.ts';
 import type { EventSource, EventSourceOptions } from './event-source.ts';
 
-/** Longer than a commit takes with many side by side, and shorter than crm-api waits. */
+/** Longer than a commit takes when many run in parallel, and shorter than crm-api's timeout. */
 const TIMEOUT_MS = 10_000;
 
 /**
- * Webhooks that go through a relay, which passes each on twice, one after the other or both at once,
- * with several processes to two of them. It answers what it was answered, if both were the same.
+ * A relay that passes each webhook on twice, one after the other or both at once; if there are several
+ * processes, to two of them. It answers with the higher of the two statuses.
  */
 export async function openWebhookSource(options: EventSourceOptions): Promise<EventSource> {
   const { serviceUrls, random, signal } = options;
