@@ -43,11 +43,11 @@ export function checkReadiness(parts: ReadinessParts): Readiness {
 function failureOf(target: string, problem: string | undefined): string | undefined {
   return (
     problem &&
-    `The ${target} fails: ${withoutExcerpt(problem)}. Nothing is lost; one call now and then tries it.`
+    `The ${target} fails: ${withoutExcerpt(problem)}. Nothing is lost. One call from time to time tests it.`
   );
 }
 
 function pauseOf(target: string, until: number | undefined): string | undefined {
   if (until === undefined) return undefined;
-  return `The ${target} wants fewer calls, and is left alone until ${new Date(until).toISOString()}.`;
+  return `The ${target} asks for fewer calls, and is not called until ${new Date(until).toISOString()}.`;
 }

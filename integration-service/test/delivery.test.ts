@@ -184,7 +184,7 @@ describe('a customer whom the inventory refuses', () => {
   });
 });
 
-describe('an inventory that does not let us in', () => {
+describe('an inventory that refuses access', () => {
   it('is left alone but for a probe; costs no attempt; and all goes on when it does', async () => {
     const asked: string[] = [];
     let isOpen = false;
@@ -203,7 +203,7 @@ describe('an inventory that does not let us in', () => {
     await service.until(async () => (await service.keysOf('sending')).length === 0);
     expect(knocks).toBe(2);
     expect(service.messages('error')).toContain(
-      'The inventory does not let us in: 401 Unauthorized: who are you?. Check the user name and password in its URL. Nothing is sent until it does.',
+      'The inventory refuses access: 401 Unauthorized: who are you?. Check the user name and password in its URL. Nothing is sent until it accepts them.',
     );
     expect(await service.metric('breaker_state{target="inventory"}')).toBe(2);
     service.advance(2_000);
@@ -459,7 +459,7 @@ it('an inventory whose list cannot be read keeps nobody waiting but those who ar
   );
   const service = await setUpService();
   void service.dispatcher.run();
-  await service.untilLogged('Nothing of it is sent again');
+  await service.untilLogged('None of it is sent again');
   isBroken = true;
   await service.poller.runCycle();
   await service.until(() => service.breaker.state() === 'open');
@@ -489,7 +489,7 @@ describe('a new ledger', () => {
       ['adopted', null, `request-of-${ALICE.id.toUpperCase()}`],
     ]);
     expect(service.messages('info')).toContain(
-      `The inventory already holds 1 (${ALICE.id}). Nothing of it is sent again.`,
+      `The inventory already holds 1 (${ALICE.id}). None of it is sent again.`,
     );
   });
 

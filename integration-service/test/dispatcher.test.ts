@@ -149,14 +149,14 @@ describe('a lease', () => {
   });
 });
 
-it('says at its start how much a process that is gone had in hand', async () => {
+it('says at its start how much a process that ended had under way', async () => {
   network.use(crmLists([ALICE, BOB]), ...inventoryTakes([]));
   const service = await setUpService();
   await service.poller.runCycle();
   await service.ledger.claim('welcome-package', { limit: 2, now: Date.now() });
   void service.dispatcher.run();
   await service.untilLogged(
-    `A process is gone that had 2 in hand (${ALICE.id}, ${BOB.id}): asking the inventory what became of them.`,
+    `A process ended with 2 under way (${ALICE.id}, ${BOB.id}): asking the inventory what became of them.`,
   );
 });
 

@@ -24,7 +24,7 @@ it.each(LEDGER_KINDS)(
     await expect(open(location)).rejects.toMatchObject({
       fault: 'unusable',
       message: expect.stringMatching(
-        /^The ledger .*is none: the database belongs to another program/,
+        /^The ledger .*is not one of this service: the database belongs to another program/,
       ),
     });
   },

@@ -30,13 +30,13 @@ it.each([429, 503])(
     await first.untilLogged('--- Polling cycle finished. Waiting for 36');
     const until = new Date(first.pauses.crm.until() as number).toISOString().slice(0, -5);
     const { reason } = first.poller.checkReadiness() as { reason: string };
-    expect(reason).toContain(`It wants fewer calls, and is left alone until ${until}`);
-    expect(first.messages('warn')[0]).toContain(`it is left alone until ${until}`);
+    expect(reason).toContain(`It asks for fewer calls, and is not called until ${until}`);
+    expect(first.messages('warn')[0]).toContain(`it is not called until ${until}`);
     await first.stop();
 
     const second = await setUpService({ ledger: location });
     void second.poller.run();
-    await second.untilLogged('wants fewer calls (as the ledger says)');
+    await second.untilLogged('asks for fewer calls (as the ledger says)');
     await second.stop();
     expect(calls).toBe(1);
 
@@ -68,7 +68,7 @@ it('a CRM that wants a short pause in the middle of its list is asked for the sa
   );
   await service.poller.runCycle();
   expect(pages).toEqual(['1', '2', '2']);
-  expect(service.messages('warn')[0]).toContain('wants fewer calls (429 Too Many Requests)');
+  expect(service.messages('warn')[0]).toContain('asks for fewer calls (429 Too Many Requests)');
   expect(waits).toEqual([0, 0, 0]);
   expect(await service.keysOf('pending')).toEqual([ALICE.id, BOB.id]);
 });

@@ -137,31 +137,28 @@ describe('a poll that fails', () => {
     expect(messages('error')[0]).toMatch(/: a b c{116}…$/);
   });
 
-  it.each([401, 403])(
-    'is not attempted again when the CRM does not let us in: %i',
-    async (status) => {
-      let polls = 0;
-      network.use(
-        http.get(CRM_URL, () => {
-          polls += 1;
-          return new HttpResponse(null, { status });
-        }),
-      );
-      const { poller, messages } = await setUpService();
-      await poller.runCycle();
-      await poller.runCycle();
-      expect(polls).toBe(2);
-      const hint = 'Check the user name and password in CRM_API_URL.';
-      expect(messages('error')[0]).toMatch(new RegExp(`Attempt 1/3\\): ${status} .*\\. ${hint}$`));
-      expect(messages().filter((line) => line.includes('finished'))).toEqual([
-        '--- Polling cycle finished. Waiting for 20 seconds. ---',
-        '--- Polling cycle finished. Waiting for 40 seconds. ---',
-      ]);
-      network.use(crmLists([]));
-      await poller.runCycle();
-      expect(messages().at(-1)).toBe('--- Polling cycle finished. Waiting for 10 seconds. ---');
-    },
-  );
+  it.each([401, 403])('is not attempted again when the CRM refuses access: %i', async (status) => {
+    let polls = 0;
+    network.use(
+      http.get(CRM_URL, () => {
+        polls += 1;
+        return new HttpResponse(null, { status });
+      }),
+    );
+    const { poller, messages } = await setUpService();
+    await poller.runCycle();
+    await poller.runCycle();
+    expect(polls).toBe(2);
+    const hint = 'Check the user name and password in CRM_API_URL.';
+    expect(messages('error')[0]).toMatch(new RegExp(`Attempt 1/3\\): ${status} .*\\. ${hint}$`));
+    expect(messages().filter((line) => line.includes('finished'))).toEqual([
+      '--- Polling cycle finished. Waiting for 20 seconds. ---',
+      '--- Polling cycle finished. Waiting for 40 seconds. ---',
+    ]);
+    network.use(crmLists([]));
+    await poller.runCycle();
+    expect(messages().at(-1)).toBe('--- Polling cycle finished. Waiting for 10 seconds. ---');
+  });
 
   it.each([301, 304, 404, 500])('is one with the status %i', async (status) => {
     const body = status === 304 ? null : JSON.stringify([ALICE]);

@@ -23,11 +23,11 @@ it('is that of the service as a whole when every part works', async () => {
   expect((await setUp()).check()).toEqual({ ready: true, degraded: [] });
 });
 
-it('names the inventory while it fails, or does not let us in, and not what it says', async () => {
+it('names the inventory while it fails, or refuses access, and not what it says', async () => {
   const { check, breaker } = await setUp();
   for (let i = 0; i < 5; i++) breaker.pass()?.fail('500 Internal Server Error: Jane Doe');
   const reason = (why: string) =>
-    `The inventory fails: ${why}. Nothing is lost; one call now and then tries it.`;
+    `The inventory fails: ${why}. Nothing is lost. One call from time to time tests it.`;
   const part = 'inventory';
   const degraded = [{ part, reason: reason('500 Internal Server Error') }];
   expect(check()).toEqual({ ready: true, degraded });
@@ -43,11 +43,11 @@ it('names the inventory while it fails, or does not let us in, and not what it s
   expect(again).toEqual({ ready: true, degraded: [{ part, reason: reason('401 Unauthorized') }] });
 });
 
-it('names the system that wants fewer calls, and until when', async () => {
+it('names the system that asks for fewer calls, and until when', async () => {
   const { check, pauses } = await setUp();
   pauses.inventory.begin('429 Too Many Requests', 60_000);
   pauses.crm.begin('429 Too Many Requests', 60_000);
-  const reason = expect.stringMatching(/ wants fewer calls, and is left alone until 2.*Z\.$/);
+  const reason = expect.stringMatching(/ asks for fewer calls, and is not called until 2.*Z\.$/);
   const degraded = ['crm', 'inventory'].map((part) => ({ part, reason }));
   expect(check()).toEqual({ ready: true, degraded });
 });

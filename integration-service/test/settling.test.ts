@@ -75,10 +75,10 @@ it('a list that lacks what was delivered sends nothing again: what it was to set
   await sightAndSettle('later', 'held');
   const said = messages('error').filter((message) => message.includes(REASON));
   expect(said).toEqual([
-    `Holding back 1 of welcome-package of whom an attempt is of unknown outcome (late): ${REASON} POST /deliveries/release has them looked up once more, and sent if they are not found.`,
+    `Holding back 1 of welcome-package, each with an attempt of unknown outcome (late): ${REASON} POST /deliveries/release has them looked up once more, and sent if they are not found.`,
   ]);
   expect(messages('info')).toContain(
-    'Holding back 1 of welcome-package of whom an attempt is of unknown outcome (later), for the reason given before.',
+    'Holding back 1 of welcome-package, each with an attempt of unknown outcome (later), for the reason given before.',
   );
 
   // The list is repaired before the release, so nothing is doubled.

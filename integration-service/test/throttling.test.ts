@@ -69,7 +69,7 @@ async function deliver(service: Service, name: string) {
   });
 }
 
-describe('an inventory that wants fewer calls', () => {
+describe('an inventory that asks for fewer calls', () => {
   it.each([
     ['429', () => tooMany(429, '120')],
     ['503 with Retry-After', () => tooMany(503, '120')],
@@ -81,7 +81,7 @@ describe('an inventory that wants fewer calls', () => {
       ...inventoryTakes(asked),
     );
     const service = await start({ concurrency: 1 });
-    await service.untilLogged('it is left alone until');
+    await service.untilLogged('it is not called until');
     await service.until(() => nothingIsUnderWay(service));
     const metric = await service.metric('system_pause_seconds{system="inventory"}');
     expect(Math.round(metric)).toBe(120);
@@ -137,7 +137,9 @@ describe('an inventory that wants fewer calls', () => {
     // A few too many per second, plus as many at first as there are connections.
     expect(calls).toBeLessThan(200);
     expect(service.messages('error').filter((line) => line.includes('in a row'))).toEqual([]);
-    expect(service.messages().filter((line) => line.includes('wants fewer calls'))).toHaveLength(1);
+    expect(service.messages().filter((line) => line.includes('asks for fewer calls'))).toHaveLength(
+      1,
+    );
   });
 
   it('and does not say for how long waits 1 s, doubled until it takes one', async () => {
@@ -171,7 +173,7 @@ describe('an inventory that wants fewer calls', () => {
     const service = await start();
     await service.until(async () => (await whatOf(service, ALICE.id)).includes('unknown'));
     service.advance(500);
-    await service.untilLogged('The inventory wants fewer calls (429 Too Many Requests)');
+    await service.untilLogged('The inventory asks for fewer calls (429 Too Many Requests)');
     expect(service.gate.waitMs()).toBeGreaterThan(0);
     expect(service.breaker.state()).toBe('closed');
   });
@@ -252,7 +254,7 @@ describe.each(LEDGER_KINDS)('a pause in a ledger of %s', (kind) => {
     const sighting = { key: BOB.id, customerId: BOB.id, payload: { customer_id: BOB.id } };
     await second.ledger.sight('welcome-package', [sighting], { now: Date.now() });
     void second.dispatcher.run();
-    await second.untilLogged('The inventory wants fewer calls (as the ledger says)');
+    await second.untilLogged('The inventory asks for fewer calls (as the ledger says)');
     expect(asked).toEqual([]);
     expect(await second.keysOf('pending')).toEqual([ALICE.id, BOB.id]);
     second.advance(60_000);

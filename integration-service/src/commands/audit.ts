@@ -21,7 +21,7 @@ const NAMED = 10;
 
 const USAGE = `Usage: npm run audit -- [options]
 
-Compares CRM, ledger and inventory, and names the customers of whom they differ, the first ${NAMED} of each
+Compares CRM, ledger and inventory, and names the customers on which they differ, the first ${NAMED} of each
 kind. Sends nothing itself.
 
   --all          names all of them

@@ -30,7 +30,7 @@ export function createAdoption(options: AdoptionOptions) {
       const { count, first } = await readThrough(permit, () => adopt(options));
       permit.succeed();
       const some = count > 0 ? ` (${nameSome(first, count)})` : '';
-      log.info(`The ${target.name} already holds ${count}${some}. Nothing of it is sent again.`);
+      log.info(`The ${target.name} already holds ${count}${some}. None of it is sent again.`);
       isDone = true;
     } catch (error) {
       if (!(error instanceof ReadError)) throw error;

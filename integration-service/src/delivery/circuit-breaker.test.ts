@@ -30,7 +30,7 @@ function pass(breaker: CircuitBreaker): Passage {
 const CLOSED = ['closed', Number.POSITIVE_INFINITY, 0];
 const DOWN = expect.stringContaining('The inventory failed 5 times in a row (503).');
 const UP = 'The inventory answers again.';
-const refused = (why: string) => expect.stringContaining(`does not let us in: ${why}. Check`);
+const refused = (why: string) => expect.stringContaining(`refuses access: ${why}. Check`);
 
 describe('a closed breaker', () => {
   it('lets any number of calls through, and opens for 2 s when 5 have failed in a row', () => {
@@ -44,7 +44,7 @@ describe('a closed breaker', () => {
     expect([...look(), ...lines]).toEqual(['open', 0, 2_000, DOWN]);
   });
 
-  it('opens at once for 2 s when the target does not let us in, and says so once', () => {
+  it('opens at once for 2 s when the target refuses access, and says so once', () => {
     const { look, probe, lines } = setUp();
     probe().refuse('401');
     expect(look()).toEqual(['open', 0, 2_000]);

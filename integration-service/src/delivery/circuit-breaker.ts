@@ -107,7 +107,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
           else if (failures >= FAILURES_TO_OPEN) {
             open(OPEN_MS.first);
             log.error(
-              `The ${target} failed ${failures} times in a row (${reason}). Trying one call now and then until it answers.`,
+              `The ${target} failed ${failures} times in a row (${reason}). Trying one call from time to time until it answers.`,
             );
           }
           end();
@@ -118,7 +118,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
           if (!isRefused) {
             isRefused = true;
             log.error(
-              `The ${target} does not let us in: ${reason}. Check the user name and password in its URL. Nothing is sent until it does.`,
+              `The ${target} refuses access: ${reason}. Check the user name and password in its URL. Nothing is sent until it accepts them.`,
             );
           }
           end();

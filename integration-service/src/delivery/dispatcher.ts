@@ -182,7 +182,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const keys = await ledger.recover(leg, now(), options);
     if (keys.length === 0) return;
     log.info(
-      `A process is gone that had ${keys.length} in hand (${nameSome(keys)}): asking the ${target.name} what became of them.`,
+      `A process ended with ${keys.length} under way (${nameSome(keys)}): asking the ${target.name} what became of them.`,
     );
   }
 

@@ -14,7 +14,7 @@ const ALONE_MS = { first: 1_000, longest: 60_000 };
 export interface Permit extends Omit<Passage, 'succeed'> {
   /** The target has answered, even if it refused this delivery. `key` names the delivery, or is `READ`. */
   succeed(key?: string | typeof READ): void;
-  /** The target answered to this delivery (or `READ`) that it wants fewer calls. */
+  /** The target answered to this delivery (or `READ`) that it asks for fewer calls. */
   throttle(key: string | typeof READ, reason: string, retryAfterMs: number | undefined): Throttling;
 }
 

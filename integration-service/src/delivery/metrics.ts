@@ -80,7 +80,7 @@ export function createDeliveryMetrics(
   });
   new Gauge({
     name: 'system_pause_seconds',
-    help: 'How long each system is still left alone because it wants fewer calls; 0 when it is called',
+    help: 'How long each system is still not called because it asks for fewer calls; 0 when it is called',
     labelNames: ['system'],
     registers,
     collect() {

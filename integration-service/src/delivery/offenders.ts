@@ -1,5 +1,5 @@
 /**
- * Why a call was answered 429: the system wants fewer calls of all kinds; or this one delivery is perhaps
+ * Why a call was answered 429: the system asks for fewer calls of all kinds; or this one delivery is perhaps
  * the cause, which the next call is to show; or it certainly is.
  */
 export type Verdict = 'system' | 'perhaps its own' | 'its own';
@@ -15,7 +15,7 @@ const MAX_WITNESSES = 8;
 const MAX_REMEMBERED = 10_000;
 
 /**
- * Distinguishes a delivery that is always answered 429 from a system that wants fewer calls, so that no
+ * Distinguishes a delivery that is always answered 429 from a system that asks for fewer calls, so that no
  * such delivery stops all others for ever. The first 429 of a delivery is the system's. If the delivery
  * gets another one after other calls were accepted, it becomes a suspect: there is no pause, and if the
  * next call is accepted, the 429 was the delivery's own. It stays so until the delivery is accepted, or

@@ -7,7 +7,7 @@ import { describeResponse } from '../http-response.ts';
  * The outcome of one call to a target:
  * - `delivered`: the target has said that it has the delivery, and under which id
  * - `transient`: the call certainly had no effect; the delivery is tried again
- * - `throttled`: the target wants fewer calls of all kinds; it did nothing, and is paused
+ * - `throttled`: the target asks for fewer calls of all kinds; it did nothing, and is paused
  * - `unknown`: the call may have taken effect; the target is asked before the delivery is tried again
  * - `permanent`: the target refused the delivery; trying again cannot help
  * - `unauthorized`: the target refused us, not the delivery; nothing can be sent until that is fixed
@@ -57,7 +57,7 @@ export class WithdrawnError extends Error {
 }
 
 /**
- * Whether an answer says that the system as a whole wants fewer calls: Too Many Requests, or Service
+ * Whether an answer says that the system as a whole asks for fewer calls: Too Many Requests, or Service
  * Unavailable with `Retry-After`. Without that header, a 503 may be about this one call.
  */
 export function isThrottling(status: number | undefined, retryAfterMs: number | undefined) {

@@ -7,7 +7,7 @@ const UNTOLD_MS = { first: 1_000, longest: 60_000 };
 /** Consecutive pauses shorter than this are logged at most this often. */
 const TELL_EVERY_MS = 60_000;
 
-/** The pause of a foreign system: the system is not called for a while, because it wants fewer calls. */
+/** The pause of a foreign system: the system is not called for a while, because it asks for fewer calls. */
 export type Pause = ReturnType<typeof createPause>;
 
 export interface PauseOptions {
@@ -58,7 +58,7 @@ export function createPause(options: PauseOptions) {
     if (waitMs() < TELL_EVERY_MS && monotonicNow() - toldAt < TELL_EVERY_MS) return;
     toldAt = monotonicNow();
     const end = new Date(until() as number).toISOString();
-    log.warn(`The ${label} wants fewer calls (${why}): it is left alone until ${end}.`);
+    log.warn(`The ${label} asks for fewer calls (${why}): it is not called until ${end}.`);
   }
 
   async function save(): Promise<void> {
@@ -78,7 +78,7 @@ export function createPause(options: PauseOptions) {
     count: () => count,
 
     /**
-     * Call it when the system has answered that it wants fewer calls, with the wait if the answer has one.
+     * Call it when the system has answered that it asks for fewer calls, with the wait if the answer has one.
      */
     begin(reason: string, retryAfterMs = 0): void {
       const isTold = retryAfterMs >= UNTOLD_MS.first;

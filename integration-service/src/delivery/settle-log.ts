@@ -27,7 +27,7 @@ export function createSettleLog(options: { leg: string; targetName: string; log:
 
   function tellHeld(held: Settled[]): void {
     const names = nameSome(held.map(({ claim }) => claim.key));
-    const what = `Holding back ${held.length} of ${leg} of whom an attempt is of unknown outcome (${names})`;
+    const what = `Holding back ${held.length} of ${leg}, each with an attempt of unknown outcome (${names})`;
     if (isReasonTold) {
       brief('such lines', `${what}, for the reason given before.`);
       return;

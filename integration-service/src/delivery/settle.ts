@@ -169,7 +169,7 @@ export async function findAtTarget(options: {
 /**
  * Runs a read of the target, and reports a failure to the gate. The caller reports a success.
  *
- * @param onThrottled called when the target wants fewer calls, with how long the read must wait, in
+ * @param onThrottled called when the target asks for fewer calls, with how long the read must wait, in
  *   milliseconds
  */
 export async function readThrough<Result>(

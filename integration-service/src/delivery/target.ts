@@ -37,7 +37,7 @@ export class ReadError extends Error {
   readonly status: number | undefined;
   readonly isUnauthorized: boolean;
   readonly retryAfterMs: number | undefined;
-  /** The system wants fewer calls: it must not be called for a while. */
+  /** The system asks for fewer calls: it must not be called for a while. */
   readonly isThrottled: boolean;
 
   constructor(

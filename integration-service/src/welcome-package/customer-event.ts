@@ -41,7 +41,10 @@ export const documentedEventSchema = z
               description: `At most ${MAX_ID_BYTES} bytes of UTF-8, without NUL.`,
               pattern: '^[^\\u0000]*$',
             }),
-          name: z.unknown().optional().meta({ description: 'What is no string is no name.' }),
+          name: z
+            .unknown()
+            .optional()
+            .meta({ description: 'Anything but a string counts as no name.' }),
         })
         .meta({
           description: 'As the list of customers shows it.',

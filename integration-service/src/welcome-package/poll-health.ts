@@ -28,7 +28,7 @@ export function createPollHealth({ pollingIntervalMs, pause, now }: PollHealthOp
     const until = pause.until();
     const because = [
       failure && `The last poll of the CRM failed: ${failure}.`,
-      until && `It wants fewer calls, and is left alone until ${new Date(until).toISOString()}.`,
+      until && `It asks for fewer calls, and is not called until ${new Date(until).toISOString()}.`,
     ]
       .filter(Boolean)
       .join(' ');

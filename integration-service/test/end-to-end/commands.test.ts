@@ -238,7 +238,7 @@ describe('while the inventory is left alone', () => {
     throttled.add(ALICE);
     crm.pop();
     const service = await start();
-    await service.until(/The inventory wants fewer calls/);
+    await service.until(/The inventory asks for fewer calls/);
     crm.push({ id: BOB });
     await service.until(/Found new customer: unnamed \(ID: b2a1/);
     const [alice, bob] = (await (await fetch(`${service.url}/deliveries`)).json()) as {

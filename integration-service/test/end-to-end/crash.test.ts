@@ -86,7 +86,7 @@ describe('integration-service, killed half way through 300 customers', () => {
     for (const file of ['', '-wal', '-shm', '.lock']) rmSync(`${path}${file}`, { force: true });
 
     const second = await start();
-    await second.until(/The inventory already holds \d+ \(.*\)\. Nothing of it is sent again\./);
+    await second.until(/The inventory already holds \d+ \(.*\)\. None of it is sent again\./);
     await untilAllDelivered(second.url);
     expect(idsOf(stored)).toEqual(allIds(200));
   });
@@ -104,7 +104,7 @@ it('a ledger restored from a backup doubles nothing where the inventory honours 
   };
   const all = ids.splice(0);
   const empty = await startService('integration-service', env);
-  await empty.until(/Nothing of it is sent again/);
+  await empty.until(/None of it is sent again/);
   await empty.until(/Polling cycle finished/);
   await empty.stop();
   copyFileSync(path, `${path}.backup`);

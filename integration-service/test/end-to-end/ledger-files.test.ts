@@ -103,7 +103,7 @@ describe('a ledger file that cannot be used is refused and left as it is, when i
     other.close();
     await expectRefusal(
       path,
-      /is none: the database belongs to another program, and stays as it is\. Name another/,
+      /is not one of this service: the database belongs to another program, and stays as it is\. Name another/,
     );
   });
 

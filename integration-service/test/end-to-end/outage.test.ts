@@ -77,7 +77,7 @@ it('an inventory that is not there uses no attempts up, however long it is away'
     MAX_ATTEMPTS: '2',
     POLLING_INTERVAL_SECONDS: '0.1',
   });
-  await service.until(/Nothing of it is sent again/);
+  await service.until(/None of it is sent again/);
   seed.close();
   seed.closeAllConnections();
   listed = JSON.stringify(['a', 'b', 'c', 'd', 'e'].map((id) => ({ id })));

@@ -36,6 +36,6 @@ export function checkMigrations(ledgerName: string, executed: readonly string[])
 export function noLedger(ledgerName: string): LedgerError {
   return new LedgerError(
     'unusable',
-    `${ledgerName} is none: the database belongs to another program, and stays as it is. Name another one in LEDGER_URL.`,
+    `${ledgerName} is not one of this service: the database belongs to another program, and stays as it is. Name another one in LEDGER_URL.`,
   );
 }

@@ -47,7 +47,7 @@ export function explainPostgres(error: unknown): unknown {
   if (isRefused) {
     return new LedgerError(
       'unusable',
-      `The ledger's database does not let us in: ${reason}. See LEDGER_URL.`,
+      `The ledger's database refuses access: ${reason}. See LEDGER_URL.`,
       { cause: error },
     );
   }

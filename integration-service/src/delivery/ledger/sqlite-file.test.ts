@@ -63,7 +63,9 @@ describe.each(['delete', 'wal'])(
     ])('a database with %s', (_, statements) => {
       const path = makeDatabase(`pragma journal_mode = ${mode}; ${statements}`);
       const before = readFileSync(path);
-      expect(() => openChecked(path)).toThrow(/is none: the database belongs to another program/);
+      expect(() => openChecked(path)).toThrow(
+        /is not one of this service: the database belongs to another program/,
+      );
       expect(readFileSync(path).equals(before)).toBe(true);
       expect(existsSync(`${path}.lock`)).toBe(false);
     });
