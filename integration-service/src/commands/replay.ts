@@ -38,6 +38,10 @@ function parse() {
       json: { type: 'boolean', default: false },
     },
   });
+  // Without `--` before it, npm takes the option, and a dry run would be a real one.
+  if (process.env.npm_config_dry_run === 'true' && !values['dry-run']) {
+    throw new UsageError('npm took --dry-run for itself: npm run replay -- --dry-run.');
+  }
   const [customerId] = onlyOne('customer-id', values['customer-id']);
   const filter = {
     leg: onlyOne('leg', values.leg)[0],

@@ -23,7 +23,7 @@ async function setUp(env: NodeJS.ProcessEnv = {}) {
     inventory.push(packageRequest(customer_id));
     response.writeHead(201).end(JSON.stringify(inventory.at(-1)));
   });
-  const settings = {
+  const settings: Record<string, string | undefined> = {
     CRM_API_URL: crmUrl,
     INVENTORY_API_URL: inventoryUrl,
     LEDGER_URL: `sqlite:${join(temporaryFolder(), 'ledger.sqlite')}`,
@@ -259,7 +259,7 @@ describe('while the inventory is left alone', () => {
 
 describe('npm run replay', () => {
   it('shows with --dry-run what it would do, then has it done', async () => {
-    const { inventory, refused, command, start } = await setUp();
+    const { inventory, refused, command, start, settings } = await setUp();
     for (const id of [ALICE, BOB]) refused.add(id);
     const service = await start();
     await service.until(/Giving up on/, 2);
@@ -278,6 +278,11 @@ describe('npm run replay', () => {
       lines: [verdicts[1], '1 dead, 1 already delivered, 0 to send. Nothing was changed.'],
     });
     expect((await command('replay')).exitCode).toBe(2);
+    settings.npm_config_dry_run = 'true';
+    const swallowed = await command('replay', '--all');
+    expect(swallowed.exitCode).toBe(2);
+    expect(swallowed.lines[0]).toBe('npm took --dry-run for itself: npm run replay -- --dry-run.');
+    settings.npm_config_dry_run = '';
     expect((await command('replay', '--reason', '')).exitCode).toBe(2);
     expect((await command('replay', '--reason', '4', '--reason', '5')).exitCode).toBe(2);
     expect((await command('replay', '--all', '--leg', 'welcome-package')).exitCode).toBe(2);
