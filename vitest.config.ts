@@ -34,10 +34,10 @@ export default defineConfig({
             'integration-service/test/deep/*.test.ts',
             'integration-service/test/{state-machine,webhook-mutations}.test.ts',
             'integration-service/src/json-array.test.ts',
-            'integration-service/test/end-to-end/{outage,trio}.test.ts',
+            'integration-service/test/end-to-end/{ledger-processes,outage,trio}.test.ts',
           ],
           // Larger amounts than in the other projects: runs, customers, and a minute of outage.
-          env: { RUNS_FACTOR: '60', CUSTOMERS: '10000', PROBES: '5' },
+          env: { RUNS_FACTOR: '63', CUSTOMERS: '10000', PROBES: '5', PROCESSES: '20' },
           testTimeout: 900_000,
           fileParallelism: false,
         },

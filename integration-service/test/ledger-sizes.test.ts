@@ -9,7 +9,7 @@ const numbersOf = (count: number) => Array.from({ length: count }, (_, index) =>
 const sightingOf = (key: string): Sighting => ({ key, customerId: key, payload: {} });
 
 /** More than the parameters of one statement in SQLite (32,766) or PostgreSQL (65,535). */
-const MANY = 70_000;
+const MANY = 100_000;
 
 /**
  * All uses of the ledger that take many items. They must also accept items that the ledger does not know.
@@ -29,7 +29,7 @@ const USES: Record<string, (ledger: Ledger, count: number) => Promise<unknown>> 
 
 describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
   it.each(Object.entries(USES))(
-    'takes none, one and 70,000 at once: %s',
+    'takes none, one and 100,000 at once: %s',
     async (_name, use) => {
       const ledger = await open(await newLocation(kind));
       await ledger.sight(LEG, [sightingOf('key-0')], { now: 0, surgeLimit: 0 });
@@ -38,7 +38,7 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     60_000,
   );
 
-  it('finds nothing among no keys, and the one among 70,000', async () => {
+  it('finds nothing among no keys, and the one among 100,000', async () => {
     const ledger = await open(await newLocation(kind));
     await ledger.sight(LEG, [sightingOf('key-7')], { now: 0 });
     expect(await ledger.list({ keys: [] }, 9)).toEqual([]);

@@ -3,9 +3,8 @@ import { endsWithin } from './child-process.ts';
 import { chooseKill } from './kill-point.ts';
 import { createRandom } from './random.ts';
 import { type Stage, setStage } from './stage.ts';
+import { startWaves, type Waves } from './waves.ts';
 
-/** Number of customers per kill at first, and again after the first poll. */
-const WAVE = 3;
 /** Settling takes up to 11 s, and a fault may cost one such round. */
 const KILL_DEADLINE_MS = 40_000;
 /** Twice the same. */
@@ -24,25 +23,18 @@ interface Episode extends Course {
  */
 export async function killInTurn(cells: PointCell[], options: CellOptions): Promise<CellResult[]> {
   const [first] = cells as [PointCell, ...PointCell[]];
-  let onPolled = () => {};
+  let waves: Waves | undefined;
   await using stage = await setStage(first, {
     ...options,
-    onListed: () => onPolled(),
+    onListed: () => waves?.onPolled(),
   });
   const { crm } = stage;
   const episodes: Episode[] = [];
   for (const cell of cells) {
     const isKnown = crm.customerIds.length;
-    crm.add(WAVE);
-    let polls = 0;
-    onPolled = () => {
-      polls += 1;
-      // One more after each later poll: a slow process may finish two waves before the step's turn comes.
-      crm.add(polls === 1 ? WAVE : 1);
-    };
+    waves = startWaves(crm);
     const problems = await killAt(cell, stage, options);
-    onPolled = () => {};
-    if (polls === 0) crm.add(WAVE);
+    waves.end();
     const customerIds = crm.customerIds.slice(isKnown);
     const kills = problems.length === 0 ? 1 : 0;
     episodes.push({ cell, customerIds, kills, problems });

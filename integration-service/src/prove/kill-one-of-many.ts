@@ -4,9 +4,8 @@ import type { Child } from './child-process.ts';
 import { chooseKill } from './kill-point.ts';
 import { createRandom } from './random.ts';
 import { setStage } from './stage.ts';
+import { startWaves, type Waves } from './waves.ts';
 
-/** Number of customers at first, and again after the first poll. */
-const WAVE = 3;
 /** Settling takes up to 11 s, and a fault may cost one such round. */
 const KILL_DEADLINE_MS = 40_000;
 /** Twice the same, plus the leases that a killed replica leaves behind. */
@@ -19,23 +18,14 @@ const DONE_DEADLINE_MS = 90_000;
 export async function killOneOfMany(cell: PointCell, options: CellOptions): Promise<CellResult> {
   const { seed, replicas, signal } = options;
   const kill = chooseKill(cell.kills, createRandom(`${seed} ${cell.name}`), replicas);
-  let polls = 0;
-  let isKilled = false;
-  await using stage = await setStage(cell, {
-    ...options,
-    onListed(crm) {
-      polls += 1;
-      if (polls === 1) crm.add(WAVE);
-      // Slow processes may finish two waves before the step's turn comes.
-      else if (!isKilled) crm.add(1);
-    },
-  });
+  let waves: Waves | undefined;
+  await using stage = await setStage(cell, { ...options, onListed: () => waves?.onPolled() });
   const { crm, children } = stage;
-  crm.add(WAVE);
+  waves = startWaves(crm);
 
   await Promise.all(Array.from({ length: replicas }, () => stage.start(kill)));
   const victim = await firstToEnd(children, signal);
-  isKilled = true;
+  waves.end();
   if (!victim) {
     const { at } = await stage.untilDone(1_000);
     const problem = `no process reached the kill (${kill.step}, time ${kill.nth})`;

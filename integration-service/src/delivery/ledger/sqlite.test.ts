@@ -1,16 +1,13 @@
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import { Kysely, sql } from 'kysely';
 import { expect, it, onTestFinished } from 'vitest';
+import { temporaryFolder } from '../../../test/ledgers.ts';
 import { openSqlite } from './sqlite.ts';
 
 it('fails what is asked of a broken thread, and all that is asked later', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'ledger-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  const path = join(folder, 'ledger.sqlite');
+  const path = join(temporaryFolder(), 'ledger.sqlite');
   const started: Promise<[Worker]> = once(process, 'worker') as Promise<[Worker]>;
   const { dialect, isAlone } = await openSqlite({ path, isService: true, hasThread: true });
   expect(isAlone).toBe(true);
