@@ -34,6 +34,11 @@ export async function runService(config: Config, onStep?: (step: Step) => void):
   const log = createLogger({ name: 'integration-service', ...config.log });
   warnOfMisspelt(log, config.misspelt);
   const ledger = await openLedgerOrExit();
+  if (config.ledger.kind === 'sqlite' && !ledger.isAlone) {
+    log.warn(
+      `Another integration-service works with the ledger ${config.ledger.path}: the two share the work.`,
+    );
+  }
   const metrics = createMetrics();
   const now = Date.now;
   const monotonicNow = () => performance.now();

@@ -327,7 +327,7 @@ describe('POST /deliveries/replay', () => {
     network.use(http.get(INVENTORY_URL, () => HttpResponse.json(null, { status: 500 })));
     const response = await post('/deliveries/replay', { all: true });
     expect(response.statusCode).toBe(502);
-    expect(response.json().detail).toContain('could not be asked: 500 Internal Server Error');
+    expect(response.json().detail).toContain('gave no usable answer: 500 Internal Server Error');
     expect(await keysOf('dead')).toEqual([ALICE.id, BOB.id]);
   });
 

@@ -90,7 +90,7 @@ function explain(error: unknown, usage: string): string[] {
   if (error instanceof ReadError) {
     const { system, message, isUnauthorized } = error;
     const hint = isUnauthorized ? `. Check the user name and password in ${URLS[system]}.` : '';
-    return [`Could not read the ${system}: ${message}${hint}`];
+    return [`The ${system} gave no usable answer: ${message}${hint}`];
   }
   if (error instanceof LedgerError || error instanceof CallError) return [error.message];
   if (error instanceof UnableError) return error.message.split('\n');

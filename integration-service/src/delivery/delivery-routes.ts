@@ -173,8 +173,8 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
           ...errors,
           ...bodyErrors,
           502: errorAnswer(
-            'The target could not be asked, or lists less than was delivered. Nothing was changed.',
-            'The inventory could not be asked: connect ECONNREFUSED 127.0.0.1:8001. Nothing was changed.',
+            'The target gave no usable answer, or lists less than was delivered. Nothing was changed.',
+            'The inventory gave no usable answer: connect ECONNREFUSED 127.0.0.1:8001. Nothing was changed.',
           ),
           200: answer('What was done, or would be.', replayReportSchema),
         },
@@ -226,7 +226,7 @@ async function usable<Value>(run: () => Promise<Value>): Promise<Value> {
     if (error instanceof ReadError) {
       throw new HttpError(
         502,
-        `The ${error.system} could not be asked: ${error.message}. Nothing was changed.`,
+        `The ${error.system} gave no usable answer: ${error.message}. Nothing was changed.`,
       );
     }
     throw error;

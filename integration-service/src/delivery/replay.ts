@@ -21,7 +21,7 @@ const PAGE = 1_000;
  * pending, and a running service sends them. With `dryRun`, nothing is changed.
  *
  * @param targets by leg
- * @throws {ReadError} when a target could not be asked, or does not list a dead letter and lacks what was
+ * @throws {ReadError} when a target gave no usable answer, or does not list a dead letter and lacks what was
  *   delivered; nothing is changed then
  */
 export async function replay(options: {

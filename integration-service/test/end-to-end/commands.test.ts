@@ -194,9 +194,9 @@ describe('npm run audit', () => {
     const nobody = 'http://127.0.0.1:1/';
     const usual = { ...settings };
     for (const [name, url, message] of [
-      ['CRM_API_URL', nobody, /^Could not read the CRM: .*ECONNREFUSED/],
-      ['INVENTORY_API_URL', nobody, /^Could not read the inventory: .*ECONNREFUSED/],
-      ['LEDGER_URL', 'sqlite:/nowhere/ledger.sqlite', /There is no ledger at/],
+      ['CRM_API_URL', nobody, /^The CRM gave no usable answer: .*ECONNREFUSED/],
+      ['INVENTORY_API_URL', nobody, /^The inventory gave no usable answer: .*ECONNREFUSED/],
+      ['LEDGER_URL', 'sqlite:nowhere/ledger.sqlite', /There is no ledger at \/.+\/nowhere\/ledger/],
       ['LEDGER_URL', 'sqlite::memory:', /The ledger is in the memory of the service/],
     ] as const) {
       Object.assign(settings, { ...usual, [name]: url });

@@ -141,6 +141,15 @@ it('a file of no bytes is a new ledger', async () => {
   await service.until(/The ledger is new: asking the inventory/);
 });
 
+it('a second service on the same file says that it is not alone', async () => {
+  const LEDGER_URL = `sqlite:${join(temporaryFolder(), 'ledger.sqlite')}`;
+  const first = await startService('integration-service', { ...env, LEDGER_URL });
+  const second = await startService('integration-service', { ...env, LEDGER_URL });
+  const said = /Another integration-service works with the ledger .*: the two share the work/;
+  await second.until(said);
+  expect(first.lines.filter((line) => said.test(line))).toEqual([]);
+});
+
 describe.runIf(process.getuid?.() === 0)('for a user who is not root', () => {
   it.each([
     ['the file', 0o444, 0o777],

@@ -65,7 +65,7 @@ it.each(['CRM', 'inventory'])(
     const child = command(['src/commands/audit.ts'], { ...env, [variable]: url });
     expect(await child.ended).toBe(2);
     expect(child.lines).toEqual([
-      `Could not read the ${name}: 401 Unauthorized: Who?. Check the user name and password in ${variable}.`,
+      `The ${name} gave no usable answer: 401 Unauthorized: Who?. Check the user name and password in ${variable}.`,
     ]);
   },
 );

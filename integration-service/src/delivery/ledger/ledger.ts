@@ -1,4 +1,5 @@
 import { existsSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { Kysely } from 'kysely';
 import type { Logger } from 'service-kit/logger';
 import { createCorrections } from './corrections.ts';
@@ -140,7 +141,7 @@ export async function openExistingLedger(location: LedgerLocation, log: Logger):
   if (location.kind === 'sqlite' && !(existsSync(location.path) && statSync(location.path).size)) {
     throw new LedgerError(
       'unusable',
-      `There is no ledger at ${location.path}. Start the service first, or see LEDGER_URL.`,
+      `There is no ledger at ${resolve(location.path)}. Start the service first, or see LEDGER_URL.`,
     );
   }
   return openLedger(location, log, { isService: false });
