@@ -2,19 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { build, type Plugin } from 'esbuild';
+import { build } from 'esbuild';
 import { endWithoutReader } from 'service-kit/terminal';
 
 endWithoutReader();
 
 const outfile = fileURLToPath(new URL('dist/lambda.mjs', import.meta.url));
-
-/** A function's ledger is in PostgreSQL. Without SQLite in it, Node does not warn of `node:sqlite`. */
-const withoutSqlite: Plugin = {
-  name: 'without-sqlite',
-  setup: ({ onLoad }) =>
-    onLoad({ filter: /ledger\/sqlite\.ts$/ }, () => ({ contents: 'export const openSqlite = 0;' })),
-};
 
 await build({
   entryPoints: [fileURLToPath(new URL('src/welcome-package/lambda.ts', import.meta.url))],
@@ -26,13 +19,10 @@ await build({
   platform: 'node',
   format: 'esm',
   target: 'node24',
-  // pg requires it only where it is installed.
-  external: ['pg-native'],
   // CommonJS packages call `require`, which ES modules do not have.
   banner: {
     js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
   },
-  plugins: [withoutSqlite],
   logLevel: 'warning',
 });
 

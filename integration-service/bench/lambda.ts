@@ -1,13 +1,10 @@
 /**
- * The cost of a batch for the Lambda function: time, statements and commits at PostgreSQL, connections to
- * it. Uses the function's environment; the inventory must run, and the ledger should be new:
+ * How long the Lambda function takes for a batch. Uses the function's environment; the inventory must run:
  *
- * INVENTORY_API_URL=http://localhost:8001/package-requests LEDGER_URL=postgres://… node
- * integration-service/bench/lambda.ts
+ * INVENTORY_API_URL=http://localhost:8001/package-requests node integration-service/bench/lambda.ts
  */
 import { randomUUID } from 'node:crypto';
 import type { SQSEvent, SQSRecord } from 'aws-lambda';
-import pg from 'pg';
 import { createLogger } from 'service-kit/logger';
 import { endWithoutReader } from 'service-kit/terminal';
 import { parseLambdaConfig } from '../src/welcome-package/lambda-config.ts';
@@ -15,21 +12,6 @@ import { createSqsHandler } from '../src/welcome-package/sqs-handler.ts';
 
 const RUNS = 5;
 const SIZES = [1, 10, 100, 1_000];
-
-const counts = { statements: 0, commits: 0, connections: 0 };
-const { query, connect } = pg.Client.prototype;
-pg.Client.prototype.query = function (this: pg.Client, ...args: unknown[]) {
-  const [statement] = args as [string | { text: string }];
-  counts.statements += 1;
-  if (/^commit/i.test(typeof statement === 'string' ? statement : statement.text)) {
-    counts.commits += 1;
-  }
-  return Reflect.apply(query, this, args);
-} as typeof query;
-pg.Client.prototype.connect = function (this: pg.Client, ...args: unknown[]) {
-  counts.connections += 1;
-  return Reflect.apply(connect, this, args);
-} as typeof connect;
 
 endWithoutReader();
 const log = createLogger({ name: 'bench', level: 'silent' });
@@ -55,12 +37,11 @@ function batchOf(size: number): SQSEvent {
 async function measure(name: string, batches: SQSEvent[]): Promise<void> {
   const figures: Record<string, number[]> = {};
   for (const batch of batches) {
-    Object.assign(counts, { statements: 0, commits: 0, connections: 0 });
     const beganAt = performance.now();
     const { batchItemFailures } = await handle(batch);
     const ms = Math.round(performance.now() - beganAt);
     const failed = batchItemFailures.length;
-    for (const [figure, value] of Object.entries({ ms, ...counts, failed })) {
+    for (const [figure, value] of Object.entries({ ms, failed })) {
       figures[figure] = [...(figures[figure] ?? []), value];
     }
   }

@@ -156,19 +156,16 @@ describe('the entry point', () => {
   it('names everything that is wrong with the environment, until it is mended', async () => {
     const { url, packages } = await startInventory();
     vi.stubEnv('LOG_LEVEL', 'silent');
-    vi.stubEnv('LEDGER_URL', 'sqlite:./data/ledger.sqlite');
     vi.stubEnv('DELIVERY_CONCURRENCY', '0');
     const { handler } = await import('../src/welcome-package/lambda.ts');
     const event = eventOf(message('1', 'a'));
     await expect(handler(event)).rejects.toMatchObject({
       problems: [
         'INVENTORY_API_URL must be set to where packages are requested',
-        'LEDGER_URL must be postgres://…, because a function has no disk that lasts',
         'DELIVERY_CONCURRENCY must be a whole number from 1 to 1000, but is "0"',
       ],
     });
     vi.stubEnv('INVENTORY_API_URL', url);
-    vi.stubEnv('LEDGER_URL', '');
     vi.stubEnv('DELIVERY_CONCURRENCY', '');
     expect(await handler(event)).toEqual(failures());
     expect(packages()).toEqual(['a']);

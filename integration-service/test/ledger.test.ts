@@ -513,38 +513,6 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     expect(await list({ reason: '100x' }, 9)).toEqual([]);
   });
 
-  it('knows which deliveries have come to rest: at their end, or waiting for longer than asked', async () => {
-    const { ledger, sight } = await setUp();
-    await sight(['delivered', 'dead', 'later', 'unknown later', 'sending']);
-    const claims = await ledger.claim(LEG, { limit: 5, now: T0 });
-    const claimOf = (key: string) => claims.find((claim) => claim.key === key) as Claim;
-    const results = [
-      delivered(claimOf('delivered')),
-      failed(claimOf('dead'), 'dead', null),
-      failed(claimOf('later'), 'pending', T0 + 500),
-      failed(claimOf('unknown later'), 'unknown', T0 + 501),
-    ];
-    await ledger.commit(results, T0);
-    await sight(['due']);
-    await ledger.sight(LEG, [sightingOf('held')], { now: T0, surgeLimit: 0 });
-    const keys = [...claims.map(({ key }) => key), 'due', 'held', 'nobody'];
-    const restingKeys = async (leg: string, until: number) =>
-      (await ledger.findResting(leg, keys, until)).map(({ key }) => key).sort();
-    expect(await restingKeys(LEG, T0 + 499)).toEqual([
-      ...['dead', 'delivered', 'held', 'later', 'unknown later'],
-    ]);
-    expect(await restingKeys(LEG, T0 + 500)).toEqual([
-      'dead',
-      'delivered',
-      'held',
-      'unknown later',
-    ]);
-    expect(await restingKeys('another-leg', T0)).toEqual([]);
-    expect(await ledger.findResting(LEG, ['dead'], T0)).toEqual([
-      { key: 'dead', status: 'dead', next_attempt_at: null, last_error: 'dead: no luck' },
-    ]);
-  });
-
   it('tells what is delivered, page by page, and what it knows of a list', async () => {
     const { ledger, sight } = await setUp();
     await sight(['a', 'b', 'c', 'd', 'e']);

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { LEDGER_KINDS, newLocation, temporaryFolder } from '../ledgers.ts';
+import { temporaryFolder } from '../ledgers.ts';
 import { ROOT, type RunningProcess, run, runScript, startService } from './processes.ts';
 
 const BUILT = `${ROOT}integration-service/dist/lambda.mjs`;
@@ -10,7 +10,7 @@ const EXAMPLE = 'integration-service/events/customer-created.json';
 const JANE = '26903934-a784-469e-a61d-14023f521250';
 const DONE = '{"batchItemFailures":[]}';
 
-const SETTINGS = { LEDGER_URL: '', INVENTORY_API_PORT: '1' };
+const SETTINGS = { INVENTORY_API_PORT: '1' };
 
 /** Runs an npm script in a folder of the project and waits for its end. */
 function npmRun(args: string[], env: NodeJS.ProcessEnv = {}, folder = '') {
@@ -80,7 +80,7 @@ describe('the built file', () => {
 
   it('works without any other file', async () => {
     const { url, packages } = await startInventory();
-    const lines = await runAlone({ INVENTORY_API_URL: url, LEDGER_URL: '' });
+    const lines = await runAlone({ INVENTORY_API_URL: url });
     expect(lines).toContain(DONE);
     expect(lines).toContainEqual(
       expect.stringContaining('"msg":"Successfully created package request for customer ID: 2690'),
@@ -88,20 +88,6 @@ describe('the built file', () => {
     expect(lines).toHaveLength(3);
     expect(await packages()).toEqual([JANE]);
   });
-
-  it.each(LEDGER_KINDS.filter((kind) => kind === 'postgres'))(
-    'works with a ledger in %s, which keeps it from asking a second time',
-    async (kind) => {
-      const location = await newLocation(kind);
-      const env = { LEDGER_URL: 'url' in location ? location.url : '' };
-      const first = await startInventory();
-      expect(await runAlone({ ...env, INVENTORY_API_URL: first.url })).toContain(DONE);
-      expect(await first.packages()).toEqual([JANE]);
-      const second = await startInventory();
-      expect(await runAlone({ ...env, INVENTORY_API_URL: second.url })).toEqual([DONE]);
-      expect(await second.packages()).toEqual([]);
-    },
-  );
 });
 
 describe('npm run lambda', () => {
@@ -140,8 +126,8 @@ describe('npm run lambda', () => {
     [
       'the environment cannot be used',
       [EXAMPLE],
-      { LEDGER_URL: 'sqlite:x', MAX_ATTEMPTS: '0' },
-      /^LEDGER_URL must be postgres:.*\nMAX_ATTEMPTS must be a whole number from 1 /,
+      { LOG_LEVEL: 'x', DELIVERY_CONCURRENCY: '0' },
+      /^DELIVERY_CONCURRENCY must be a whole number from 1 .*\nLOG_LEVEL must be /,
     ],
   ])('ends with 2 when %s', async (_, args, env, message) => {
     const { exitCode, lines } = await lambda(args, env);

@@ -32,12 +32,6 @@ export interface ListPage {
   after?: number | undefined;
 }
 
-/** Where a delivery has come to rest, and why. */
-export type RestingDelivery = Pick<
-  DeliveryRow,
-  'key' | 'status' | 'next_attempt_at' | 'last_error'
->;
-
 /** The part of the ledger that people and dashboards read. Changes nothing. */
 export function createReading(db: Kysely<Tables>) {
   return {
@@ -94,19 +88,6 @@ export function createReading(db: Kysely<Tables>) {
           and what in (select value->>0 from ${rowsOf(db, kinds)})
         group by delivery`.execute(db);
       return new Map(rows.map(({ delivery, count }) => [delivery, count]));
-    },
-
-    /**
-     * Those of these deliveries of a leg for which nothing more happens by itself before `until` (Unix time
-     * in milliseconds): they are delivered, dead or held, or wait for longer than that.
-     */
-    async findResting(leg: string, keys: string[], until: number): Promise<RestingDelivery[]> {
-      const values = keys.map((key) => [key]);
-      const { rows } = await sql<RestingDelivery>`
-        select key, status, next_attempt_at, last_error from deliveries
-        where leg = ${leg} and key in (select value->>0 from ${rowsOf(db, values)})
-          and (status in ('delivered', 'dead', 'held') or next_attempt_at > ${until})`.execute(db);
-      return rows;
     },
 
     /** One delivery with everything that happened to it; `undefined` when there is none. */
