@@ -39,7 +39,7 @@ export function createPollerMetrics(registry: Registry) {
 export function createEventMetrics(registry: Registry) {
   const received = new Counter({
     name: 'events_received_total',
-    help: 'Events of customers, each counted once: new, known, held, repeated, ignored or invalid',
+    help: 'Events of customers, each counted once: new, known, held, ignored or invalid',
     labelNames: ['source', 'result'],
     registers: [registry],
   });
@@ -59,7 +59,7 @@ export function createEventMetrics(registry: Registry) {
     watch: (source: string, isConnected: () => boolean) => connections.set(source, isConnected),
     /** From now on, counts what comes from a source. */
     add(source: string): void {
-      for (const result of ['new', 'known', 'held', 'repeated', 'ignored', 'invalid']) {
+      for (const result of ['new', 'known', 'held', 'ignored', 'invalid']) {
         received.inc({ source, result }, 0);
       }
     },

@@ -91,7 +91,6 @@ export async function runService(config: Config, onStep?: (step: Step) => void):
   });
   const events = openEventSources(config, {
     sight,
-    ledger,
     metrics: createEventMetrics(metrics),
     log,
     random: Math.random,

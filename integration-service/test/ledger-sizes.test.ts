@@ -19,12 +19,10 @@ const USES: Record<string, (ledger: Ledger, count: number) => Promise<unknown>> 
   count: (ledger, count) => ledger.count({ keys: keysOf(count) }, 9),
   countAttempts: (ledger, count) => ledger.countAttempts(numbersOf(count)),
   deadLetters: (ledger, count) => ledger.deadLetters({ keys: keysOf(count) }, 9),
-  findResting: (ledger, count) => ledger.findResting(LEG, keysOf(count), 0),
   replay: (ledger, count) => ledger.replay(numbersOf(count), 0),
   release: (ledger, count) => ledger.release({ keys: keysOf(count) }, 0),
   markFound: (ledger, count) =>
     ledger.markFound(new Map(numbersOf(count).map((sequence) => [sequence, 'an id'])), 0),
-  webhooks: (ledger, count) => ledger.sight(LEG, [], { now: 0, webhookIds: keysOf(count) }),
 };
 
 describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {

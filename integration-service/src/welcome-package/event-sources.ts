@@ -4,7 +4,7 @@ import { createIntake, type Intake, type IntakeOptions } from './intake.ts';
 import { type ConsumerOptions, createRabbitmqConsumer } from './rabbitmq-consumer.ts';
 import type { WebhookRouteOptions } from './webhook-route.ts';
 
-type Context = Pick<IntakeOptions, 'sight' | 'ledger' | 'log'> &
+type Context = Pick<IntakeOptions, 'sight' | 'log'> &
   Pick<ConsumerOptions, 'random'> & { metrics: EventMetrics };
 
 /** The sources that push customer events to this service. */

@@ -1,18 +1,14 @@
 import { createBriefLog } from 'service-kit/brief-log';
 import type { Logger } from 'service-kit/logger';
-import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
 import type { EventMetrics } from '../metrics.ts';
-import { canonicalId } from './customer-id.ts';
 import type { Customer } from './customer-list.ts';
-import { WELCOME_PACKAGE } from './inventory-client.ts';
 import type { SightCustomers } from './sight.ts';
 
 export interface IntakeOptions {
   /** The name of the event source. */
   source: string;
   sight: SightCustomers;
-  ledger: Pick<Ledger, 'isKnownWebhook' | 'get'>;
   log: Logger;
   metrics: EventMetrics;
   /** More new customers than this within `surgeWindowMs` are held. Default: no limit. */
@@ -20,32 +16,27 @@ export interface IntakeOptions {
   surgeWindowMs: number;
 }
 
-/** A customer that an event reports. */
-export interface Arrival {
-  customer: Customer;
-  /** The id of the webhook, if the event arrived as a webhook. */
-  webhookId?: string | undefined;
-}
-
 /** Writes the customers of events into the ledger. */
 export interface Intake {
   /**
-   * Resolves when the customer is committed. A webhook whose id was committed before has no effect.
+   * Resolves when the customer is committed. One that is known already changes nothing.
    *
    * @throws {LedgerError} when the customer cannot be committed
    */
-  take(arrival: Arrival): Promise<void>;
-  /** Takes no more arrivals, and resolves when each arrival taken is committed or has failed. */
+  take(customer: Customer): Promise<void>;
+  /** Takes no more customers, and resolves when each one taken is committed or has failed. */
   close(): Promise<void>;
 }
 
-interface Waiting extends Arrival, PromiseWithResolvers<void> {}
+interface Waiting extends PromiseWithResolvers<void> {
+  customer: Customer;
+}
 
 const MAX_AT_ONCE = 500;
 
-/** Arrivals during a transaction go into the next one together, because each commit waits for the disk. */
+/** Customers that come during a transaction go into the next one together, because each commit waits for the disk. */
 export function createIntake(options: IntakeOptions): Intake {
-  const { source, sight, ledger, metrics, surgeLimit, surgeWindowMs } = options;
+  const { source, sight, metrics, surgeLimit, surgeWindowMs } = options;
   const brief = createBriefLog(options.log, 'warn');
   const underWay = new Set<Promise<void>>();
   let waiting: Waiting[] = [];
@@ -71,7 +62,7 @@ export function createIntake(options: IntakeOptions): Intake {
   async function write(batch: Waiting[]): Promise<void> {
     const { fresh, held, known } = await sight(
       batch.map(({ customer }) => customer),
-      { surgeLimit: surge.left(), webhookIds: batch.flatMap(({ webhookId }) => webhookId ?? []) },
+      { surgeLimit: surge.left() },
     );
     surge.count(fresh, held);
     if (held > 0) {
@@ -86,27 +77,17 @@ export function createIntake(options: IntakeOptions): Intake {
     metrics.received.inc({ source, result: 'known' }, known);
   }
 
-  async function take(arrival: Arrival): Promise<void> {
-    const { webhookId } = arrival;
-    if (webhookId !== undefined && (await ledger.isKnownWebhook(webhookId))) {
-      metrics.received.inc({ source, result: 'repeated' });
-      const isKnown = await ledger.get(WELCOME_PACKAGE, canonicalId(arrival.customer.id));
-      if (!isKnown) {
-        const what = `the webhook ${webhookId} was taken before and now brings another customer`;
-        brief('webhooks', `Ignoring ${arrival.customer.id}: ${what}. Each event needs its own id.`);
-      }
-      return;
-    }
-    const entry = { ...arrival, ...Promise.withResolvers<void>() };
+  function take(customer: Customer): Promise<void> {
+    const entry = { customer, ...Promise.withResolvers<void>() };
     waiting.push(entry);
     if (!isWriting) void writeAll();
-    await entry.promise;
+    return entry.promise;
   }
 
   return {
-    async take(arrival) {
+    async take(customer) {
       if (isClosed) throw new LedgerError('unreachable', 'The service is stopping.');
-      const taking = take(arrival);
+      const taking = take(customer);
       underWay.add(taking);
       await taking.finally(() => underWay.delete(taking));
     },

@@ -119,7 +119,7 @@ export function createRabbitmqConsumer(options: ConsumerOptions): RabbitmqConsum
   async function commit({ customer }: Extract<CustomerEvent, { kind: 'created' }>) {
     for (let attempt = 1; !signal.aborted; attempt++) {
       try {
-        await intake.take({ customer });
+        await intake.take(customer);
         return ConsumerStatus.ACK;
       } catch (error) {
         // The ledger logs its own errors.

@@ -112,16 +112,16 @@ export function addWebhookRoute(app: HttpService, options: WebhookRouteOptions):
         const verified = verifyWebhook(secrets, headers, bytes, now());
         if (!verified.isValid) throw refuse(401, verified.reason);
         const event = parse(bytes);
-        if (event.kind === 'created') await commit(event.customer, verified.id);
+        if (event.kind === 'created') await commit(event.customer);
         else metrics.received.inc({ source, result: 'ignored' });
         return reply.code(202).send();
       },
     );
   });
 
-  async function commit(customer: Customer, webhookId: string): Promise<void> {
+  async function commit(customer: Customer): Promise<void> {
     try {
-      await intake.take({ customer, webhookId });
+      await intake.take(customer);
     } catch (error) {
       if (error instanceof LedgerError) throw new HttpError(503, error.message);
       throw error;

@@ -198,7 +198,7 @@ describe.skipIf(!hasDocker)('a consumer of RabbitMQ', () => {
     const taken: string[] = [];
     const tried = Promise.withResolvers<void>();
     let failures = 3;
-    const { consumer, connection, send } = await consume(async ({ customer }) => {
+    const { consumer, connection, send } = await consume(async (customer) => {
       if (customer.id === 'never') tried.resolve();
       if (customer.id === 'never' || failures-- > 0) throw new LedgerError('full', 'no room');
       taken.push(customer.id);
@@ -241,10 +241,9 @@ describe.skipIf(!hasDocker)('a consumer of RabbitMQ', () => {
 
   it('binds its queue again when the binding is gone', async () => {
     const taken: string[] = [];
-    const { connection, send } = await consume(
-      async ({ customer }) => void taken.push(customer.id),
-      { declareEveryMs: 100 },
-    );
+    const { connection, send } = await consume(async (customer) => void taken.push(customer.id), {
+      declareEveryMs: 100,
+    });
     await connection.queueUnbind({ exchange: EXCHANGE, queue: QUEUE, routingKey: 'customer.#' });
     await expect
       .poll(async () => {

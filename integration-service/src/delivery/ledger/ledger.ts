@@ -14,7 +14,6 @@ import { openSqlite } from './sqlite.ts';
 import { IN_MEMORY } from './sqlite-file.ts';
 import { createSystems } from './systems.ts';
 import type { Tables } from './tables.ts';
-import { createWebhooks } from './webhooks.ts';
 import { createWork } from './work.ts';
 
 /** Where the ledger is: a SQLite file (or `:memory:`), or a PostgreSQL database. */
@@ -24,7 +23,6 @@ type Parts = ReturnType<typeof createLegs> &
   ReturnType<typeof createSightings> &
   ReturnType<typeof createRejectedRecords> &
   ReturnType<typeof createSystems> &
-  ReturnType<typeof createWebhooks> &
   ReturnType<typeof createWork> &
   ReturnType<typeof createReading> &
   ReturnType<typeof createCorrections>;
@@ -49,8 +47,6 @@ export interface LedgerOptions {
    * memory.
    */
   hasThread?: boolean;
-  /** The tables are known to be up to date: no migrations are run or looked up. Default: no. */
-  isUpToDate?: boolean;
 }
 
 /**
@@ -67,7 +63,7 @@ export async function openLedger(
   const db = new Kysely<Tables>({ dialect });
   const health = createHealth(log);
   try {
-    if (!options.isUpToDate) await migrate(db, nameOf(location));
+    await migrate(db, nameOf(location));
   } catch (error) {
     await db.destroy();
     throw explain(error);
@@ -78,7 +74,6 @@ export async function openLedger(
     ...createSightings(db),
     ...createRejectedRecords(db),
     ...createSystems(db),
-    ...createWebhooks(db),
     ...createWork(db, { skipLocked: location.kind === 'postgres' }),
     ...createReading(db),
     ...createCorrections(db),

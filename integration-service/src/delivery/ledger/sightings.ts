@@ -5,7 +5,6 @@ import { chunksOf, insertEvents } from './events.ts';
 import { type Progress, writeProgress } from './legs.ts';
 import { isSqlite, rowsOf } from './rows.ts';
 import type { Tables } from './tables.ts';
-import { insertWebhooks } from './webhooks.ts';
 
 /** What became of the sightings of one poll: each is counted in one of the three fields. */
 export interface SightingCounts {
@@ -21,8 +20,6 @@ export interface SightOptions<Seen extends Sighting> {
   surgeLimit?: number | undefined;
   /** Written with the last chunk. Default: the stored progress stays. */
   progress?: Progress | undefined;
-  /** The ids of the webhooks that brought the sightings, written with the last chunk. Default: none. */
-  webhookIds?: string[] | undefined;
   /**
    * Stops after a chunk, without writing `progress`. If the sightings are to be held, none is written, and
    * `sight` throws.
@@ -97,7 +94,7 @@ export function createSightings(db: Kysely<Tables>) {
     async sight<Seen extends Sighting>(
       leg: string,
       sightings: Iterable<Seen>,
-      { now, surgeLimit, progress, webhookIds = [], signal, onFresh }: SightOptions<Seen>,
+      { now, surgeLimit, progress, signal, onFresh }: SightOptions<Seen>,
     ): Promise<SightingCounts> {
       const counts = { fresh: 0, held: 0, known: 0 };
       const isHeld =
@@ -112,7 +109,6 @@ export function createSightings(db: Kysely<Tables>) {
       }
       const advance = async (on: Transaction<Tables>) => {
         if (progress) await writeProgress(on, leg, progress, now);
-        if (webhookIds.length > 0) await insertWebhooks(on, webhookIds, now);
       };
 
       if (isHeld) {

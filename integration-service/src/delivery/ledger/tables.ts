@@ -8,7 +8,6 @@ export interface Tables {
   legs: LegTable;
   rejected_records: RejectedRecordTable;
   audits: AuditTable;
-  webhooks: WebhookTable;
   systems: SystemTable;
 }
 
@@ -78,13 +77,6 @@ interface AuditTable {
   finished_at: number;
   /** JSON: how many of each kind. */
   counts: string;
-}
-
-/** Webhooks that were accepted, each once. */
-interface WebhookTable {
-  /** A hash, because the sender may choose any id. */
-  id: string;
-  received_at: number;
 }
 
 /** Systems that have asked for a pause. */
