@@ -11,7 +11,7 @@ import { type Ledger, openLedger } from './delivery/ledger/ledger.ts';
 import { LedgerError } from './delivery/ledger/ledger-error.ts';
 import { createDeliveryMetrics } from './delivery/metrics.ts';
 import { createPause } from './delivery/pauses.ts';
-import { createHttpClient } from './http-client.ts';
+import { createHttpClient } from './http/client.ts';
 import { createEventMetrics, createPollerMetrics } from './metrics.ts';
 import { checkReadiness } from './readiness.ts';
 import { createCrmClient } from './welcome-package/crm-client.ts';

@@ -5,7 +5,7 @@ import {
   createHttpClient,
   type HttpClientOptions,
   type HttpRequest,
-} from '../src/http-client.ts';
+} from '../src/http/client.ts';
 import { setUpService, startHttpServer, startTcpServer } from './support.ts';
 
 function setUp(options: Partial<HttpClientOptions> = {}) {

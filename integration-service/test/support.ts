@@ -19,7 +19,7 @@ import { createGate } from '../src/delivery/gate.ts';
 import { type LedgerLocation, openLedger } from '../src/delivery/ledger/ledger.ts';
 import { createDeliveryMetrics } from '../src/delivery/metrics.ts';
 import { createPause } from '../src/delivery/pauses.ts';
-import { createHttpClient } from '../src/http-client.ts';
+import { createHttpClient } from '../src/http/client.ts';
 import { createPollerMetrics } from '../src/metrics.ts';
 import type { Step } from '../src/service.ts';
 import { createCrmClient } from '../src/welcome-package/crm-client.ts';

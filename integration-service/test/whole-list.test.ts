@@ -1,7 +1,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { createHttpClient } from '../src/http-client.ts';
+import { createHttpClient } from '../src/http/client.ts';
 import { createCrmClient } from '../src/welcome-package/crm-client.ts';
 import { createInventoryClient } from '../src/welcome-package/inventory-client.ts';
 import { packageRequest, pauseOf, setUpService, startHttpServer } from './support.ts';

@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
-import { CallError, type HttpClient, type HttpResponse } from '../http-client.ts';
+import { CallError, type HttpClient, type HttpResponse } from '../http/client.ts';
 import { createInventoryClient, welcomePackageFor } from '../welcome-package/inventory-client.ts';
 import { outcomeOfFailure, outcomeOfResponse, WithdrawnError } from './outcome.ts';
 

@@ -1,7 +1,7 @@
 import { parseForeignJson } from 'service-kit/foreign-json';
 import { parseRetryAfter } from 'service-kit/retry';
-import type { CallError, HttpResponse } from '../http-client.ts';
-import { describeResponse } from '../http-response.ts';
+import type { CallError, HttpResponse } from '../http/client.ts';
+import { describeResponse } from '../http/response.ts';
 
 /**
  * The outcome of one call to a target:

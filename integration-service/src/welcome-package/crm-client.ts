@@ -3,9 +3,15 @@ import type { Logger } from 'service-kit/logger';
 import { parseRetryAfter } from 'service-kit/retry';
 import type { Pause } from '../delivery/pauses.ts';
 import { ReadError } from '../delivery/target.ts';
-import type { HttpClient } from '../http-client.ts';
-import { type ListSource, openPage, type Page, type PageRequest, readPages } from '../pages.ts';
-import { createTrail, type Trail } from '../trail.ts';
+import type { HttpClient } from '../http/client.ts';
+import {
+  type ListSource,
+  openPage,
+  type Page,
+  type PageRequest,
+  readPages,
+} from '../http/pages.ts';
+import { createTrail, type Trail } from '../http/trail.ts';
 import {
   type Customer,
   type CustomerList,

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { createSpool, type Spool } from '../spool.ts';
+import { createSpool, type Spool } from '../http/compressed-buffer.ts';
 import { idFlaw } from './customer-id.ts';
 import { type UnusableRecord, unusableRecord } from './unusable-records.ts';
 

@@ -7,9 +7,9 @@ import type { Claim, Evidence, Sighting } from '../delivery/delivery.ts';
 import { idempotencyKey } from '../delivery/idempotency-key.ts';
 import { type Outcome, outcomeOfFailure, outcomeOfResponse } from '../delivery/outcome.ts';
 import { ReadError, type SendOptions, type Target } from '../delivery/target.ts';
-import { hideSecrets } from '../hide-secrets.ts';
-import { CallError, type HttpClient } from '../http-client.ts';
-import { type ListSource, readPages } from '../pages.ts';
+import { CallError, type HttpClient } from '../http/client.ts';
+import { hideSecrets } from '../http/hide-secrets.ts';
+import { type ListSource, readPages } from '../http/pages.ts';
 import { fieldNames, shorten } from '../shorten.ts';
 import { canonicalId, idFlaw } from './customer-id.ts';
 

@@ -5,9 +5,9 @@ import {
   parseExactly,
   parseForeignJson,
 } from 'service-kit/foreign-json';
-import type { HttpStream } from './http-client.ts';
-import { excerpt } from './http-response.ts';
-import { fieldNames, shorten } from './shorten.ts';
+import { fieldNames, shorten } from '../shorten.ts';
+import type { HttpStream } from './client.ts';
+import { excerpt } from './response.ts';
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;

@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
+import { shorten } from '../shorten.ts';
+import type { HttpResponse, HttpStream } from './client.ts';
 import { hideQuery } from './hide-secrets.ts';
-import type { HttpResponse, HttpStream } from './http-client.ts';
-import { shorten } from './shorten.ts';
 
 /**
  * Reads the start of an answer's body, 10 kB and the rest of a chunk: more than a message shows, and mostly

@@ -3,7 +3,7 @@ import { basicAuthorization } from 'service-kit/basic-authorization';
 import { messageOf } from 'service-kit/error-message';
 import { createHttpAgent, USER_AGENT } from 'service-kit/http-agent';
 import type { Dispatcher } from 'undici';
-import { shorten } from './shorten.ts';
+import { shorten } from '../shorten.ts';
 
 /** A call failed to bring a usable answer; the message says why, in words for the log. */
 export class CallError extends Error {

@@ -1,5 +1,5 @@
-import type { HttpStream } from './http-client.ts';
-import { excerpt } from './http-response.ts';
+import type { HttpStream } from './client.ts';
+import { excerpt } from './response.ts';
 
 /** A count, and the header that states it: `X-Total-Count: 12`. */
 export interface Count {

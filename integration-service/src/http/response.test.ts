@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { withoutExcerpt } from './http-response.ts';
+import { withoutExcerpt } from './response.ts';
 
 it.each([
   ['404 Not Found: <h1>Alice</h1>', '404 Not Found'],

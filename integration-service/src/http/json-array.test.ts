@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { runs } from '../test/runs.ts';
-import { excerpt } from './http-response.ts';
+import { runs } from '../../test/runs.ts';
+import { fieldNames } from '../shorten.ts';
 import { readJsonArray } from './json-array.ts';
-import { fieldNames } from './shorten.ts';
+import { excerpt } from './response.ts';
 
 const headers = { 'content-type': 'text/html' };
 const LONG = 'x'.repeat(1_000);

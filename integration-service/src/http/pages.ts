@@ -1,12 +1,12 @@
 import { STATUS_CODES } from 'node:http';
-import { isUnauthorized } from './delivery/outcome.ts';
-import { ReadError } from './delivery/target.ts';
+import { isUnauthorized } from '../delivery/outcome.ts';
+import { ReadError } from '../delivery/target.ts';
+import type { HttpClient, HttpStream } from './client.ts';
 import { hideQuery, hideSecrets } from './hide-secrets.ts';
-import type { HttpClient, HttpStream } from './http-client.ts';
-import { collectBegin, describeResponse, isSuccess } from './http-response.ts';
 import { readJsonArray } from './json-array.ts';
 import { type Link, parseLinks } from './link-header.ts';
 import { claimsOf, type ListClaims, linesOf, staleBy } from './list-claims.ts';
+import { collectBegin, describeResponse, isSuccess } from './response.ts';
 import { createTrail } from './trail.ts';
 
 /** A system that lists something. */

@@ -1,4 +1,4 @@
-import { ReadError } from './delivery/target.ts';
+import { ReadError } from '../delivery/target.ts';
 import type { Count, ListClaims } from './list-claims.ts';
 
 export interface TrailOptions {

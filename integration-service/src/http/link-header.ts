@@ -1,4 +1,4 @@
-import { excerpt } from './http-response.ts';
+import { excerpt } from './response.ts';
 
 export interface Link {
   /** The URL as written in the header, possibly relative. */

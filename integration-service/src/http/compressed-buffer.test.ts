@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createSpool } from './spool.ts';
+import { createSpool } from './compressed-buffer.ts';
 
 it('gives back the lines that were added, as often as it is asked', () => {
   const lines = Array.from({ length: 20_000 }, (_, i) => JSON.stringify([i, 'Zoë Müller\n']));
