@@ -14,11 +14,11 @@ import { createPause } from './delivery/pauses.ts';
 import { createHttpClient } from './http/client.ts';
 import { createEventMetrics, createPollerMetrics } from './metrics.ts';
 import { checkReadiness } from './readiness.ts';
-import { createCrmClient } from './welcome-package/crm-client.ts';
-import { canonicalId } from './welcome-package/customer-id.ts';
+import { createCrmClient } from './systems/crm/client.ts';
+import { canonicalId } from './systems/customer-id.ts';
+import { createInventoryClient, WELCOME_PACKAGE } from './systems/inventory/client.ts';
 import { createCycleLog } from './welcome-package/cycle-log.ts';
 import { openEventSources } from './welcome-package/event-sources.ts';
-import { createInventoryClient, WELCOME_PACKAGE } from './welcome-package/inventory-client.ts';
 import { createPoller } from './welcome-package/poller.ts';
 import { createSight, type SightStep } from './welcome-package/sight.ts';
 

@@ -5,7 +5,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { describeConnections } from '../../service-kit/test/connection-contract.ts';
 import { type AppOptions, buildApp } from '../src/app.ts';
 import { createPollerMetrics } from '../src/metrics.ts';
-import { canonicalId } from '../src/welcome-package/customer-id.ts';
+import { canonicalId } from '../src/systems/customer-id.ts';
 import { captureLog, setUpService } from './support.ts';
 
 async function setUp(options: Partial<AppOptions> = {}) {

@@ -2,7 +2,7 @@ import { HttpResponse, http } from 'msw';
 import { strictSerializerCompiler } from 'service-kit/serialization';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type AppOptions, buildApp } from '../src/app.ts';
-import { canonicalId } from '../src/welcome-package/customer-id.ts';
+import { canonicalId } from '../src/systems/customer-id.ts';
 import {
   ALICE,
   BOB,

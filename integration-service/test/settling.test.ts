@@ -1,7 +1,7 @@
 import { HttpResponse, http } from 'msw';
 import { expect, it } from 'vitest';
 import { replay } from '../src/delivery/replay.ts';
-import { WELCOME_PACKAGE } from '../src/welcome-package/inventory-client.ts';
+import { WELCOME_PACKAGE } from '../src/systems/inventory/client.ts';
 import { crmLists, INVENTORY_URL, mockNetwork, packageRequest, setUpService } from './support.ts';
 
 const network = mockNetwork();

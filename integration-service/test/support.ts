@@ -22,9 +22,9 @@ import { createPause } from '../src/delivery/pauses.ts';
 import { createHttpClient } from '../src/http/client.ts';
 import { createPollerMetrics } from '../src/metrics.ts';
 import type { Step } from '../src/service.ts';
-import { createCrmClient } from '../src/welcome-package/crm-client.ts';
+import { createCrmClient } from '../src/systems/crm/client.ts';
+import { createInventoryClient, WELCOME_PACKAGE } from '../src/systems/inventory/client.ts';
 import { createCycleLog } from '../src/welcome-package/cycle-log.ts';
-import { createInventoryClient, WELCOME_PACKAGE } from '../src/welcome-package/inventory-client.ts';
 import { createPoller } from '../src/welcome-package/poller.ts';
 import { createSight } from '../src/welcome-package/sight.ts';
 

@@ -2,8 +2,8 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createHttpClient } from '../src/http/client.ts';
-import { createCrmClient } from '../src/welcome-package/crm-client.ts';
-import { createInventoryClient } from '../src/welcome-package/inventory-client.ts';
+import { createCrmClient } from '../src/systems/crm/client.ts';
+import { createInventoryClient } from '../src/systems/inventory/client.ts';
 import { packageRequest, pauseOf, setUpService, startHttpServer } from './support.ts';
 
 interface Answer {

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { print } from 'service-kit/terminal';
 import { AUDIT_KINDS, type AuditKind, type AuditReport, audit } from '../delivery/audit.ts';
 import { createRejectBook } from '../delivery/reject-book.ts';
-import { WELCOME_PACKAGE, welcomePackageFor } from '../welcome-package/inventory-client.ts';
+import { WELCOME_PACKAGE, welcomePackageFor } from '../systems/inventory/client.ts';
 import { runCommand, UsageError } from './command.ts';
 import { printUnusable, toJson } from './unusable.ts';
 

@@ -8,8 +8,8 @@ import { LedgerError } from '../delivery/ledger/ledger-error.ts';
 import { createPause } from '../delivery/pauses.ts';
 import { ReadError, type Target } from '../delivery/target.ts';
 import { CallError, createHttpClient } from '../http/client.ts';
-import { type CrmClient, createCrmClient } from '../welcome-package/crm-client.ts';
-import { createInventoryClient } from '../welcome-package/inventory-client.ts';
+import { type CrmClient, createCrmClient } from '../systems/crm/client.ts';
+import { createInventoryClient } from '../systems/inventory/client.ts';
 
 export interface CommandParts {
   config: Config;

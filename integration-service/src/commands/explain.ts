@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import { print } from 'service-kit/terminal';
 import { countAttempts, numberAttempts } from '../delivery/attempts.ts';
-import { canonicalId } from '../welcome-package/customer-id.ts';
+import { canonicalId } from '../systems/customer-id.ts';
 import { runCommand, UsageError } from './command.ts';
 
 const USAGE = `Usage: npm run explain -- <customer id>

@@ -3,8 +3,8 @@ import { parseArgs } from 'node:util';
 import { print } from 'service-kit/terminal';
 import { MAX_REASON_LENGTH } from '../delivery/delivery-schemas.ts';
 import { replay } from '../delivery/replay.ts';
-import { canonicalId } from '../welcome-package/customer-id.ts';
-import { WELCOME_PACKAGE } from '../welcome-package/inventory-client.ts';
+import { canonicalId } from '../systems/customer-id.ts';
+import { WELCOME_PACKAGE } from '../systems/inventory/client.ts';
 import { runCommand, UsageError } from './command.ts';
 
 const USAGE = `Usage: npm run replay -- [options]

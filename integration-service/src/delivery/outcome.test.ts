@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { CallError, type HttpClient, type HttpResponse } from '../http/client.ts';
-import { createInventoryClient, welcomePackageFor } from '../welcome-package/inventory-client.ts';
+import { createInventoryClient, welcomePackageFor } from '../systems/inventory/client.ts';
 import { outcomeOfFailure, outcomeOfResponse, WithdrawnError } from './outcome.ts';
 
 const NOW = Date.parse('2026-11-06T08:49:37Z');

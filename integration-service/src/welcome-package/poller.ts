@@ -9,11 +9,11 @@ import { nameSome } from '../delivery/name-some.ts';
 import type { Pause } from '../delivery/pauses.ts';
 import { createTurns } from '../delivery/turns.ts';
 import type { PollerMetrics } from '../metrics.ts';
-import type { CrmClient, Poll } from './crm-client.ts';
+import type { CrmClient, Poll } from '../systems/crm/client.ts';
+import { type Position, positionSchema } from '../systems/crm/position.ts';
+import { WELCOME_PACKAGE } from '../systems/inventory/client.ts';
 import type { CycleLog } from './cycle-log.ts';
-import { WELCOME_PACKAGE } from './inventory-client.ts';
 import { createPollHealth } from './poll-health.ts';
-import { type Position, positionSchema } from './position.ts';
 import type { SightCustomers } from './sight.ts';
 import { createUnusableRecords, uselessness } from './unusable-records.ts';
 

@@ -1,8 +1,8 @@
 import type { SQSBatchResponse, SQSRecord } from 'aws-lambda';
 import type { Logger } from 'service-kit/logger';
-import { EventError, readEvent } from './customer-event.ts';
-import { canonicalId } from './customer-id.ts';
-import type { Customer } from './customer-list.ts';
+import { EventError, readEvent } from '../systems/crm/customer-event.ts';
+import type { Customer } from '../systems/crm/customer-list.ts';
+import { canonicalId } from '../systems/customer-id.ts';
 
 export interface BatchOptions {
   /** Groups under way at the same time. */

@@ -3,8 +3,12 @@ import type { Logger } from 'service-kit/logger';
 import type { Claim } from '../delivery/delivery.ts';
 import type { Target } from '../delivery/target.ts';
 import { createHttpClient } from '../http/client.ts';
-import type { Customer } from './customer-list.ts';
-import { createInventoryClient, WELCOME_PACKAGE, welcomePackageFor } from './inventory-client.ts';
+import type { Customer } from '../systems/crm/customer-list.ts';
+import {
+  createInventoryClient,
+  WELCOME_PACKAGE,
+  welcomePackageFor,
+} from '../systems/inventory/client.ts';
 import type { LambdaConfig } from './lambda-config.ts';
 import { workBatch } from './sqs-batch.ts';
 

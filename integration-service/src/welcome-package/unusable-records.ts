@@ -1,9 +1,9 @@
 import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { fingerprintOf, shownIdOf } from '../delivery/ledger/record-identity.ts';
 import type { RejectedRecord } from '../delivery/ledger/rejected-records.ts';
-import type { Poll } from './crm-client.ts';
+import type { Poll } from '../systems/crm/client.ts';
+import { WELCOME_PACKAGE } from '../systems/inventory/client.ts';
 import type { CycleLog } from './cycle-log.ts';
-import { WELCOME_PACKAGE } from './inventory-client.ts';
 import type { PollHealth } from './poll-health.ts';
 
 /** A record that is not a customer: its position, its id and the reason, but nothing else of its content. */

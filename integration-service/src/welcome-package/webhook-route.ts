@@ -7,8 +7,8 @@ import { verifyWebhook, webhookHeaders } from 'service-kit/webhook-signature';
 import { z } from 'zod';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
 import type { EventMetrics } from '../metrics.ts';
-import { documentedEventSchema, EventError, readEvent } from './customer-event.ts';
-import type { Customer } from './customer-list.ts';
+import { documentedEventSchema, EventError, readEvent } from '../systems/crm/customer-event.ts';
+import type { Customer } from '../systems/crm/customer-list.ts';
 import type { Intake } from './intake.ts';
 
 export const WEBHOOKS_TAG = {

@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import type { Transition } from '../../src/delivery/delivery.ts';
 import { openLedger } from '../../src/delivery/ledger/ledger.ts';
-import { welcomePackageFor } from '../../src/welcome-package/inventory-client.ts';
+import { welcomePackageFor } from '../../src/systems/inventory/client.ts';
 import { temporaryFolder } from '../ledgers.ts';
 import { packageRequest, startHttpServer } from '../support.ts';
 import { ROOT, run } from './processes.ts';

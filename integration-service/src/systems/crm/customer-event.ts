@@ -1,6 +1,6 @@
 import { JsonError, parseForeignJson } from 'service-kit/foreign-json';
 import { z } from 'zod';
-import { MAX_ID_BYTES } from './customer-id.ts';
+import { MAX_ID_BYTES } from '../customer-id.ts';
 import type { Customer } from './customer-list.ts';
 import { parseRecord } from './customer-list.ts';
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { createSpool, type Spool } from '../http/compressed-buffer.ts';
-import { idFlaw } from './customer-id.ts';
-import { type UnusableRecord, unusableRecord } from './unusable-records.ts';
+import { createSpool, type Spool } from '../../http/compressed-buffer.ts';
+import { type UnusableRecord, unusableRecord } from '../../welcome-package/unusable-records.ts';
+import { idFlaw } from '../customer-id.ts';
 
 /** The fields of a customer that this service needs; a CRM may send more. */
 export interface Customer {

@@ -3,15 +3,15 @@ import { numberTextSchema } from 'service-kit/foreign-json';
 import type { Logger } from 'service-kit/logger';
 import { parseRetryAfter } from 'service-kit/retry';
 import { z } from 'zod';
-import type { Claim, Evidence, Sighting } from '../delivery/delivery.ts';
-import { idempotencyKey } from '../delivery/idempotency-key.ts';
-import { type Outcome, outcomeOfFailure, outcomeOfResponse } from '../delivery/outcome.ts';
-import { ReadError, type SendOptions, type Target } from '../delivery/target.ts';
-import { CallError, type HttpClient } from '../http/client.ts';
-import { hideSecrets } from '../http/hide-secrets.ts';
-import { type ListSource, readPages } from '../http/pages.ts';
-import { fieldNames, shorten } from '../shorten.ts';
-import { canonicalId, idFlaw } from './customer-id.ts';
+import type { Claim, Evidence, Sighting } from '../../delivery/delivery.ts';
+import { idempotencyKey } from '../../delivery/idempotency-key.ts';
+import { type Outcome, outcomeOfFailure, outcomeOfResponse } from '../../delivery/outcome.ts';
+import { ReadError, type SendOptions, type Target } from '../../delivery/target.ts';
+import { CallError, type HttpClient } from '../../http/client.ts';
+import { hideSecrets } from '../../http/hide-secrets.ts';
+import { type ListSource, readPages } from '../../http/pages.ts';
+import { fieldNames, shorten } from '../../shorten.ts';
+import { canonicalId, idFlaw } from '../customer-id.ts';
 
 /** The leg's name, in the ledger, the routes and the idempotency keys. */
 export const WELCOME_PACKAGE = 'welcome-package';

@@ -1,17 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'service-kit/logger';
 import { parseRetryAfter } from 'service-kit/retry';
-import type { Pause } from '../delivery/pauses.ts';
-import { ReadError } from '../delivery/target.ts';
-import type { HttpClient } from '../http/client.ts';
+import type { Pause } from '../../delivery/pauses.ts';
+import { ReadError } from '../../delivery/target.ts';
+import type { HttpClient } from '../../http/client.ts';
 import {
   type ListSource,
   openPage,
   type Page,
   type PageRequest,
   readPages,
-} from '../http/pages.ts';
-import { createTrail, type Trail } from '../http/trail.ts';
+} from '../../http/pages.ts';
+import { createTrail, type Trail } from '../../http/trail.ts';
+import { type UnusableRecord, unusableRecord } from '../../welcome-package/unusable-records.ts';
 import {
   type Customer,
   type CustomerList,
@@ -20,7 +21,6 @@ import {
 } from './customer-list.ts';
 import { type PageRead, type Position, positionAfter } from './position.ts';
 import { fingerprintOf, restoreUrl } from './position-url.ts';
-import { type UnusableRecord, unusableRecord } from './unusable-records.ts';
 
 /**
  * A poll ends after this many pages, and the next poll continues there: a list that grows as fast as it is
