@@ -3,13 +3,13 @@ import { Connection, type SyncMessage } from 'rabbitmq-client';
 import { receiveBytes } from 'service-kit/rabbitmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { LedgerError } from '../../src/delivery/ledger/ledger-error.ts';
-import { createEventMetrics } from '../../src/metrics.ts';
-import { createTcpProxy } from '../../src/prove/events/tcp-proxy.ts';
-import type { Intake } from '../../src/welcome-package/intake.ts';
 import {
   type ConsumerOptions,
   createRabbitmqConsumer,
-} from '../../src/welcome-package/rabbitmq-consumer.ts';
+} from '../../src/messaging/rabbitmq-consumer.ts';
+import { createEventMetrics } from '../../src/metrics.ts';
+import { createTcpProxy } from '../../src/prove/events/tcp-proxy.ts';
+import type { Intake } from '../../src/welcome-package/intake.ts';
 import { captureLog, packageRequest, startHttpServer } from '../support.ts';
 import { hasDocker, useBroker } from './broker.ts';
 import { startService } from './processes.ts';

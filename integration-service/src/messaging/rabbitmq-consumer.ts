@@ -11,8 +11,8 @@ import { backoffMs } from 'service-kit/retry';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
 import type { EventMetrics } from '../metrics.ts';
 import { type CustomerEvent, EventError, readEvent } from '../systems/crm/customer-event.ts';
+import type { Intake } from '../welcome-package/intake.ts';
 import { createDeadLetters, DEAD_LETTER_EXCHANGE, declareDeadLetters } from './dead-letters.ts';
-import type { Intake } from './intake.ts';
 
 export interface ConsumerOptions extends Omit<RabbitmqOptions, 'name'> {
   intake: Intake;
