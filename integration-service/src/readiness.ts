@@ -1,7 +1,7 @@
 import type { Degradation, Readiness } from 'service-kit/operations';
-import type { CircuitBreaker } from './delivery/circuit-breaker.ts';
+import type { CircuitBreaker } from './delivery/dispatch/circuit-breaker.ts';
+import type { Pause } from './delivery/dispatch/pauses.ts';
 import type { Ledger } from './delivery/ledger/ledger.ts';
-import type { Pause } from './delivery/pauses.ts';
 import { withoutExcerpt } from './http/response.ts';
 import type { EventSources } from './welcome-package/event-sources.ts';
 import type { Poller } from './welcome-package/poller.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createCircuitBreaker } from '../src/delivery/circuit-breaker.ts';
+import { createCircuitBreaker } from '../src/delivery/dispatch/circuit-breaker.ts';
 import { LedgerError } from '../src/delivery/ledger/ledger-error.ts';
 import { checkReadiness, type ReadinessParts } from '../src/readiness.ts';
 import { ALICE, captureLog, crmLists, mockNetwork, setUpService } from './support.ts';

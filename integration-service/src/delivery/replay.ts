@@ -1,7 +1,7 @@
 import type { Claim } from './delivery.ts';
+import { findAtTarget } from './dispatch/settle.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { DeliveryFilter } from './ledger/reading.ts';
-import { findAtTarget } from './settle.ts';
 import { ReadError, type Target } from './target.ts';
 
 /** What a replay did with a dead letter, or would do; `no_longer_dead` when another replay came first. */

@@ -1,5 +1,5 @@
 import type { Degradation, Readiness } from 'service-kit/operations';
-import type { Pause } from '../delivery/pauses.ts';
+import type { Pause } from '../delivery/dispatch/pauses.ts';
 import { withoutExcerpt } from '../http/response.ts';
 
 export interface PollHealthOptions {

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'service-kit/logger';
 import type { Readiness } from 'service-kit/operations';
+import type { Pause } from '../delivery/dispatch/pauses.ts';
 import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
 import type { ReadProgress } from '../delivery/ledger/legs.ts';
 import { LEASE_MS } from '../delivery/ledger/work.ts';
 import { nameSome } from '../delivery/name-some.ts';
-import type { Pause } from '../delivery/pauses.ts';
 import { createTurns } from '../delivery/turns.ts';
 import type { PollerMetrics } from '../metrics.ts';
 import type { CrmClient, Poll } from '../systems/crm/client.ts';

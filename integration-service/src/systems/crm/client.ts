@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'service-kit/logger';
 import { parseRetryAfter } from 'service-kit/retry';
-import type { Pause } from '../../delivery/pauses.ts';
+import type { Pause } from '../../delivery/dispatch/pauses.ts';
 import { ReadError } from '../../delivery/target.ts';
 import type { HttpClient } from '../../http/client.ts';
 import {

@@ -1,13 +1,13 @@
 import type { Logger } from 'service-kit/logger';
-import type { Claim, Transition } from './delivery.ts';
+import type { Claim, Transition } from '../delivery.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Outcome } from '../outcome.ts';
+import type { Target } from '../target.ts';
 import type { DispatchStep } from './dispatcher.ts';
 import type { Leases } from './leases.ts';
-import type { Ledger } from './ledger/ledger.ts';
 import type { DeliveryMetrics } from './metrics.ts';
-import type { Outcome } from './outcome.ts';
 import type { Settled } from './settle.ts';
 import { createSettleLog } from './settle-log.ts';
-import type { Target } from './target.ts';
 
 /** The result of a claim: of an attempt, of a read of the target, or of a claim that was not used. */
 export type Result =

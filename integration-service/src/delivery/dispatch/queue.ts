@@ -1,4 +1,4 @@
-import type { Claim } from './delivery.ts';
+import type { Claim } from '../delivery.ts';
 
 /** As many deliveries are claimed ahead as were recently sent in this time. */
 const AHEAD_MS = 100;

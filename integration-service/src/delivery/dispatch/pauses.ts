@@ -1,6 +1,6 @@
 import type { Logger } from 'service-kit/logger';
 import { MAX_RETRY_AFTER_MS } from 'service-kit/retry';
-import type { Ledger } from './ledger/ledger.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 
 /** How long a system is paused that does not say for how long: at first, and at most. */
 const UNTOLD_MS = { first: 1_000, longest: 60_000 };

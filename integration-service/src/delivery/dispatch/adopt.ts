@@ -1,11 +1,11 @@
 import type { Logger } from 'service-kit/logger';
-import type { Evidence } from './delivery.ts';
+import type { Evidence } from '../delivery.ts';
+import { CHUNK } from '../ledger/events.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { MOST_NAMED, nameSome } from '../name-some.ts';
+import { ReadError, type Target } from '../target.ts';
 import type { Gate, Permit } from './gate.ts';
-import { CHUNK } from './ledger/events.ts';
-import type { Ledger } from './ledger/ledger.ts';
-import { MOST_NAMED, nameSome } from './name-some.ts';
 import { readThrough } from './settle.ts';
-import { ReadError, type Target } from './target.ts';
 
 export interface AdoptionOptions {
   leg: string;

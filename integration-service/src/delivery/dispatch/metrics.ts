@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { Ledger } from '../ledger/ledger.ts';
+import { OUTCOMES } from '../outcome.ts';
 import type { CircuitBreaker } from './circuit-breaker.ts';
-import type { Ledger } from './ledger/ledger.ts';
-import { OUTCOMES } from './outcome.ts';
 import type { Pause } from './pauses.ts';
 
 /** What one read of the target says about an attempt of unknown outcome. */

@@ -1,18 +1,18 @@
 import type { Logger } from 'service-kit/logger';
+import type { Claim } from '../delivery.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { LedgerError } from '../ledger/ledger-error.ts';
+import { nameSome } from '../name-some.ts';
+import type { Outcome } from '../outcome.ts';
+import type { Target } from '../target.ts';
+import { afterAttempt, unclaimed } from '../transition.ts';
 import { createAdoption } from './adopt.ts';
-import type { Claim } from './delivery.ts';
 import type { Gate, Permit } from './gate.ts';
 import { createLeases } from './leases.ts';
-import type { Ledger } from './ledger/ledger.ts';
-import { LedgerError } from './ledger/ledger-error.ts';
 import type { DeliveryMetrics } from './metrics.ts';
-import { nameSome } from './name-some.ts';
-import type { Outcome } from './outcome.ts';
 import { createQueue } from './queue.ts';
 import { createResults } from './results.ts';
 import { createSettler } from './settle.ts';
-import type { Target } from './target.ts';
-import { afterAttempt, unclaimed } from './transition.ts';
 
 /**
  * The steps at which a test can make a crash happen: before (`…ing`) and after (`…ed`) each step that

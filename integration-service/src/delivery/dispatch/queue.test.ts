@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { Claim } from './delivery.ts';
+import type { Claim } from '../delivery.ts';
 import { createQueue } from './queue.ts';
 
 const claims = (count: number) =>

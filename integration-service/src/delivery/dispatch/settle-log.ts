@@ -1,8 +1,8 @@
 import { createBriefLog } from 'service-kit/brief-log';
 import type { Logger } from 'service-kit/logger';
-import { nameSome } from './name-some.ts';
+import { nameSome } from '../name-some.ts';
+import { LAST_READ } from '../transition.ts';
 import type { Settled } from './settle.ts';
-import { LAST_READ } from './transition.ts';
 
 /**
  * Logs what settling found for every delivery. The reason why deliveries are held is logged once, until a

@@ -1,14 +1,14 @@
 import type { Logger } from 'service-kit/logger';
-import { createDeliveredCheck } from './delivered-check.ts';
-import type { Claim, Transition } from './delivery.ts';
+import { createDeliveredCheck } from '../delivered-check.ts';
+import type { Claim, Transition } from '../delivery.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { LedgerError } from '../ledger/ledger-error.ts';
+import { nameSome } from '../name-some.ts';
+import { ReadError, type Target } from '../target.ts';
+import { afterRead, LAST_READ } from '../transition.ts';
 import { type Gate, type Permit, READ } from './gate.ts';
 import type { Leases } from './leases.ts';
-import type { Ledger } from './ledger/ledger.ts';
-import { LedgerError } from './ledger/ledger-error.ts';
 import type { VERDICTS } from './metrics.ts';
-import { nameSome } from './name-some.ts';
-import { ReadError, type Target } from './target.ts';
-import { afterRead, LAST_READ } from './transition.ts';
 
 /** The most unknown deliveries that one read of the target settles. */
 const ROUND = 10_000;

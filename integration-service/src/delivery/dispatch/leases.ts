@@ -1,7 +1,7 @@
-import type { Claim } from './delivery.ts';
-import type { Ledger } from './ledger/ledger.ts';
-import { LEASE_MS } from './ledger/work.ts';
-import { WithdrawnError } from './outcome.ts';
+import type { Claim } from '../delivery.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { LEASE_MS } from '../ledger/work.ts';
+import { WithdrawnError } from '../outcome.ts';
 
 /** A call must begin this long before its lease ends. */
 const MARGIN_MS = LEASE_MS / 4;
