@@ -1,10 +1,10 @@
 import type { Degradation, Readiness } from 'service-kit/operations';
 import type { CircuitBreaker } from './delivery/dispatch/circuit-breaker.ts';
 import type { Pause } from './delivery/dispatch/pauses.ts';
+import type { Poller } from './delivery/ingest/poller.ts';
 import type { Ledger } from './delivery/ledger/ledger.ts';
 import { withoutExcerpt } from './http/response.ts';
 import type { EventSources } from './welcome-package/event-sources.ts';
-import type { Poller } from './welcome-package/poller.ts';
 
 export interface ReadinessParts {
   ledger: Pick<Ledger, 'problem'>;

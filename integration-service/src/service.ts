@@ -9,18 +9,18 @@ import { createDispatcher, type DispatchStep } from './delivery/dispatch/dispatc
 import { createGate } from './delivery/dispatch/gate.ts';
 import { createDeliveryMetrics } from './delivery/dispatch/metrics.ts';
 import { createPause } from './delivery/dispatch/pauses.ts';
+import { createCycleLog } from './delivery/ingest/cycle-log.ts';
+import { createEventMetrics, createPollerMetrics } from './delivery/ingest/metrics.ts';
+import { createPoller } from './delivery/ingest/poller.ts';
+import { createSight, type SightStep } from './delivery/ingest/sight.ts';
 import { type Ledger, openLedger } from './delivery/ledger/ledger.ts';
 import { LedgerError } from './delivery/ledger/ledger-error.ts';
 import { createHttpClient } from './http/client.ts';
-import { createEventMetrics, createPollerMetrics } from './metrics.ts';
 import { checkReadiness } from './readiness.ts';
 import { createCrmClient } from './systems/crm/client.ts';
 import { canonicalId } from './systems/customer-id.ts';
 import { createInventoryClient, WELCOME_PACKAGE } from './systems/inventory/client.ts';
-import { createCycleLog } from './welcome-package/cycle-log.ts';
 import { openEventSources } from './welcome-package/event-sources.ts';
-import { createPoller } from './welcome-package/poller.ts';
-import { createSight, type SightStep } from './welcome-package/sight.ts';
 
 export type Step = DispatchStep | SightStep;
 

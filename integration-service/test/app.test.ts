@@ -4,7 +4,7 @@ import { strictSerializerCompiler } from 'service-kit/serialization';
 import { expect, it, onTestFinished } from 'vitest';
 import { describeConnections } from '../../service-kit/test/connection-contract.ts';
 import { type AppOptions, buildApp } from '../src/app.ts';
-import { createPollerMetrics } from '../src/metrics.ts';
+import { createPollerMetrics } from '../src/delivery/ingest/metrics.ts';
 import { canonicalId } from '../src/systems/customer-id.ts';
 import { captureLog, setUpService } from './support.ts';
 

@@ -1,6 +1,6 @@
 import { HttpResponse, http } from 'msw';
 import { describe, expect, it } from 'vitest';
-import { createCycleLog } from '../src/welcome-package/cycle-log.ts';
+import { createCycleLog } from '../src/delivery/ingest/cycle-log.ts';
 import { ALICE, CRM_URL, captureLog, crmLists, mockNetwork, setUpService } from './support.ts';
 
 const network = mockNetwork();

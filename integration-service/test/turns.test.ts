@@ -1,6 +1,6 @@
 import { expect, it, onTestFinished, vi } from 'vitest';
+import { createTurns } from '../src/delivery/ingest/poll-lease.ts';
 import { LEASE_MS } from '../src/delivery/ledger/work.ts';
-import { createTurns } from '../src/delivery/turns.ts';
 import { newLocation, open } from './ledgers.ts';
 
 const T0 = 1_700_000_000_000;

@@ -4,8 +4,8 @@ import { webhookSecretsSchema } from 'service-kit/webhook-signature';
 import { Webhook } from 'standardwebhooks';
 import { onTestFinished } from 'vitest';
 import { buildApp } from '../src/app.ts';
+import { createEventMetrics } from '../src/delivery/ingest/metrics.ts';
 import type { LedgerError } from '../src/delivery/ledger/ledger-error.ts';
-import { createEventMetrics } from '../src/metrics.ts';
 import { openEventSources } from '../src/welcome-package/event-sources.ts';
 import { captureLog, setUpService } from './support.ts';
 

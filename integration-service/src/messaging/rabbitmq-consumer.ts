@@ -8,10 +8,10 @@ import {
   receiveBytes,
 } from 'service-kit/rabbitmq';
 import { backoffMs } from 'service-kit/retry';
+import type { Intake } from '../delivery/ingest/intake.ts';
+import type { EventMetrics } from '../delivery/ingest/metrics.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
-import type { EventMetrics } from '../metrics.ts';
 import { type CustomerEvent, EventError, readEvent } from '../systems/crm/customer-event.ts';
-import type { Intake } from '../welcome-package/intake.ts';
 import { createDeadLetters, DEAD_LETTER_EXCHANGE, declareDeadLetters } from './dead-letters.ts';
 
 export interface ConsumerOptions extends Omit<RabbitmqOptions, 'name'> {

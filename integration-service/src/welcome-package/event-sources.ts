@@ -1,7 +1,7 @@
 import type { Config } from '../config.ts';
+import { createIntake, type Intake, type IntakeOptions } from '../delivery/ingest/intake.ts';
+import type { EventMetrics } from '../delivery/ingest/metrics.ts';
 import { type ConsumerOptions, createRabbitmqConsumer } from '../messaging/rabbitmq-consumer.ts';
-import type { EventMetrics } from '../metrics.ts';
-import { createIntake, type Intake, type IntakeOptions } from './intake.ts';
 import type { WebhookRouteOptions } from './webhook-route.ts';
 
 type Context = Pick<IntakeOptions, 'sight' | 'log'> &

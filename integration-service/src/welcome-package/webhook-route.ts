@@ -5,11 +5,11 @@ import type { HttpService } from 'service-kit/http-service';
 import type { Logger } from 'service-kit/logger';
 import { verifyWebhook, webhookHeaders } from 'service-kit/webhook-signature';
 import { z } from 'zod';
+import type { Intake } from '../delivery/ingest/intake.ts';
+import type { EventMetrics } from '../delivery/ingest/metrics.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
-import type { EventMetrics } from '../metrics.ts';
 import { documentedEventSchema, EventError, readEvent } from '../systems/crm/customer-event.ts';
 import type { Customer } from '../systems/crm/customer-list.ts';
-import type { Intake } from './intake.ts';
 
 export const WEBHOOKS_TAG = {
   name: 'webhooks',

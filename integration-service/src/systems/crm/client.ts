@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'service-kit/logger';
 import { parseRetryAfter } from 'service-kit/retry';
 import type { Pause } from '../../delivery/dispatch/pauses.ts';
+import { type UnusableRecord, unusableRecord } from '../../delivery/ingest/unusable-records.ts';
 import { ReadError } from '../../delivery/target.ts';
 import type { HttpClient } from '../../http/client.ts';
 import {
@@ -12,7 +13,6 @@ import {
   readPages,
 } from '../../http/pages.ts';
 import { createTrail, type Trail } from '../../http/trail.ts';
-import { type UnusableRecord, unusableRecord } from '../../welcome-package/unusable-records.ts';
 import {
   type Customer,
   type CustomerList,

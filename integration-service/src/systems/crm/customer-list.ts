@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { type UnusableRecord, unusableRecord } from '../../delivery/ingest/unusable-records.ts';
 import { createSpool, type Spool } from '../../http/compressed-buffer.ts';
-import { type UnusableRecord, unusableRecord } from '../../welcome-package/unusable-records.ts';
 import { idFlaw } from '../customer-id.ts';
 
 /** The fields of a customer that this service needs; a CRM may send more. */

@@ -1,8 +1,8 @@
 import { createBriefLog } from 'service-kit/brief-log';
 import type { Logger } from 'service-kit/logger';
-import { LedgerError } from '../delivery/ledger/ledger-error.ts';
-import type { EventMetrics } from '../metrics.ts';
-import type { Customer } from '../systems/crm/customer-list.ts';
+import type { Customer } from '../../systems/crm/customer-list.ts';
+import { LedgerError } from '../ledger/ledger-error.ts';
+import type { EventMetrics } from './metrics.ts';
 import type { SightCustomers } from './sight.ts';
 
 export interface IntakeOptions {

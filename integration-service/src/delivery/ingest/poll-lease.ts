@@ -1,6 +1,6 @@
-import type { Ledger } from './ledger/ledger.ts';
-import type { Turn } from './ledger/legs.ts';
-import { LEASE_MS } from './ledger/work.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Turn } from '../ledger/legs.ts';
+import { LEASE_MS } from '../ledger/work.ts';
 
 /** A turn is kept for the next poll only if that poll begins at least this long before the turn ends. */
 const MARGIN_MS = LEASE_MS / 4;

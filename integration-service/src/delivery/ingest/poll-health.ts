@@ -1,6 +1,6 @@
 import type { Degradation, Readiness } from 'service-kit/operations';
-import type { Pause } from '../delivery/dispatch/pauses.ts';
-import { withoutExcerpt } from '../http/response.ts';
+import { withoutExcerpt } from '../../http/response.ts';
+import type { Pause } from '../dispatch/pauses.ts';
 
 export interface PollHealthOptions {
   pollingIntervalMs: number;

@@ -1,8 +1,8 @@
-import type { Ledger } from '../delivery/ledger/ledger.ts';
-import { fingerprintOf, shownIdOf } from '../delivery/ledger/record-identity.ts';
-import type { RejectedRecord } from '../delivery/ledger/rejected-records.ts';
-import type { Poll } from '../systems/crm/client.ts';
-import { WELCOME_PACKAGE } from '../systems/inventory/client.ts';
+import type { Poll } from '../../systems/crm/client.ts';
+import { WELCOME_PACKAGE } from '../../systems/inventory/client.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { fingerprintOf, shownIdOf } from '../ledger/record-identity.ts';
+import type { RejectedRecord } from '../ledger/rejected-records.ts';
 import type { CycleLog } from './cycle-log.ts';
 import type { PollHealth } from './poll-health.ts';
 

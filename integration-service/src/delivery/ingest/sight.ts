@@ -1,10 +1,10 @@
 import { createBriefLog } from 'service-kit/brief-log';
 import type { Logger } from 'service-kit/logger';
-import type { Sighting } from '../delivery/delivery.ts';
-import type { Ledger } from '../delivery/ledger/ledger.ts';
-import type { SightingCounts, SightOptions } from '../delivery/ledger/sightings.ts';
-import type { Customer } from '../systems/crm/customer-list.ts';
-import { WELCOME_PACKAGE, welcomePackageFor } from '../systems/inventory/client.ts';
+import type { Customer } from '../../systems/crm/customer-list.ts';
+import { WELCOME_PACKAGE, welcomePackageFor } from '../../systems/inventory/client.ts';
+import type { Sighting } from '../delivery.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { SightingCounts, SightOptions } from '../ledger/sightings.ts';
 
 /** Where a test can crash the process: before and after sightings are committed. */
 export type SightStep = 'sighting' | 'sighted';
