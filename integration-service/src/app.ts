@@ -8,7 +8,7 @@ import {
   addDeliveryRoutes,
   DELIVERIES_TAG,
   type DeliveryRoutesOptions,
-} from './delivery/delivery-routes.ts';
+} from './delivery/routes/delivery-routes.ts';
 import {
   addWebhookRoute,
   WEBHOOKS_TAG,

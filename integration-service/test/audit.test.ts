@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { AUDIT_KINDS, audit } from '../src/delivery/audit.ts';
+import { AUDIT_KINDS, audit } from '../src/delivery/audit/audit.ts';
 import type { Claim, Transition } from '../src/delivery/delivery.ts';
 import type { Target } from '../src/delivery/target.ts';
 import { newLocation, open } from './ledgers.ts';

@@ -1,6 +1,6 @@
 import { HttpResponse, http } from 'msw';
 import { expect, it } from 'vitest';
-import { replay } from '../src/delivery/replay.ts';
+import { replay } from '../src/delivery/audit/replay.ts';
 import { WELCOME_PACKAGE } from '../src/systems/inventory/client.ts';
 import { crmLists, INVENTORY_URL, mockNetwork, packageRequest, setUpService } from './support.ts';
 

@@ -4,6 +4,7 @@ import { setImmediate as macrotask } from 'node:timers/promises';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { vi } from 'vitest';
+import { replay } from '../src/delivery/audit/replay.ts';
 import type { Claim, Sighting, Status } from '../src/delivery/delivery.ts';
 import { createCircuitBreaker } from '../src/delivery/dispatch/circuit-breaker.ts';
 import { createDispatcher, type DispatchStep } from '../src/delivery/dispatch/dispatcher.ts';
@@ -13,7 +14,6 @@ import { createPause } from '../src/delivery/dispatch/pauses.ts';
 import { type Ledger, openLedger } from '../src/delivery/ledger/ledger.ts';
 import type { DeliveryRow, HistoryEvent } from '../src/delivery/ledger/tables.ts';
 import { type Outcome, WithdrawnError } from '../src/delivery/outcome.ts';
-import { replay } from '../src/delivery/replay.ts';
 import { ReadError, type Target } from '../src/delivery/target.ts';
 
 export const LEG = 'a-leg';

@@ -1,8 +1,8 @@
 /** `npm run audit`: compares CRM, ledger and inventory, and names the customers in which they differ. */
 import { parseArgs } from 'node:util';
 import { print } from 'service-kit/terminal';
-import { AUDIT_KINDS, type AuditKind, type AuditReport, audit } from '../delivery/audit.ts';
-import { createRejectBook } from '../delivery/reject-book.ts';
+import { AUDIT_KINDS, type AuditKind, type AuditReport, audit } from '../delivery/audit/audit.ts';
+import { createRejectBook } from '../delivery/audit/reject-book.ts';
 import { WELCOME_PACKAGE, welcomePackageFor } from '../systems/inventory/client.ts';
 import { runCommand, UsageError } from './command.ts';
 import { printUnusable, toJson } from './unusable.ts';

@@ -1,8 +1,8 @@
 /** `npm run replay`: makes a running service send dead letters again that the inventory does not have. */
 import { parseArgs } from 'node:util';
 import { print } from 'service-kit/terminal';
-import { MAX_REASON_LENGTH } from '../delivery/delivery-schemas.ts';
-import { replay } from '../delivery/replay.ts';
+import { replay } from '../delivery/audit/replay.ts';
+import { MAX_REASON_LENGTH } from '../delivery/routes/delivery-schemas.ts';
 import { canonicalId } from '../systems/customer-id.ts';
 import { WELCOME_PACKAGE } from '../systems/inventory/client.ts';
 import { runCommand, UsageError } from './command.ts';

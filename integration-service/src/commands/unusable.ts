@@ -1,6 +1,6 @@
 import { print } from 'service-kit/terminal';
+import type { createRejectBook } from '../delivery/audit/reject-book.ts';
 import { describeUnusable } from '../delivery/ingest/unusable-records.ts';
-import type { createRejectBook } from '../delivery/reject-book.ts';
 
 type RejectBook = ReturnType<typeof createRejectBook>;
 

@@ -1,5 +1,5 @@
 import type { Logger } from 'service-kit/logger';
-import { createDeliveredCheck } from '../delivered-check.ts';
+import { createDeliveredCheck } from '../audit/delivered-check.ts';
 import type { Claim, Transition } from '../delivery.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { LedgerError } from '../ledger/ledger-error.ts';

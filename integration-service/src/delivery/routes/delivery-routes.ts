@@ -8,8 +8,12 @@ import {
 import { HttpError } from 'service-kit/errors';
 import type { HttpService } from 'service-kit/http-service';
 import { z } from 'zod';
-import { guardErrors } from '../admin-guard.ts';
-import { countAttempts, numberAttempts } from './attempts.ts';
+import { guardErrors } from '../../admin-guard.ts';
+import { countAttempts, numberAttempts } from '../attempts.ts';
+import { replay } from '../audit/replay.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { LedgerError } from '../ledger/ledger-error.ts';
+import { ReadError, type Target } from '../target.ts';
 import {
   deliveryParamsSchema,
   deliveryQuerySchema,
@@ -25,10 +29,6 @@ import {
   replayRequestSchema,
   totalSchema,
 } from './delivery-schemas.ts';
-import type { Ledger } from './ledger/ledger.ts';
-import { LedgerError } from './ledger/ledger-error.ts';
-import { replay } from './replay.ts';
-import { ReadError, type Target } from './target.ts';
 
 export const DELIVERIES_TAG = {
   name: 'deliveries',
@@ -50,7 +50,7 @@ export interface DeliveryRoutesOptions {
   blockedUntil?: ((leg: string) => number | undefined) | undefined;
   /** The security requirements of each route. */
   security: Record<string, string[]>[];
-  guard: ReturnType<typeof import('../admin-guard.ts').createAdminGuard>;
+  guard: ReturnType<typeof import('../../admin-guard.ts').createAdminGuard>;
   now: () => number;
 }
 

@@ -1,6 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
+import type { Status } from '../delivery.ts';
 import type { AuditKind } from './audit.ts';
-import type { Status } from './delivery.ts';
 
 const CONDITIONS: Record<AuditKind, string> = {
   missing: "in_source and packages = 0 and ifnull(status, 'delivered') = 'delivered'",

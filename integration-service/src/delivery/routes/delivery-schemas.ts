@@ -1,9 +1,9 @@
 import { lastValue, queryChoices, queryNumber, queryTime } from 'service-kit/query';
 import { textSchema as anyTextSchema, refuse, strictObject } from 'service-kit/validation';
 import { z } from 'zod';
-import { STATUSES } from './delivery.ts';
-import type { DeliveryRow, HistoryEvent } from './ledger/tables.ts';
-import { REPLAY_VERDICTS } from './replay.ts';
+import { REPLAY_VERDICTS } from '../audit/replay.ts';
+import { STATUSES } from '../delivery.ts';
+import type { DeliveryRow, HistoryEvent } from '../ledger/tables.ts';
 
 const MAX_LIMIT = 1_000;
 const DEFAULT_LIMIT = 100;

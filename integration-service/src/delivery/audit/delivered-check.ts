@@ -1,5 +1,5 @@
-import { CHUNK } from './ledger/events.ts';
-import type { Ledger } from './ledger/ledger.ts';
+import { CHUNK } from '../ledger/events.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 
 const PAGE = 10_000;
 

@@ -1,6 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
-import type { Ledger } from './ledger/ledger.ts';
-import type { KnownReject, RejectedRecord } from './ledger/rejected-records.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { KnownReject, RejectedRecord } from '../ledger/rejected-records.ts';
 
 /** A rejected record that a source shows now, or has shown. */
 export interface ReviewedReject extends Omit<KnownReject, 'fingerprint'> {

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Sighting } from '../delivery.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Target } from '../target.ts';
 import { type AuditBook, createAuditBook } from './audit-book.ts';
 import { shortfallOf } from './delivered-check.ts';
-import type { Sighting } from './delivery.ts';
-import type { Ledger } from './ledger/ledger.ts';
-import type { Target } from './target.ts';
 
 /** What an audit distinguishes. The first four are drift: they do not go away by themselves. */
 export const AUDIT_KINDS = ['missing', 'doubled', 'orphaned', 'dead', 'held', 'in_flight'] as const;

@@ -1,8 +1,8 @@
-import type { Claim } from './delivery.ts';
-import { findAtTarget } from './dispatch/settle.ts';
-import type { Ledger } from './ledger/ledger.ts';
-import type { DeliveryFilter } from './ledger/reading.ts';
-import { ReadError, type Target } from './target.ts';
+import type { Claim } from '../delivery.ts';
+import { findAtTarget } from '../dispatch/settle.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { DeliveryFilter } from '../ledger/reading.ts';
+import { ReadError, type Target } from '../target.ts';
 
 /** What a replay did with a dead letter, or would do; `no_longer_dead` when another replay came first. */
 export const REPLAY_VERDICTS = ['to_send', 'already_delivered', 'no_longer_dead'] as const;
