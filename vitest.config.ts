@@ -33,7 +33,7 @@ export default defineConfig({
           include: [
             'integration-service/test/deep/*.test.ts',
             'integration-service/test/{state-machine,webhook-mutations}.test.ts',
-            'integration-service/src/json-array.test.ts',
+            'integration-service/src/http/json-array.test.ts',
             'integration-service/test/end-to-end/{ledger-processes,outage,trio}.test.ts',
           ],
           // Larger amounts than in the other projects: runs, customers, and a minute of outage.

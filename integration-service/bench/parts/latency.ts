@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
-import { freePort } from '../../src/prove/free-port.ts';
+import { freePort } from '../../prove/free-port.ts';
 import { type Figure, percentile } from '../figures.ts';
 import { startService } from '../processes.ts';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
-import { freePort as findFreePort } from '../../src/prove/free-port.ts';
+import { freePort as findFreePort } from '../../prove/free-port.ts';
 
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 

@@ -2,6 +2,7 @@ import { Registry } from 'prom-client';
 import { Connection, type SyncMessage } from 'rabbitmq-client';
 import { receiveBytes } from 'service-kit/rabbitmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { createTcpProxy } from '../../prove/events/tcp-proxy.ts';
 import type { Intake } from '../../src/delivery/ingest/intake.ts';
 import { createEventMetrics } from '../../src/delivery/ingest/metrics.ts';
 import { LedgerError } from '../../src/delivery/ledger/ledger-error.ts';
@@ -9,7 +10,6 @@ import {
   type ConsumerOptions,
   createRabbitmqConsumer,
 } from '../../src/messaging/rabbitmq-consumer.ts';
-import { createTcpProxy } from '../../src/prove/events/tcp-proxy.ts';
 import { captureLog, packageRequest, startHttpServer } from '../support.ts';
 import { hasDocker, useBroker } from './broker.ts';
 import { startService } from './processes.ts';

@@ -74,7 +74,7 @@ describe.each([
   ['npm run audit', ['src/commands/audit.ts']],
   ['npm run explain', ['src/commands/explain.ts', 'an-id']],
   ['npm run lambda', ['src/commands/lambda.ts', '--help']],
-  ['npm run prove', ['src/prove/prove.ts', '--only', 'stored/drops/plain', '--kills', '1']],
+  ['npm run prove', ['prove/prove.ts', '--only', 'stored/drops/plain', '--kills', '1']],
   ['npm run bench', ['bench/bench.ts', '--only', 'start-up', '--runs', '1']],
 ])('%s', (_, args) => {
   it('ends quietly when nobody reads what it prints', async () => {

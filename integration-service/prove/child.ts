@@ -4,8 +4,8 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import { parseOrExit } from 'service-kit/run';
-import { parseConfig } from '../config.ts';
-import { runService, type Step } from '../service.ts';
+import { parseConfig } from '../src/config.ts';
+import { runService, type Step } from '../src/service.ts';
 import type { Crash } from './child-process.ts';
 
 const crash: Crash | undefined = JSON.parse(process.argv[2] ?? 'null') ?? undefined;

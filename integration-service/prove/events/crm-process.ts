@@ -12,7 +12,7 @@ export interface CrmProcess extends AsyncDisposable {
   problems(): string[];
 }
 
-const CRM_API = fileURLToPath(new URL('../../../../crm-api/src/main.ts', import.meta.url));
+const CRM_API = fileURLToPath(new URL('../../../crm-api/src/main.ts', import.meta.url));
 
 /** Starts crm-api on a free port; disposing of it ends the process. */
 export async function startCrm(

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Status } from '../delivery/delivery.ts';
+import type { Status } from '../src/delivery/delivery.ts';
 
 const deliveriesSchema = z.array(z.object({ customer_id: z.string(), status: z.string() }));
 

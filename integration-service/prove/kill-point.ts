@@ -1,4 +1,4 @@
-import type { Step } from '../service.ts';
+import type { Step } from '../src/service.ts';
 import { wholeNumberFrom } from './random.ts';
 
 /** Steps of a call that only the inventory can observe. */

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { Step } from '../service.ts';
+import type { Step } from '../src/service.ts';
 import type { Kill } from './kill-point.ts';
 
 /** A kill that the service carries out on itself. */

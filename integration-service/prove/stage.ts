@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Step } from '../service.ts';
+import type { Step } from '../src/service.ts';
 import type { Setting } from './cell.ts';
 import { type Child, type Crash, startChild } from './child-process.ts';
 import { type Crm, createCrm } from './crm.ts';
