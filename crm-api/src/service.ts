@@ -4,8 +4,8 @@ import { createMetrics } from 'service-kit/operations';
 import { serve } from 'service-kit/run';
 import { buildApp } from './app.ts';
 import type { Config } from './config.ts';
+import { createEventQueue } from './events/event-queue.ts';
 import { createEventMetrics } from './events/metrics.ts';
-import { createOutbox } from './events/outbox.ts';
 import { createPublisher } from './events/publishers.ts';
 
 /** Wires the parts of the service, listens, and answers requests until the first stop signal. */
@@ -13,21 +13,21 @@ export async function runService(config: Config): Promise<void> {
   const log = createLogger({ name: 'crm-api', ...config.log });
   warnOfMisspelt(log, config.misspelt);
   const metrics = createMetrics();
-  const outbox =
+  const eventQueue =
     config.events &&
-    createOutbox({
+    createEventQueue({
       publisher: createPublisher(config.events, log),
       metrics: createEventMetrics(metrics),
       log,
       random: Math.random,
     });
-  const app = await buildApp({ log, metrics, onEvent: outbox?.add });
+  const app = await buildApp({ log, metrics, onEvent: eventQueue?.add });
   await serve({
     app,
     log,
     host: config.host,
     port: config.port,
     portVariable: 'CRM_API_PORT',
-    stop: outbox?.close,
+    stop: eventQueue?.close,
   });
 }

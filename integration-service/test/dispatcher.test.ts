@@ -115,7 +115,7 @@ describe('a lease', () => {
     });
     await service.untilDone();
     expect(asked).toEqual([ALICE.id]);
-    expect(await historyOf(service, ALICE.id)).toEqual(['sighted', 'withdrawn', 'delivered']);
+    expect(await historyOf(service, ALICE.id)).toEqual(['sighted', 'aborted', 'delivered']);
     expect((await service.ledger.list({}, 1))[0]?.attempts).toBe(1);
   });
 

@@ -13,7 +13,7 @@ import { createDeliveryMetrics } from '../src/delivery/dispatch/metrics.ts';
 import { createPause } from '../src/delivery/dispatch/pauses.ts';
 import { type Ledger, openLedger } from '../src/delivery/ledger/ledger.ts';
 import type { DeliveryRow, HistoryEvent } from '../src/delivery/ledger/tables.ts';
-import { type Outcome, WithdrawnError } from '../src/delivery/outcome.ts';
+import { AbortedError, type Outcome } from '../src/delivery/outcome.ts';
 import { ReadError, type Target } from '../src/delivery/target.ts';
 
 export const LEG = 'a-leg';
@@ -23,7 +23,7 @@ const T0 = 1_700_000_000_000;
 
 /** What the target does with one call. */
 export interface Behaviour {
-  kind: Exclude<Outcome['kind'], 'withdrawn'> | 'not sent' | 'exists';
+  kind: Exclude<Outcome['kind'], 'aborted'> | 'not sent' | 'exists';
   /** Milliseconds until the effect, which may come after the answer or after the death of the worker. */
   commitMs?: number | undefined;
   answerMs: number;
@@ -281,9 +281,9 @@ export async function createWorld({
           try {
             onSend();
           } catch (error) {
-            if (!(error instanceof WithdrawnError)) throw error;
+            if (!(error instanceof AbortedError)) throw error;
             calls.set(reason, { ...behaviour, isFree: true });
-            return { kind: 'withdrawn', reason };
+            return { kind: 'aborted', reason };
           }
           if (worker.isDead) await pass(worker);
           checkCall(worker, claim, reason);
@@ -435,15 +435,15 @@ export async function createWorld({
       } else {
         expectStatus(what, 'pending');
         assert(attempt === attempts + 1, `${row.key}: attempt ${attempt} after ${attempts}`);
-        // A delivery withdrawn before the call has no call. A call that is throttled for one delivery
+        // A delivery aborted before the call has no call. A call that is throttled for one delivery
         // alone is counted, and called transient.
-        const isFree = call?.isFree || what === 'withdrawn' || what === 'throttled';
+        const isFree = call?.isFree || what === 'aborted' || what === 'throttled';
         if (!isFree) attempts += 1;
         reads = 0;
         looksOnce = what === 'unknown' && call?.kind === 'exists' ? 'existing' : undefined;
         const isOwn = call?.kind === 'throttled' && what === 'transient';
         const isSame = isOwn || what === (KIND_IN_HISTORY.get(call?.kind) ?? call?.kind);
-        assert(isSame || ['withdrawn', 'lease_lost'].includes(what), `${row.key}: wrongly ${what}`);
+        assert(isSame || ['aborted', 'lease_lost'].includes(what), `${row.key}: wrongly ${what}`);
         if (what === 'delivered') status = 'delivered';
         else if (what === 'permanent') status = 'dead';
         else if (what === 'unknown' || what === 'lease_lost') status = 'unknown';

@@ -11,7 +11,7 @@
  *    according to the token.
  * 3. Within a lane, one delivery is under way at a time, and none before all earlier-sighted ones have
  *    ended.
- * 4. No more attempts than allowed. An attempt that was refused with 401, throttled, withdrawn, or could
+ * 4. No more attempts than allowed. An attempt that was refused with 401, throttled, aborted, or could
  *    not be sent while the breaker was not closed does not count. For 2 s after the breaker opens, and in a
  *    pause, no call begins.
  * 5. A row agrees with its history (so that nothing is sent again after its end unless replayed),

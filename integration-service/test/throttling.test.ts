@@ -229,7 +229,7 @@ describe('a customer whose request is always answered 429', () => {
     }
     expect(pauses).toBe(1);
     // Time may have passed while the delivery was claimed.
-    const whats = (await whatOf(service, ALICE.id)).filter((what) => what !== 'withdrawn');
+    const whats = (await whatOf(service, ALICE.id)).filter((what) => what !== 'aborted');
     expect(whats).toEqual([
       'sighted',
       ...Array(2).fill('throttled'),

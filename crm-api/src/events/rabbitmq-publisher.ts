@@ -15,7 +15,7 @@ const { exchange } = CUSTOMER_EXCHANGE;
 /**
  * Publishes events to the exchange `crm.customers`, with the routing key `customer.create`. An event
  * counts as sent when the broker has confirmed it: a queue has it, on disk if the queue is durable. When
- * no queue is bound, the broker returns the event, and the outbox keeps it.
+ * no queue is bound, the broker returns the event, and the event queue keeps it.
  */
 export function createRabbitmqPublisher(options: Omit<RabbitmqOptions, 'name'>): Publisher {
   const connection = connectRabbitmq({ ...options, name: 'crm-api' });

@@ -6,7 +6,7 @@ import { OUTCOMES } from './outcome.ts';
  * Each is an attempt, even if it does not count towards `MAX_ATTEMPTS` because the target did not work.
  */
 export const ATTEMPT_EVENTS: string[] = [
-  ...OUTCOMES.filter((outcome) => outcome !== 'withdrawn'),
+  ...OUTCOMES.filter((outcome) => outcome !== 'aborted'),
   'lease_lost',
 ];
 
@@ -18,7 +18,7 @@ export function numberAttempts(history: HistoryEvent[]): HistoryEvent[] {
   let count = 0;
   return history.map((event) => {
     if (ATTEMPT_EVENTS.includes(event.what)) count += 1;
-    const isAbout = event.attempt !== null && event.what !== 'withdrawn' && count > 0;
+    const isAbout = event.attempt !== null && event.what !== 'aborted' && count > 0;
     return { ...event, attempt: isAbout ? count : null };
   });
 }

@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { CallError, type HttpClient, type HttpResponse } from '../http/client.ts';
 import { createInventoryClient, welcomePackageFor } from '../systems/inventory/client.ts';
-import { outcomeOfFailure, outcomeOfResponse, WithdrawnError } from './outcome.ts';
+import { AbortedError, outcomeOfFailure, outcomeOfResponse } from './outcome.ts';
 
 const NOW = Date.parse('2026-11-06T08:49:37Z');
 const ID = 'c3e8e5a6-3d7c-4c6c-8f3e-4d4b1a1b1a1a';
@@ -179,7 +179,7 @@ it.each([
   ['after it was sent', { isSent: true }, { kind: 'unknown' }],
   ['in the body of a 201', { isSent: true, status: 201 }, { kind: 'unknown', statusCode: 201 }],
   ['in the body of a 422', { isSent: true, status: 422 }, { kind: 'unknown', statusCode: 422 }],
-  ['by us', { isSent: false, cause: new WithdrawnError('x') }, { kind: 'withdrawn' }],
+  ['by us', { isSent: false, cause: new AbortedError('x') }, { kind: 'aborted' }],
   [
     'by another error',
     { isSent: false, cause: new Error('x') },

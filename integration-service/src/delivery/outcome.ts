@@ -11,7 +11,7 @@ import { describeResponse } from '../http/response.ts';
  * - `unknown`: the call may have taken effect; the target is asked before the delivery is tried again
  * - `permanent`: the target refused the delivery; trying again cannot help
  * - `unauthorized`: the target refused us, not the delivery; nothing can be sent until that is fixed
- * - `withdrawn`: not sent, for a reason of our own; it counts as not tried
+ * - `aborted`: not sent, for a reason of our own; it counts as not tried
  */
 export type Outcome =
   | { kind: 'delivered'; evidence: string; statusCode: number }
@@ -37,7 +37,7 @@ export type Outcome =
     }
   | { kind: 'permanent'; reason: string; statusCode: number }
   | { kind: 'unauthorized'; reason: string; statusCode: number }
-  | { kind: 'withdrawn'; reason: string };
+  | { kind: 'aborted'; reason: string };
 
 /** Every kind of outcome. */
 export const OUTCOMES = [
@@ -47,13 +47,13 @@ export const OUTCOMES = [
   'unknown',
   'permanent',
   'unauthorized',
-  'withdrawn',
+  'aborted',
 ] as const satisfies Outcome['kind'][];
 
-/** A call is withdrawn when its `onSend` throws this. */
-export class WithdrawnError extends Error {
-  override readonly name = 'WithdrawnError';
-  readonly code = 'WITHDRAWN';
+/** A call is aborted when its `onSend` throws this. */
+export class AbortedError extends Error {
+  override readonly name = 'AbortedError';
+  readonly code = 'ABORTED';
 }
 
 /**
@@ -130,7 +130,7 @@ export function outcomeOfResponse(
 
 /** Decides what it means that no complete answer came. */
 export function outcomeOfFailure({ message: reason, isSent, status, cause }: CallError): Outcome {
-  if (cause instanceof WithdrawnError) return { kind: 'withdrawn', reason };
+  if (cause instanceof AbortedError) return { kind: 'aborted', reason };
   if (!isSent) return { kind: 'transient', reason, isSent };
   return { kind: 'unknown', reason, ...(status !== undefined && { statusCode: status }) };
 }

@@ -29,7 +29,7 @@ const DENIED: Outcome = { kind: 'unauthorized', reason: '401', statusCode: 401 }
 const RESET: Outcome = { kind: 'unknown', reason: 'reset' };
 const EXISTING: Outcome = { kind: 'unknown', reason: '409', saysItExists: true };
 const INVALID: Outcome = { kind: 'permanent', reason: '422', statusCode: 422 };
-const WITHDRAWN: Outcome = { kind: 'withdrawn', reason: 'too late' };
+const ABORTED: Outcome = { kind: 'aborted', reason: 'too late' };
 
 /** Status, attempts, when it is due (in milliseconds from now) and the last error, in short. */
 function short({ status, attempts, nextAttemptAt, lastError }: ReturnType<typeof afterRead>) {
@@ -42,8 +42,8 @@ describe('after an attempt', () => {
     ['that succeeded as the last one', DELIVERED, LAST, ['delivered', 5, null, null]],
     ['that was refused', INVALID, {}, ['dead', 3, null, '422']],
     ['that was the first, and refused', INVALID, { attempts: 1 }, ['dead', 1, null, '422']],
-    ['that we withdrew', WITHDRAWN, {}, ['pending', 2, 0, 'too late']],
-    ['that we withdrew as the last one', WITHDRAWN, LAST, ['pending', 4, 0, 'too late']],
+    ['that we aborted', ABORTED, {}, ['pending', 2, 0, 'too late']],
+    ['that we aborted as the last one', ABORTED, LAST, ['pending', 4, 0, 'too late']],
     ['that was not let in', DENIED, {}, ['pending', 2, 0, '401']],
     ['that was not let in, the last one', DENIED, LAST, ['pending', 4, 0, '401']],
     ['with no clear answer', RESET, {}, ['unknown', 3, 500, 'reset']],
@@ -86,11 +86,11 @@ describe('after an attempt', () => {
 
   it('writes down what happened, at which attempt, and why', () => {
     const eventAfter = (outcome: Outcome) => afterAttempt(CLAIM, outcome, POLICY).event;
-    expect([DELIVERED, BUSY, RESET, WITHDRAWN].map(eventAfter)).toEqual([
+    expect([DELIVERED, BUSY, RESET, ABORTED].map(eventAfter)).toEqual([
       { what: 'delivered', attempt: 3, statusCode: 201, reason: 'request 7' },
       { what: 'transient', attempt: 3, statusCode: 503, reason: '503' },
       { what: 'unknown', attempt: 3, reason: 'reset' },
-      { what: 'withdrawn', attempt: 3, reason: 'too late' },
+      { what: 'aborted', attempt: 3, reason: 'too late' },
     ]);
   });
 });
@@ -157,7 +157,7 @@ describe('after the target was asked what became of an attempt', () => {
 
 const retryAfterMs = fc.option(fc.nat({ max: MAX_RETRY_AFTER_MS }), { nil: undefined });
 const outcome = fc.oneof(
-  fc.constantFrom(DELIVERED, DENIED, RESET, EXISTING, INVALID, WITHDRAWN),
+  fc.constantFrom(DELIVERED, DENIED, RESET, EXISTING, INVALID, ABORTED),
   fc
     .tuple(fc.constantFrom(BUSY, REFUSED_CONNECTION, RESET), retryAfterMs)
     .map(([base, wait]) => ({ ...base, retryAfterMs: wait }) as Outcome),

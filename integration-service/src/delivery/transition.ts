@@ -64,7 +64,7 @@ export function afterAttempt(
       return atItsEnd('delivered');
     case 'permanent':
       return atItsEnd('dead');
-    case 'withdrawn':
+    case 'aborted':
     case 'unauthorized':
       return pending(attempts - 1, 0);
     case 'throttled':

@@ -6,7 +6,7 @@ const CHUNK_CHARACTERS = 64_000;
 const FAST = { chunkSize: 32_768, params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 
 /** Lines kept in memory to be read again, compressed to half their size or less. */
-export interface Spool extends Iterable<string> {
+export interface CompressedBuffer extends Iterable<string> {
   readonly length: number;
   /** The size of all lines as UTF-8, uncompressed and with their line feeds. */
   readonly byteLength: number;
@@ -14,7 +14,7 @@ export interface Spool extends Iterable<string> {
   add(line: string): void;
 }
 
-export function createSpool(): Spool {
+export function createCompressedBuffer(): CompressedBuffer {
   const chunks: Buffer[] = [];
   let tail = '';
   let length = 0;

@@ -1,8 +1,8 @@
 import { commonErrors, errorAnswer } from 'service-kit/answers';
-import { createBriefLog } from 'service-kit/brief-log';
 import { HttpError } from 'service-kit/errors';
 import type { HttpService } from 'service-kit/http-service';
 import type { Logger } from 'service-kit/logger';
+import { createRateLimitedLog } from 'service-kit/rate-limited-log';
 import { verifyWebhook, webhookHeaders } from 'service-kit/webhook-signature';
 import { z } from 'zod';
 import type { Intake } from '../delivery/ingest/intake.ts';
@@ -33,11 +33,11 @@ const RETRY_AFTER_SECONDS = '5';
 export function addWebhookRoute(app: HttpService, options: WebhookRouteOptions): void {
   const { secrets, intake, metrics, log, now } = options;
   const source = 'webhook';
-  const brief = createBriefLog(log, 'warn');
+  const logLimited = createRateLimitedLog(log, 'warn');
 
   function refuse(statusCode: number, reason: string): HttpError {
     metrics.received.inc({ source, result: 'invalid' });
-    brief('refused webhooks', `Refused a webhook: ${reason}.`);
+    logLimited('refused webhooks', `Refused a webhook: ${reason}.`);
     return new HttpError(statusCode, reason);
   }
 

@@ -4,8 +4,8 @@ import { createMetrics } from 'service-kit/operations';
 import { webhookSecretsSchema } from 'service-kit/webhook-signature';
 import { expect, it, onTestFinished } from 'vitest';
 import { buildApp } from '../../../crm-api/src/app.ts';
+import { createEventQueue } from '../../../crm-api/src/events/event-queue.ts';
 import { createEventMetrics } from '../../../crm-api/src/events/metrics.ts';
-import { createOutbox } from '../../../crm-api/src/events/outbox.ts';
 import type { Publisher } from '../../../crm-api/src/events/publisher.ts';
 import { createRabbitmqPublisher } from '../../../crm-api/src/events/rabbitmq-publisher.ts';
 import { createWebhookPublisher } from '../../../crm-api/src/events/webhook-publisher.ts';
@@ -25,7 +25,7 @@ async function startCrm() {
   const { log } = captureLog();
   const metrics = createMetrics();
   let publisher: Publisher | undefined;
-  const outbox = createOutbox({
+  const eventQueue = createEventQueue({
     publisher: {
       target: 'whoever it is',
       concurrency: 16,
@@ -37,7 +37,7 @@ async function startCrm() {
     log,
     random: Math.random,
   });
-  const onEvent: typeof outbox.add = (event) => publisher && outbox.add(event);
+  const onEvent: typeof eventQueue.add = (event) => publisher && eventQueue.add(event);
   const app = await buildApp({ log, metrics, onEvent });
   const url = `${await app.listen({ host: '127.0.0.1', port: 0 })}/customers`;
   const ids: string[] = [];
@@ -55,7 +55,7 @@ async function startCrm() {
   const creating = createAllTheTime();
   onTestFinished(async () => {
     over.abort();
-    await Promise.all([publisher?.close(), outbox.close(), app.close()]);
+    await Promise.all([publisher?.close(), eventQueue.close(), app.close()]);
   });
   return {
     url,

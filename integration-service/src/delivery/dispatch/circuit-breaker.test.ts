@@ -1,6 +1,10 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
-import { type CircuitBreaker, createCircuitBreaker, type Passage } from './circuit-breaker.ts';
+import {
+  type BreakerPermit,
+  type CircuitBreaker,
+  createCircuitBreaker,
+} from './circuit-breaker.ts';
 
 function setUp() {
   const lines: string[] = [];
@@ -21,10 +25,10 @@ function setUp() {
 }
 
 /** Begins a call, which must be within the capacity. */
-function pass(breaker: CircuitBreaker): Passage {
-  const passage = breaker.pass();
-  if (!passage) throw new Error('no capacity');
-  return passage;
+function pass(breaker: CircuitBreaker): BreakerPermit {
+  const permit = breaker.pass();
+  if (!permit) throw new Error('no capacity');
+  return permit;
 }
 
 const CLOSED = ['closed', Number.POSITIVE_INFINITY, 0];
@@ -59,7 +63,7 @@ describe('a closed breaker', () => {
     const { breaker, fail, lines } = setUp();
     const early = Array.from({ length: 10 }, () => pass(breaker));
     fail(5);
-    for (const passage of early) passage.refuse('401');
+    for (const permit of early) permit.refuse('401');
     expect(lines).toEqual([DOWN, refused('401')]);
   });
 });
@@ -72,10 +76,10 @@ describe('an open breaker', () => {
     expect(look()).toEqual(['open', 0, 1]);
     clock.now += 1;
     expect(look()).toEqual(['half-open', 1, 0]);
-    const passage = pass(breaker);
+    const permit = pass(breaker);
     clock.now += 3_600_000;
     expect(look()).toEqual(['half-open', 0, 0]);
-    passage.succeed();
+    permit.succeed();
     expect(look()).toEqual(CLOSED);
   });
 
@@ -148,10 +152,10 @@ describe('a call that began before the breaker opened', () => {
       fail(5);
       early[result]('late');
       expect(look()).toEqual(['open', 0, 2_000]);
-      const passage = probe();
+      const permit = probe();
       late[result]('late');
       expect(look()).toEqual(['half-open', 0, 0]);
-      passage.fail('reset');
+      permit.fail('reset');
       expect(look()).toEqual(['open', 0, 4_000]);
     },
   );

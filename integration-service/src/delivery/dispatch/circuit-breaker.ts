@@ -6,7 +6,7 @@ const OPEN_MS = { first: 2_000, longest: 30_000 };
 export type BreakerState = 'closed' | 'half-open' | 'open';
 
 /** A call that the breaker has let through. Report one result. */
-export interface Passage {
+export interface BreakerPermit {
   /** The target has answered, even if with a refusal. */
   succeed(): void;
   /** The target has failed; `retryAfterMs` is the wait that it asked for. */
@@ -26,7 +26,7 @@ export interface CircuitBreaker {
   /** How long until the breaker is half-open, in milliseconds; 0 when it is not open. */
   waitMs(): number;
   /** Begins a call; `undefined` without capacity. */
-  pass(): Passage | undefined;
+  pass(): BreakerPermit | undefined;
 }
 
 export interface CircuitBreakerOptions {

@@ -323,7 +323,7 @@ function tell(permit: Permit, { key }: Claim, outcome: Outcome): Outcome {
     case 'unauthorized':
       permit.refuse(outcome.reason);
       break;
-    case 'withdrawn':
+    case 'aborted':
       permit.cancel();
   }
   return outcome;

@@ -1,4 +1,4 @@
-import type { CircuitBreaker, Passage } from './circuit-breaker.ts';
+import type { BreakerPermit, CircuitBreaker } from './circuit-breaker.ts';
 import { createOffenders, type Verdict } from './offenders.ts';
 import type { Pause } from './pauses.ts';
 
@@ -11,7 +11,7 @@ const WIDE = 128;
 const ALONE_MS = { first: 1_000, longest: 60_000 };
 
 /** A call that the gate has let through. Report one result. */
-export interface Permit extends Omit<Passage, 'succeed'> {
+export interface Permit extends Omit<BreakerPermit, 'succeed'> {
   /** The target has answered, even if it refused this delivery. `key` names the delivery, or is `READ`. */
   succeed(key?: string | typeof READ): void;
   /** The target answered to this delivery (or `READ`) that it asks for fewer calls. */
@@ -84,8 +84,8 @@ export function createGate({ breaker, pause, now }: GateOptions) {
 
     /** Begins a call; `undefined` without capacity. */
     pass(): Permit | undefined {
-      const passage = capacity() > 0 ? breaker.pass() : undefined;
-      if (!passage) return undefined;
+      const inner = capacity() > 0 ? breaker.pass() : undefined;
+      if (!inner) return undefined;
       calls += 1;
       underWay += 1;
       const [call, begunIn] = [calls, round];
@@ -95,7 +95,7 @@ export function createGate({ breaker, pause, now }: GateOptions) {
       };
       return {
         succeed(key) {
-          passage.succeed();
+          inner.succeed();
           end();
           offenders.accept(call, key);
           if (!isOfNow()) return;
@@ -103,19 +103,19 @@ export function createGate({ breaker, pause, now }: GateOptions) {
           width = width < WIDE ? width + 1 : Number.POSITIVE_INFINITY;
         },
         fail(reason, retryAfterMs) {
-          passage.fail(reason, retryAfterMs);
+          inner.fail(reason, retryAfterMs);
           end();
         },
         refuse(reason) {
-          passage.refuse(reason);
+          inner.refuse(reason);
           end();
         },
         cancel() {
-          passage.cancel();
+          inner.cancel();
           end();
         },
         throttle(key, reason, retryAfterMs = 0) {
-          passage.cancel();
+          inner.cancel();
           end();
           const { verdict, times } = offenders.judge(key, calls);
           if (verdict === 'system') {

@@ -1,7 +1,7 @@
 import type { Claim } from '../delivery.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { LEASE_MS } from '../ledger/work.ts';
-import { WithdrawnError } from '../outcome.ts';
+import { AbortedError } from '../outcome.ts';
 
 /** A call must begin this long before its lease ends. */
 const MARGIN_MS = LEASE_MS / 4;
@@ -60,12 +60,12 @@ export function createLeases({ ledger, now, monotonicNow }: LeasesOptions) {
      * Call it right before a request is sent: a process that was suspended for a while may have lost its
      * claim.
      *
-     * @throws {WithdrawnError} when the lease is over
+     * @throws {AbortedError} when the lease is over
      */
     assert(claim: Claim): void {
       const held = leases.get(claim);
       if (held && now() < held.until && monotonicNow() < held.untilMonotonic) return;
-      throw new WithdrawnError('not sent, because its lease ran out');
+      throw new AbortedError('not sent, because its lease ran out');
     },
   };
 }

@@ -1,5 +1,5 @@
-import { createBriefLog } from 'service-kit/brief-log';
 import type { Logger } from 'service-kit/logger';
+import { createRateLimitedLog } from 'service-kit/rate-limited-log';
 import { nameSome } from '../name-some.ts';
 import { LAST_READ } from '../transition.ts';
 import type { Settled } from './settle.ts';
@@ -10,7 +10,7 @@ import type { Settled } from './settle.ts';
  */
 export function createSettleLog(options: { leg: string; targetName: string; log: Logger }) {
   const { leg, targetName, log } = options;
-  const brief = createBriefLog(log);
+  const logLimited = createRateLimitedLog(log);
   let isReasonTold = false;
 
   function tellOne({ claim, verdict, transition }: Settled): void {
@@ -18,10 +18,10 @@ export function createSettleLog(options: { leg: string; targetName: string; log:
     if (verdict === 'found') {
       const id = transition.event?.reason;
       const what = 'an attempt of unknown outcome is settled';
-      brief('attempts found', `The ${targetName} has ${name} as ${id}: ${what}.`);
+      logLimited('attempts found', `The ${targetName} has ${name} as ${id}: ${what}.`);
     } else if (verdict === 'not_found' && transition.status !== 'held') {
       const what = `The ${targetName} does not have ${name}, of which an attempt is of unknown outcome`;
-      brief('attempts not found', `${what}: ${NEXT[transition.status]}.`);
+      logLimited('attempts not found', `${what}: ${NEXT[transition.status]}.`);
     }
   }
 
@@ -29,7 +29,7 @@ export function createSettleLog(options: { leg: string; targetName: string; log:
     const names = nameSome(held.map(({ claim }) => claim.key));
     const what = `Holding back ${held.length} of ${leg}, each with an attempt of unknown outcome (${names})`;
     if (isReasonTold) {
-      brief('such lines', `${what}, for the reason given before.`);
+      logLimited('such lines', `${what}, for the reason given before.`);
       return;
     }
     isReasonTold = true;

@@ -1,5 +1,5 @@
-import { createBriefLog } from 'service-kit/brief-log';
 import type { Logger } from 'service-kit/logger';
+import { createRateLimitedLog } from 'service-kit/rate-limited-log';
 import type { Customer } from '../../systems/crm/customer-list.ts';
 import { LedgerError } from '../ledger/ledger-error.ts';
 import type { EventMetrics } from './metrics.ts';
@@ -37,7 +37,7 @@ const MAX_AT_ONCE = 500;
 /** Customers that come during a transaction go into the next one together, because each commit waits for the disk. */
 export function createIntake(options: IntakeOptions): Intake {
   const { source, sight, metrics, surgeLimit, surgeWindowMs } = options;
-  const brief = createBriefLog(options.log, 'warn');
+  const logLimited = createRateLimitedLog(options.log, 'warn');
   const underWay = new Set<Promise<void>>();
   let waiting: Waiting[] = [];
   let isWriting = false;
@@ -67,7 +67,7 @@ export function createIntake(options: IntakeOptions): Intake {
     surge.count(fresh, held);
     if (held > 0) {
       const what = `${held} new customer(s) by ${source}`;
-      brief(
+      logLimited(
         'such lines',
         `Holding back ${what}: more than SURGE_LIMIT (${surgeLimit}) came at once.`,
       );

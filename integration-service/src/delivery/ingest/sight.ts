@@ -1,5 +1,5 @@
-import { createBriefLog } from 'service-kit/brief-log';
 import type { Logger } from 'service-kit/logger';
+import { createRateLimitedLog } from 'service-kit/rate-limited-log';
 import type { Customer } from '../../systems/crm/customer-list.ts';
 import { WELCOME_PACKAGE, welcomePackageFor } from '../../systems/inventory/client.ts';
 import type { Sighting } from '../delivery.ts';
@@ -36,7 +36,7 @@ export type SightCustomers = (
  */
 export function createSight(context: SightContext): SightCustomers {
   const { ledger, log, onSighted, now, onStep } = context;
-  const brief = createBriefLog(log);
+  const logLimited = createRateLimitedLog(log);
   return async (customers, options) => {
     onStep?.('sighting');
     const counts = await ledger.sight(WELCOME_PACKAGE, sightingsOf(customers), {
@@ -45,7 +45,7 @@ export function createSight(context: SightContext): SightCustomers {
       onFresh(sightings) {
         options.onFresh?.();
         for (const { customer } of sightings) {
-          brief('new customers', `Found new customer: ${customer.name} (ID: ${customer.id})`);
+          logLimited('new customers', `Found new customer: ${customer.name} (ID: ${customer.id})`);
         }
         onSighted();
       },

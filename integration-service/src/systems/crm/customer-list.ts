@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type UnusableRecord, unusableRecord } from '../../delivery/ingest/unusable-records.ts';
-import { createSpool, type Spool } from '../../http/compressed-buffer.ts';
+import { type CompressedBuffer, createCompressedBuffer } from '../../http/compressed-buffer.ts';
 import { idFlaw } from '../customer-id.ts';
 
 /** The fields of a customer that this service needs; a CRM may send more. */
@@ -28,7 +28,7 @@ const MAX_UNUSABLE = 1_000;
 const recordSchema = z.looseObject({ name: z.string().catch('unnamed') });
 
 export function createCustomerList(): CustomerList {
-  const pages: Spool[] = [];
+  const pages: CompressedBuffer[] = [];
   const unusable: UnusableRecord[] = [];
   let count = 0;
   let unusableCount = 0;
@@ -43,7 +43,7 @@ export function createCustomerList(): CustomerList {
       return unusableCount;
     },
     async addPage(records) {
-      const page = createSpool();
+      const page = createCompressedBuffer();
       const unusableOfPage: UnusableRecord[] = [];
       let position = count;
       let first: string | undefined;

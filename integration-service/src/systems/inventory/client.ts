@@ -1,6 +1,6 @@
-import { createBriefLog } from 'service-kit/brief-log';
 import { numberTextSchema } from 'service-kit/foreign-json';
 import type { Logger } from 'service-kit/logger';
+import { createRateLimitedLog } from 'service-kit/rate-limited-log';
 import { parseRetryAfter } from 'service-kit/retry';
 import { z } from 'zod';
 import type { Claim, Evidence, Sighting } from '../../delivery/delivery.ts';
@@ -63,7 +63,7 @@ export interface InventoryClientOptions {
 /** The inventory as the target of welcome packages. */
 export function createInventoryClient(options: InventoryClientOptions): Target {
   const { http, url, maxResponseBytes, log, now } = options;
-  const brief = createBriefLog(log);
+  const logLimited = createRateLimitedLog(log);
   const source: ListSource = {
     ...{ http, system: NAME, what: 'package requests', maxBytes: maxResponseBytes },
     // An older list would lack the latest package requests, and they would be sent again.
@@ -109,13 +109,13 @@ export function createInventoryClient(options: InventoryClientOptions): Target {
 
     async send(claim, call) {
       const customerId = customerIdOf(claim);
-      brief(
+      logLimited(
         'package requests to create',
         `Creating package request for customer ID: ${customerId}`,
       );
       const outcome = await post(claim, call);
       if (outcome.kind === 'delivered') {
-        brief(
+        logLimited(
           'package requests successfully created',
           `Successfully created package request for customer ID: ${customerId}`,
         );

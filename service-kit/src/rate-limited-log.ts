@@ -12,7 +12,7 @@ const WINDOW_MS = 10_000;
  *
  * @returns takes the kind, worded for the counting line (`new customers`), and the message
  */
-export function createBriefLog(
+export function createRateLimitedLog(
   log: Logger,
   level: 'info' | 'warn' = 'info',
 ): (kind: string, message: string) => void {

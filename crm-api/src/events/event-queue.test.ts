@@ -2,8 +2,8 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { CustomerEvent } from '../customer-event.ts';
+import { createEventQueue, type EventQueueOptions } from './event-queue.ts';
 import { createEventMetrics } from './metrics.ts';
-import { createOutbox, type OutboxOptions } from './outbox.ts';
 import type { PublishResult } from './publisher.ts';
 
 const SENT: PublishResult = { kind: 'sent' };
@@ -16,14 +16,14 @@ const event = (customerId = `customer-${++number}`): CustomerEvent => {
   return { id, type: 'CREATE', customerId, json: `{"event_id":"${id}"}` };
 };
 
-/** A publisher whose attempts end when the test says so, and an outbox that uses it. */
-function setUp(options: Partial<OutboxOptions> & { concurrency?: number } = {}) {
+/** A publisher whose attempts end when the test says so, and an event queue that uses it. */
+function setUp(options: Partial<EventQueueOptions> & { concurrency?: number } = {}) {
   const attempts: { event: CustomerEvent; end: (result: PublishResult) => void }[] = [];
   const messages: string[] = [];
   const log = pino({}, { write: (line: string) => messages.push(JSON.parse(line).msg) });
   const registry = new Registry();
   let isClosed = false;
-  const outbox = createOutbox({
+  const eventQueue = createEventQueue({
     publisher: {
       target: 'there',
       concurrency: options.concurrency ?? 2,
@@ -40,7 +40,7 @@ function setUp(options: Partial<OutboxOptions> & { concurrency?: number } = {}) 
     ...options,
   });
   return {
-    outbox,
+    eventQueue,
     attempts,
     messages,
     isClosed: () => isClosed,
@@ -66,24 +66,24 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-describe('the outbox', () => {
+describe('the event queue', () => {
   it('sends nothing before whoever added an event has had its turn, then as many at a time as it may', async () => {
-    const { outbox, sent, end } = setUp();
+    const { eventQueue, sent, end } = setUp();
     const events = [event(), event(), event()];
-    for (const each of events) outbox.add(each);
+    for (const each of events) eventQueue.add(each);
     expect(sent()).toEqual([]);
     await passes(0);
     expect(sent()).toEqual(events.slice(0, 2).map(({ id }) => id));
     await end(1, SENT);
     expect(sent()).toEqual(events.map(({ id }) => id));
-    expect(outbox.waiting).toBe(2);
+    expect(eventQueue.waiting).toBe(2);
   });
 
   it('sends the events of one customer one after the other, in their order, also when the first is refused', async () => {
-    const { outbox, sent, end, messages } = setUp();
+    const { eventQueue, sent, end, messages } = setUp();
     const [first, second] = [event('jane'), event('jane')];
-    outbox.add(first);
-    outbox.add(second);
+    eventQueue.add(first);
+    eventQueue.add(second);
     await passes(0);
     expect(sent()).toEqual([first.id]);
     await end(0, REFUSED);
@@ -101,10 +101,10 @@ describe('the outbox', () => {
   });
 
   it('tries a refused event again, less and less often, and goes on with the others', async () => {
-    const { outbox, sent, end, messages } = setUp({ concurrency: 1 });
+    const { eventQueue, sent, end, messages } = setUp({ concurrency: 1 });
     const [bad, good] = [event(), event()];
-    outbox.add(bad);
-    outbox.add(good);
+    eventQueue.add(bad);
+    eventQueue.add(good);
     await passes(0);
     await end(0, REFUSED);
     expect(sent()).toEqual([bad.id, good.id]);
@@ -122,16 +122,16 @@ describe('the outbox', () => {
   });
 
   it('tries refused events one at a time, after those that were not, and waits up to an hour', async () => {
-    const { outbox, sent, end } = setUp({ concurrency: 3, random: () => 0 });
+    const { eventQueue, sent, end } = setUp({ concurrency: 3, random: () => 0 });
     const [bad, worse] = [event(), event()];
-    outbox.add(bad);
-    outbox.add(worse);
+    eventQueue.add(bad);
+    eventQueue.add(worse);
     await passes(0);
     await end(0, REFUSED);
     await end(1, REFUSED);
     expect(sent().slice(2)).toEqual([bad.id]);
     const [good, better, best] = [event(), event(), event()];
-    for (const each of [good, better, best]) outbox.add(each);
+    for (const each of [good, better, best]) eventQueue.add(each);
     await passes(0);
     expect(sent().slice(3)).toEqual([good.id, better.id]);
     await end(2, REFUSED);
@@ -143,9 +143,9 @@ describe('the outbox', () => {
   });
 
   it('waits with all when the subscriber takes nothing, then tries one at a time, and says so once', async () => {
-    const { outbox, sent, end, messages, metric } = setUp();
+    const { eventQueue, sent, end, messages, metric } = setUp();
     const events = [event(), event(), event()];
-    for (const each of events) outbox.add(each);
+    for (const each of events) eventQueue.add(each);
     await passes(0);
     await end(0, UNAVAILABLE);
     await end(1, UNAVAILABLE);
@@ -162,7 +162,7 @@ describe('the outbox', () => {
     await end(4, SENT);
     await end(5, SENT);
     expect(new Set(sent())).toEqual(new Set(events.map(({ id }) => id)));
-    expect(outbox.waiting).toBe(0);
+    expect(eventQueue.waiting).toBe(0);
     expect(messages).toEqual([
       'Customer events do not reach there: 503 Service Unavailable. 3 wait; trying again.',
       'Customer events reach there again.',
@@ -174,8 +174,8 @@ describe('the outbox', () => {
   it.each(['refused', 'unavailable'] as const)(
     'waits as long as Retry-After asks when %s',
     async (kind) => {
-      const { outbox, sent, end } = setUp();
-      outbox.add(event());
+      const { eventQueue, sent, end } = setUp();
+      eventQueue.add(event());
       await passes(0);
       await end(0, { kind, reason: '', retryAfterMs: 60_000 });
       await passes(59_999);
@@ -190,9 +190,9 @@ describe('the outbox', () => {
     ['characters', { maxCharacters: 3 * '{"event_id":"event-100"}'.length + 10 }],
   ])('keeps no more %s than it may, counts what is lost, and says so', async (_, bound) => {
     number = 99;
-    const { outbox, messages, metric, end, sent } = setUp(bound);
-    for (let i = 0; i < 5; i++) outbox.add(event());
-    expect(outbox.waiting).toBe(3);
+    const { eventQueue, messages, metric, end, sent } = setUp(bound);
+    for (let i = 0; i < 5; i++) eventQueue.add(event());
+    expect(eventQueue.waiting).toBe(3);
     expect(await metric('customer_events_waiting')).toBe(3);
     expect(await metric('customer_events_total{result="lost"}')).toBe(2);
     expect(messages).toEqual([
@@ -202,20 +202,20 @@ describe('the outbox', () => {
     expect(messages.slice(1)).toEqual(['1 more customer event(s) were lost.']);
     await end(0, SENT);
     const late = event();
-    outbox.add(late);
-    expect(outbox.waiting).toBe(3);
+    eventQueue.add(late);
+    expect(eventQueue.waiting).toBe(3);
     await end(1, SENT);
     await end(2, SENT);
     expect(sent().at(-1)).toBe(late.id);
   });
 
   it('sends nothing more to a subscriber that is gone for good', async () => {
-    const { outbox, sent, end, messages, metric } = setUp({ concurrency: 1 });
-    outbox.add(event());
-    outbox.add(event());
+    const { eventQueue, sent, end, messages, metric } = setUp({ concurrency: 1 });
+    eventQueue.add(event());
+    eventQueue.add(event());
     await passes(0);
     await end(0, { kind: 'gone', reason: '410 Gone' });
-    outbox.add(event());
+    eventQueue.add(event());
     await passes(1_000_000);
     expect(sent()).toHaveLength(1);
     expect(messages).toEqual([
@@ -225,9 +225,9 @@ describe('the outbox', () => {
   });
 
   it('sends what waits before it closes', async () => {
-    const { outbox, end, isClosed, messages } = setUp();
-    outbox.add(event());
-    const closed = outbox.close();
+    const { eventQueue, end, isClosed, messages } = setUp();
+    eventQueue.add(event());
+    const closed = eventQueue.close();
     await passes(0);
     expect(isClosed()).toBe(false);
     await end(0, SENT);
@@ -237,9 +237,9 @@ describe('the outbox', () => {
   });
 
   it('closes after two seconds all the same, and says what was not sent', async () => {
-    const { outbox, isClosed, messages } = setUp();
-    outbox.add(event());
-    const closed = outbox.close();
+    const { eventQueue, isClosed, messages } = setUp();
+    eventQueue.add(event());
+    const closed = eventQueue.close();
     await passes(2_000);
     await closed;
     expect(isClosed()).toBe(true);

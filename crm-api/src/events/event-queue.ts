@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createBriefLog } from 'service-kit/brief-log';
 import type { Logger } from 'service-kit/logger';
+import { createRateLimitedLog } from 'service-kit/rate-limited-log';
 import { backoffMs } from 'service-kit/retry';
 import type { CustomerEvent } from '../customer-event.ts';
 import type { EventMetrics } from './metrics.ts';
 import type { Publisher, PublishResult } from './publisher.ts';
 import { createQueue } from './queue.ts';
 
-export interface OutboxOptions {
+export interface EventQueueOptions {
   publisher: Publisher;
   metrics: EventMetrics;
   log: Logger;
@@ -20,7 +20,7 @@ export interface OutboxOptions {
 }
 
 /** Sends events to a subscriber in the background; no caller waits for the result. */
-export interface Outbox {
+export interface EventQueue {
   /** Accepts an event, unless too many wait. Returns at once. */
   add(event: CustomerEvent): void;
   /** Number of events not sent yet. */
@@ -50,11 +50,11 @@ const WARN_EVERY_MS = 10_000;
  * refused events run one at a time, and only when no other event can be sent. When the subscriber is
  * unavailable, all events wait, and one at a time is tried.
  */
-export function createOutbox(options: OutboxOptions): Outbox {
+export function createEventQueue(options: EventQueueOptions): EventQueue {
   const { publisher, metrics, log, random } = options;
   const { maxEvents = 100_000, maxCharacters = 64_000_000 } = options;
   const { target } = publisher;
-  const brief = createBriefLog(log, 'warn');
+  const logLimited = createRateLimitedLog(log, 'warn');
   const lanes = new Map<string, Lane>();
   const ready = createQueue<Lane>();
   /** Lanes whose first event was refused and may be sent again now. */
@@ -117,7 +117,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
     lane.refusals += 1;
     if (lane.refusals === 1) {
       const what = `customer event ${event.id}`;
-      brief('events refused', `${target} refused ${what}: ${reason}. Trying again.`);
+      logLimited('events refused', `${target} refused ${what}: ${reason}. Trying again.`);
     }
     const waitMs = Math.max(retryAfterMs, backoffMs(lane.refusals, random, MAX_REFUSAL_WAIT_MS));
     later(waitMs, () => refused.add(lane));
