@@ -5,9 +5,9 @@ import { defineConfig } from 'vitest/config';
  * Long enough for a slow or busy machine. A test that hangs is reported late, a slow one does not fail.
  */
 const patient = {
-  testTimeout: 60_000,
-  hookTimeout: 60_000,
-  expect: { poll: { timeout: 50_000 } },
+  testTimeout: 240_000,
+  hookTimeout: 240_000,
+  expect: { poll: { timeout: 200_000 } },
 };
 
 export default defineConfig({

@@ -14,8 +14,8 @@ export default defineConfig({
     env: { NODE_COMPILE_CACHE: join(tmpdir(), 'mini-integration-platform-compiled') },
     // Long enough for a slow or busy machine. A test that hangs is reported late, a slow one does not
     // fail.
-    testTimeout: 60_000,
-    expect: { poll: { timeout: 50_000 } },
+    testTimeout: 240_000,
+    expect: { poll: { timeout: 200_000 } },
     // In the container, the file system is read-only.
     fsModuleCache: false,
   },

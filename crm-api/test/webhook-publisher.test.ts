@@ -106,7 +106,8 @@ describe('a webhook', () => {
       (_request, response) => {
         response.writeHead(200).write('a');
       },
-      { timeoutMs: 50 },
+      // Long enough for the answer to begin on a slow machine.
+      { timeoutMs: 3_000 },
     );
     expect(await publisher.publish(event)).toEqual({ kind: 'sent' });
   });

@@ -154,8 +154,7 @@ describe('npm start', () => {
     expect(pids.size).toBe(3);
     if (end === 'SIGKILL') runner.kill('SIGKILL');
     else runner.stdout?.destroy();
-    for (const pid of pids)
-      await expect.poll(() => isRunning(pid), { timeout: 50_000 }).toBe(false);
+    for (const pid of pids) await expect.poll(() => isRunning(pid)).toBe(false);
   });
 
   it('is what the script of package.json runs', async () => {
