@@ -1,14 +1,9 @@
 import {
   type FastifyBaseLogger,
-  type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
-  type FastifyTypeProvider,
   fastify,
   LogController,
-  type RawReplyDefaultExpression,
-  type RawRequestDefaultExpression,
-  type RawServerDefault,
 } from 'fastify';
 import type { Registry } from 'prom-client';
 import { z } from 'zod';
@@ -23,21 +18,10 @@ import type { Logger } from './logger.ts';
 import { type DocumentationOptions, documentRoutes } from './open-api.ts';
 import { addHealthRoutes, addMetricsRoute, createMetrics, type Readiness } from './operations.ts';
 import { fastSerializerCompiler } from './serialization.ts';
+import type { HttpService } from './typed-fastify.ts';
 import { validatorCompiler } from './validation.ts';
 
-/** Fastify typed by zod schemas: handlers take and return what is documented. */
-export type HttpService = FastifyInstance<
-  RawServerDefault,
-  RawRequestDefaultExpression,
-  RawReplyDefaultExpression,
-  FastifyBaseLogger,
-  ZodTypeProvider
->;
-
-interface ZodTypeProvider extends FastifyTypeProvider {
-  validator: this['schema'] extends z.ZodType ? z.output<this['schema']> : unknown;
-  serializer: this['schema'] extends z.ZodType ? z.input<this['schema']> : unknown;
-}
+export type { HttpService };
 
 export interface HttpServiceOptions {
   /** The title of the documentation; `GET /` answers `Welcome to the <title>`. */

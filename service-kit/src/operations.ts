@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Histogram, Registry } from 'prom-client';
 import { z } from 'zod';
 import { answer, commonErrors, errorSchema } from './answers.ts';
-import type { HttpService } from './http-service.ts';
+import type { HttpService } from './typed-fastify.ts';
 
 /** A part that does not work as it should, and the reason in one or two sentences. */
 export interface Degradation {
