@@ -15,7 +15,9 @@ export const environmentSchema = z.object({
   CRM_API_HOST: hostSchema.default('127.0.0.1'),
   CRM_API_PORT: portSchema.default(8000),
   // Secret, because the URL may contain a password.
-  CUSTOMER_EVENTS_URL: eventsUrlSchema.optional().meta({ secret: true }),
+  CRM_EVENTS_URL: eventsUrlSchema
+    .optional()
+    .meta({ secret: true, formerly: 'CUSTOMER_EVENTS_URL' }),
   WEBHOOK_SECRET: webhookSecretsSchema.optional().meta({ secret: true }),
   ...logEnvironment,
 });
@@ -34,7 +36,7 @@ export function parseConfig(env: NodeJS.ProcessEnv) {
     host: values.CRM_API_HOST,
     port: values.CRM_API_PORT,
     /** If undefined, no events are sent. */
-    events: values.CUSTOMER_EVENTS_URL && eventsConfig(values.CUSTOMER_EVENTS_URL, values),
+    events: values.CRM_EVENTS_URL && eventsConfig(values.CRM_EVENTS_URL, values),
     log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
     /** Unknown variables whose names are close to known ones. */
     misspelt: findMisspelt(environmentSchema, env),
@@ -48,6 +50,6 @@ function eventsConfig(
   if (!isWebhookUrl(url)) return { kind: 'rabbitmq', url };
   if (secrets) return { kind: 'webhook', url, secrets };
   throw new EnvironmentError([
-    `WEBHOOK_SECRET must be set, because CUSTOMER_EVENTS_URL is a webhook, and webhooks are signed. To make one: ${MAKE_SECRET}`,
+    `WEBHOOK_SECRET must be set, because CRM_EVENTS_URL is a webhook, and webhooks are signed. To make one: ${MAKE_SECRET}`,
   ]);
 }

@@ -8,7 +8,7 @@ export const CUSTOMER_WEBHOOK: DocumentedWebhook = {
   operationId: 'onCustomerEvent',
   summary: 'Something happened to a customer',
   description:
-    'Sent to `CUSTOMER_EVENTS_URL`, if there is one, signed with `WEBHOOK_SECRET` by Standard Webhooks 1.0.0. When that is ' +
+    'Sent to `CRM_EVENTS_URL`, if there is one, signed with `WEBHOOK_SECRET` by Standard Webhooks 1.0.0. When that is ' +
     'an `amqp:` URL, the same body is published to the topic exchange `crm.customers` instead, with ' +
     '`customer.create` as its routing key. What is not taken is sent again, with the same id, until it is; ' +
     'the events of one customer come in their order.',

@@ -62,10 +62,10 @@ it('the webhook is documented, by the rules of OpenAPI 3.1', async () => {
   expect(properties.event_type.enum).toEqual(['CREATE', 'UPDATE', 'DELETE']);
 });
 
-it('CUSTOMER_EVENTS_URL tells where events go, and a webhook needs a WEBHOOK_SECRET', () => {
+it('CRM_EVENTS_URL tells where events go, and a webhook needs a WEBHOOK_SECRET', () => {
   const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
-  const eventsOf = (CUSTOMER_EVENTS_URL: string, WEBHOOK_SECRET = '') =>
-    parseConfig({ CUSTOMER_EVENTS_URL, WEBHOOK_SECRET }).events;
+  const eventsOf = (CRM_EVENTS_URL: string, WEBHOOK_SECRET = '') =>
+    parseConfig({ CRM_EVENTS_URL, WEBHOOK_SECRET }).events;
   expect(eventsOf('')).toBeUndefined();
   expect(eventsOf('', secret)).toBeUndefined();
   expect(eventsOf('https://x.org/hook', secret)).toMatchObject({ kind: 'webhook' });
@@ -80,7 +80,7 @@ it('CUSTOMER_EVENTS_URL tells where events go, and a webhook needs a WEBHOOK_SEC
   expect(() => eventsOf('amqp://u:%zz@x')).toThrow('must have each % of its user name');
   for (const url of ['ftp://x', 'x', 'amqp:', 'amqp://']) {
     expect(() => eventsOf(url)).toThrow(
-      /^CUSTOMER_EVENTS_URL must be an http:\/\/, https:\/\/, amqp:\/\/ or amqps:\/\/ URL$/,
+      /^CRM_EVENTS_URL must be an http:\/\/, https:\/\/, amqp:\/\/ or amqps:\/\/ URL$/,
     );
   }
 });

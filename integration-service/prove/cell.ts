@@ -1,38 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { runEventCell } from './events/event-cell.ts';
-import type { EventSourceName, SourceName } from './events/source-name.ts';
-import type { Fault, InventoryKind } from './fault.ts';
-import { killInTurn } from './kill-in-turn.ts';
-import { killOften } from './kill-often.ts';
-import { killOneOfMany } from './kill-one-of-many.ts';
-import type { KillStep } from './kill-point.ts';
+import type { Cell } from './setting.ts';
 import type { Stage, StageOptions } from './stage.ts';
-
-/** The inventory of an experiment. */
-export interface Setting {
-  /** `<when or source>/<fault>/<inventory>`. Also seeds the random choices. */
-  name: string;
-  fault: Fault;
-  inventory: InventoryKind;
-}
-
-/** An experiment in which the service polls and is killed. */
-export interface KillCell extends Setting {
-  source: Extract<SourceName, 'poll'>;
-  /** A step, or the number of kills at random times. */
-  kills: KillStep | number;
-}
-
-/** The service gets customers by events alone. It is killed, and its way to the CRM is disturbed. */
-export interface EventCell extends Setting {
-  source: EventSourceName;
-  customers: number;
-  /** Kills, cuts of connections and restarts of the broker. */
-  disturbances: number;
-}
-
-/** One experiment. */
-export type Cell = KillCell | EventCell;
 
 export interface CellResult {
   cell: Cell;
@@ -74,35 +42,8 @@ export interface Course {
 
 export type CellOptions = StageOptions & { seed: number };
 
-/** A cell that kills at one step. */
-export type PointCell = KillCell & { kills: KillStep };
-
 /** Maximum number of customers whose history a result contains. */
 const MAX_HISTORIES = 20;
-
-/**
- * Runs cells one after the other and counts packages at the inventory.
- *
- * @param cells one cell, or several as `groupCells` groups them
- */
-export async function runCells(cells: Cell[], options: CellOptions): Promise<CellResult[]> {
-  const points = cells.filter(isPointCell);
-  const results: CellResult[] = [];
-  for (const cell of cells) {
-    if (cell.source !== 'poll') results.push(await runEventCell(cell, options));
-    else if (typeof cell.kills === 'number')
-      results.push(await killOften(cell, cell.kills, options));
-  }
-  if (options.replicas === 1 && points.length > 0)
-    results.push(...(await killInTurn(points, options)));
-  if (options.replicas > 1)
-    for (const cell of points) results.push(await killOneOfMany(cell, options));
-  return results;
-}
-
-export function isPointCell(cell: Cell): cell is PointCell {
-  return cell.source === 'poll' && typeof cell.kills !== 'number';
-}
 
 /** Counts the packages when the service is done. */
 export async function assess(cell: Cell, stage: Stage, course: Course): Promise<CellResult> {

@@ -2,11 +2,10 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { Step } from '../src/service.ts';
-import type { Kill } from './kill-point.ts';
+import type { Kill, ServiceStep } from './kill-point.ts';
 
 /** A kill that the service carries out on itself. */
-export interface Crash extends Kill<Step> {
+export interface Crash extends Kill<ServiceStep> {
   /** A file that only the first process to reach the step can create: only that process dies. */
   ticket: string;
 }

@@ -5,7 +5,8 @@
 import { closeSync, openSync } from 'node:fs';
 import { parseOrExit } from 'service-kit/run';
 import { parseConfig } from '../src/config.ts';
-import { runService, type Step } from '../src/service.ts';
+import type { OnEvent } from '../src/delivery/engine-event.ts';
+import { runService } from '../src/service.ts';
 import type { Crash } from './child-process.ts';
 
 const crash: Crash | undefined = JSON.parse(process.argv[2] ?? 'null') ?? undefined;
@@ -15,10 +16,10 @@ const killMyself = () => process.kill(process.pid, 'SIGKILL');
 process.on('disconnect', killMyself);
 if (!process.connected) killMyself();
 
-function createCrash({ step, nth, ticket }: Crash) {
+function createCrash({ step, nth, ticket }: Crash): OnEvent {
   let left = nth;
-  return (reached: Step) => {
-    if (reached !== step) return;
+  return ({ kind }) => {
+    if (kind !== step) return;
     left -= 1;
     if (left === 0 && isFirstToTake(ticket)) killMyself();
   };

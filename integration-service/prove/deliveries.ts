@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Status } from '../src/delivery/delivery.ts';
 
-const deliveriesSchema = z.array(z.object({ customer_id: z.string(), status: z.string() }));
+const deliveriesSchema = z.array(z.object({ lane: z.string(), status: z.string() }));
 
 const historySchema = z.object({
   history: z.array(
@@ -26,8 +26,8 @@ export async function readStatuses(
   let url: URL | undefined = new URL('/deliveries?limit=1000', service);
   while (url) {
     const response = await get(url, signal);
-    for (const { customer_id, status } of deliveriesSchema.parse(await response.json())) {
-      statuses.set(customer_id, status as Status);
+    for (const { lane, status } of deliveriesSchema.parse(await response.json())) {
+      statuses.set(lane, status as Status);
     }
     const next = /^<([^>]+)>; rel="next"/.exec(response.headers.get('link') ?? '')?.[1];
     url = next === undefined ? undefined : new URL(next, url);

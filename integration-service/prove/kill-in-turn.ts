@@ -1,7 +1,8 @@
-import { assess, type CellOptions, type CellResult, type Course, type PointCell } from './cell.ts';
+import { assess, type CellOptions, type CellResult, type Course } from './cell.ts';
 import { endsWithin } from './child-process.ts';
 import { chooseKill } from './kill-point.ts';
 import { createRandom } from './random.ts';
+import type { PointCell } from './setting.ts';
 import { type Stage, setStage } from './stage.ts';
 import { startWaves, type Waves } from './waves.ts';
 

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { assess, type CellOptions, type CellResult, type KillCell } from './cell.ts';
+import { assess, type CellOptions, type CellResult } from './cell.ts';
 import type { Child } from './child-process.ts';
 import { createRandom, wholeNumberFrom } from './random.ts';
+import type { KillCell } from './setting.ts';
 import { setStage } from './stage.ts';
 
 /** This share of processes is killed while starting, which takes about `START_MS`; the rest at work. */

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { assess, type CellOptions, type CellResult, type PointCell } from './cell.ts';
+import { assess, type CellOptions, type CellResult } from './cell.ts';
 import type { Child } from './child-process.ts';
 import { chooseKill } from './kill-point.ts';
 import { createRandom } from './random.ts';
+import type { PointCell } from './setting.ts';
 import { setStage } from './stage.ts';
 import { startWaves, type Waves } from './waves.ts';
 

@@ -1,12 +1,15 @@
-import type { Step } from '../src/service.ts';
+import type { EngineEvent } from '../src/delivery/engine-event.ts';
 import { wholeNumberFrom } from './random.ts';
 
 /** Steps of a call that only the inventory can observe. */
 export const INVENTORY_STEPS = ['storing', 'stored', 'answering'] as const;
 export type InventoryStep = (typeof INVENTORY_STEPS)[number];
 
+/** Steps that the service itself reports. */
+export type ServiceStep = EngineEvent['kind'];
+
 /** A moment at which the service is killed. The service or the inventory observes it. */
-export type KillStep = Step | InventoryStep;
+export type KillStep = ServiceStep | InventoryStep;
 
 /** A kill at the `nth` time, from 1, that a step is reached. */
 export interface Kill<Of extends KillStep = KillStep> {
@@ -31,8 +34,8 @@ interface KillPoint {
  * first claim is too early.
  */
 export const KILL_POINTS: KillPoint[] = [
-  { step: 'sighting', recurs: true, label: 'before sighting commit', nth: [1, 2] },
-  { step: 'sighted', recurs: true, label: 'after sighting commit', nth: [1, 2] },
+  { step: 'ingesting', recurs: true, label: 'before item commit', nth: [1, 2] },
+  { step: 'ingested', recurs: true, label: 'after item commit', nth: [1, 2] },
   { step: 'claiming', recurs: true, label: 'before claim', nth: [2, 3] },
   { step: 'claimed', label: 'after claim', nth: [1, 2] },
   { step: 'sending', label: 'before request sent', nth: [2, 5] },
@@ -49,7 +52,7 @@ export function isInventoryKill(kill: Kill): kill is Kill<InventoryStep> {
   return (INVENTORY_STEPS as readonly string[]).includes(kill.step);
 }
 
-export function isServiceKill(kill: Kill): kill is Kill<Step> {
+export function isServiceKill(kill: Kill): kill is Kill<ServiceStep> {
   return !isInventoryKill(kill);
 }
 

@@ -1,15 +1,14 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Step } from '../src/service.ts';
-import type { Setting } from './cell.ts';
 import { type Child, type Crash, startChild } from './child-process.ts';
 import { type Crm, createCrm } from './crm.ts';
 import { readHistory, readStatuses } from './deliveries.ts';
 import { createInventory, type Inventory, type Sabotage } from './inventory.ts';
-import { isInventoryKill, isServiceKill, type Kill } from './kill-point.ts';
+import { isInventoryKill, isServiceKill, type Kill, type ServiceStep } from './kill-point.ts';
 import { createLedgerPlace } from './ledger-place.ts';
 import type { Limit } from './limit.ts';
+import type { Setting } from './setting.ts';
 
 /** What all cells of a run share. */
 export interface StageOptions {
@@ -135,7 +134,7 @@ export async function setStage(
     return child;
   }
 
-  function crashOf(kill: Kill<Step>): Crash {
+  function crashOf(kill: Kill<ServiceStep>): Crash {
     if (!kills.includes(kill)) kills.push(kill);
     return { ...kill, ticket: join(folder, `crashed-${kills.indexOf(kill)}`) };
   }
@@ -158,7 +157,7 @@ export async function setStage(
       const statuses = await readStatuses(service, signal).catch(() => undefined);
       if (!statuses) continue;
       const open = customerIds
-        .map((id) => statuses.get(id) ?? 'not sighted')
+        .map((id) => statuses.get(id) ?? 'not ingested')
         .filter((status) => status !== 'delivered');
       if (open.length === 0) return { at: asked, problem: undefined };
       seen = [...new Set(open)].map((s) => `${open.filter((o) => o === s).length} ${s}`).join(', ');

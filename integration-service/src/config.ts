@@ -15,6 +15,7 @@ import { findMisspelt } from 'service-kit/misspelt';
 import { webhookSecretsSchema } from 'service-kit/webhook-signature';
 import { z } from 'zod';
 import { ledgerUrlSchema } from './delivery/ledger/ledger-url.ts';
+import { flowsByDefault, flowsSchema } from './flows.ts';
 
 export const environmentSchema = z.object({
   INTEGRATION_SERVICE_HOST: hostSchema.default('127.0.0.1'),
@@ -27,7 +28,9 @@ export const environmentSchema = z.object({
   // Secrets, because a URL may carry a password.
   CRM_API_URL: httpUrlSchema.optional().meta({ secret: true }),
   INVENTORY_API_URL: httpUrlSchema.optional().meta({ secret: true }),
-  CUSTOMER_EVENTS_URL: eventsUrlSchema.optional().meta({ secret: true }),
+  CRM_EVENTS_URL: eventsUrlSchema
+    .optional()
+    .meta({ secret: true, formerly: 'CUSTOMER_EVENTS_URL' }),
   WEBHOOK_SECRET: webhookSecretsSchema.optional().meta({ secret: true }),
   POLLING_INTERVAL_SECONDS: secondsAsMs().default(10_000),
   SWEEP_INTERVAL_SECONDS: secondsAsMs().default(3_600_000),
@@ -53,6 +56,7 @@ export const environmentSchema = z.object({
     .optional()
     .meta({ secret: true }),
   ALLOWED_HOSTS: hostNamesSchema.default([]),
+  FLOWS: flowsSchema.optional(),
   ...logEnvironment,
 });
 
@@ -61,7 +65,7 @@ export type Config = ReturnType<typeof parseConfig>;
 /** @throws {EnvironmentError} with every problem of the environment */
 export function parseConfig(env: NodeJS.ProcessEnv) {
   const values = parseEnvironment(environmentSchema, env);
-  const { CUSTOMER_EVENTS_URL: eventsUrl } = values;
+  const { CRM_EVENTS_URL: eventsUrl, CRM_API_URL, INVENTORY_API_URL } = values;
   return {
     host: values.INTEGRATION_SERVICE_HOST,
     port: values.INTEGRATION_SERVICE_PORT,
@@ -91,6 +95,8 @@ export function parseConfig(env: NodeJS.ProcessEnv) {
     adminToken: values.ADMIN_TOKEN,
     /** More host names with a dot by which those routes may be called without a token. */
     allowedHosts: values.ALLOWED_HOSTS,
+    /** The flows that are switched on. */
+    flows: values.FLOWS ?? flowsByDefault(Boolean(CRM_API_URL ?? INVENTORY_API_URL)),
     log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
     /** Unknown variables whose names resemble a known one. */
     misspelt: findMisspelt(environmentSchema, env),

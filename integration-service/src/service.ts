@@ -1,36 +1,29 @@
-import { createLogger } from 'service-kit/logger';
+import { createLogger, type Logger } from 'service-kit/logger';
 import { warnOfMisspelt } from 'service-kit/misspelt';
 import { createMetrics } from 'service-kit/operations';
 import { serve } from 'service-kit/run';
 import { buildApp } from './app.ts';
 import type { Config } from './config.ts';
-import { createCircuitBreaker } from './delivery/dispatch/circuit-breaker.ts';
-import { createDispatcher, type DispatchStep } from './delivery/dispatch/dispatcher.ts';
-import { createGate } from './delivery/dispatch/gate.ts';
 import { createDeliveryMetrics } from './delivery/dispatch/metrics.ts';
-import { createPause } from './delivery/dispatch/pauses.ts';
+import { createPause, type Pause } from './delivery/dispatch/pauses.ts';
+import type { OnEvent } from './delivery/engine-event.ts';
 import { createCycleLog } from './delivery/ingest/cycle-log.ts';
-import { createEventMetrics, createPollerMetrics } from './delivery/ingest/metrics.ts';
-import { createPoller } from './delivery/ingest/poller.ts';
-import { createSight, type SightStep } from './delivery/ingest/sight.ts';
-import { type Ledger, openLedger } from './delivery/ledger/ledger.ts';
+import { createEventMetrics, createPollMetrics } from './delivery/ingest/metrics.ts';
+import type { Ledger } from './delivery/ledger/ledger.ts';
 import { LedgerError } from './delivery/ledger/ledger-error.ts';
+import { openLedger } from './delivery/ledger/open-ledger.ts';
+import { createFlows, FLOW_MIGRATIONS, FLOW_NAMES, pathsOfOthers } from './flows.ts';
 import { createHttpClient } from './http/client.ts';
+import { openFlow } from './open-flow.ts';
 import { checkReadiness } from './readiness.ts';
-import { createCrmClient } from './systems/crm/client.ts';
-import { canonicalId } from './systems/customer-id.ts';
-import { createInventoryClient, WELCOME_PACKAGE } from './systems/inventory/client.ts';
-import { openEventSources } from './welcome-package/event-sources.ts';
-
-export type Step = DispatchStep | SightStep;
 
 /**
  * Wires the parts of the service, listens, and works until the first signal to stop. Exits with 1
  * when the ledger cannot be used.
  *
- * @param onStep called at every step of a delivery, so that a caller can test a crash there
+ * @param onEvent called at every step of a delivery, so that a caller can test a crash there
  */
-export async function runService(config: Config, onStep?: (step: Step) => void): Promise<void> {
+export async function runService(config: Config, onEvent?: OnEvent): Promise<void> {
   const log = createLogger({ name: 'integration-service', ...config.log });
   warnOfMisspelt(log, config.misspelt);
   const ledger = await openLedgerOrExit();
@@ -40,82 +33,51 @@ export async function runService(config: Config, onStep?: (step: Step) => void):
     );
   }
   const metrics = createMetrics();
-  const now = Date.now;
-  const monotonicNow = () => performance.now();
+  const clocks = { now: Date.now, monotonicNow: () => performance.now() };
+  const common = { ledger, log, ...clocks, random: Math.random };
   const http = createHttpClient({
     // One connection more, so that settling does not wait for slow deliveries.
     connections: config.deliveryConcurrency + 1,
     timeoutMs: config.requestTimeoutMs,
   });
-  const target = createInventoryClient({ ...config, http, url: config.inventoryUrl, log, now });
-  const breaker = createCircuitBreaker({ target: target.name, log, monotonicNow });
-  const pauseOf = (system: string, label?: string) =>
-    createPause({ system, ...(label && { label }), ledger, log, now, monotonicNow });
-  const pauses = { crm: pauseOf('crm', 'CRM'), target: pauseOf(target.name) };
-  const gate = createGate({ breaker, pause: pauses.target, now });
-  const dispatcher = createDispatcher({
-    leg: WELCOME_PACKAGE,
-    target,
-    ledger,
-    gate,
-    concurrency: config.deliveryConcurrency,
-    maxAttempts: config.maxAttempts,
-    metrics: createDeliveryMetrics(metrics, {
-      legs: [WELCOME_PACKAGE],
-      ledger,
-      breakers: { [target.name]: breaker },
-      pauses: Object.values(pauses),
-      now,
+  const pauses = new Map<string, Pause>();
+  function pauseOf(system: string, label = system): Pause {
+    const pause = pauses.get(system) ?? createPause({ system, label, ...common });
+    pauses.set(system, pause);
+    return pause;
+  }
+  const cycleLog = createCycleLog(log, clocks.monotonicNow);
+  const eventMetrics = createEventMetrics(metrics);
+  const metricsOfFlows = {
+    delivery: createDeliveryMetrics(metrics, { ledger, pauses: () => pauses.values(), ...clocks }),
+    polls: createPollMetrics(metrics),
+    events: eventMetrics,
+  };
+  const parts = { http, cycleLog, eventMetrics, pauseOf, ...common };
+  const flows = (await createFlows(config, parts)).map((flow) =>
+    openFlow(flow, {
+      ...common,
+      pause: pauseOf(flow.target.name),
+      cycleLog,
+      metrics: metricsOfFlows,
+      surgeLimit: config.surgeLimit,
+      // As many new items per polling interval as one poll may bring.
+      surgeWindowMs: config.pollingIntervalMs,
+      onEvent,
     }),
-    log,
-    now,
-    monotonicNow,
-    random: Math.random,
-    onStep,
-  });
-  const sight = createSight({ ledger, log, onSighted: dispatcher.wake, now, onStep });
-  const cycleLog = createCycleLog(log);
-  const poller = createPoller({
-    ...config,
-    crm: createCrmClient({
-      ...config,
-      ...{ http, url: config.crmUrl, pause: pauses.crm, log: cycleLog.log, now },
-    }),
-    pause: pauses.crm,
-    cycleLog,
-    ledger,
-    sight,
-    metrics: createPollerMetrics(metrics),
-    log,
-    now,
-  });
-  const events = openEventSources(config, {
-    sight,
-    metrics: createEventMetrics(metrics),
-    log,
-    random: Math.random,
-  });
+  );
   const app = await buildApp({
     ...config,
-    log,
+    ...common,
     metrics,
-    checkReadiness: () =>
-      checkReadiness({
-        ...{ ledger, poller, events },
-        targets: { [target.name]: { breaker, pause: pauses.target } },
-      }),
-    ledger,
-    targets: { [WELCOME_PACKAGE]: target },
-    canonicalId,
-    onDue: dispatcher.wake,
-    blockedUntil: (leg) => (leg === WELCOME_PACKAGE ? gate.blockedUntil() : undefined),
-    webhookRoute: events.webhookRoute,
-    now,
+    flows,
+    pathsOff: pathsOfOthers(config.flows),
+    checkReadiness: () => checkReadiness({ ledger, flows }),
   });
 
   async function openLedgerOrExit(): Promise<Ledger> {
     try {
-      return await openLedger(config.ledger, log);
+      return await openLedger(config.ledger, log, { flowMigrations: FLOW_MIGRATIONS });
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error;
       log.fatal(error.message);
@@ -131,11 +93,30 @@ export async function runService(config: Config, onStep?: (step: Step) => void):
     port: config.port,
     portVariable: 'INTEGRATION_SERVICE_PORT',
     async stop() {
-      await Promise.all([events.close(), poller.stop(), dispatcher.stop()]);
+      await Promise.all(flows.map((flow) => flow.stop()));
       await http.close();
       await ledger.close();
     },
   });
+  log.info('Integration service started.');
+  await tellFlows(config.flows, ledger, log);
   // If one of these rejects, nothing can handle the error: it ends the process.
-  await Promise.all([poller.run(), dispatcher.run()]);
+  await Promise.all(flows.map((flow) => flow.run()));
+}
+
+/** Says which flows are on if not all are, and what waits in the ledger for the others. */
+async function tellFlows(on: readonly string[], ledger: Ledger, log: Logger): Promise<void> {
+  if (on.length < FLOW_NAMES.length) log.info(`Flows that are on: ${on.join(', ')} (see FLOWS).`);
+  for (const flow of FLOW_NAMES.filter((name) => !on.includes(name))) {
+    const counts = await ledger.countByStatus(flow).catch((error: unknown) => {
+      // The ledger logs its own errors.
+      if (!(error instanceof LedgerError)) throw error;
+      return undefined;
+    });
+    if (!counts) return;
+    const { pending, sending, unknown } = counts;
+    const count = pending + sending + unknown;
+    if (count > 0)
+      log.warn(`${count} deliveries of ${flow} wait until this flow is on (see FLOWS).`);
+  }
 }

@@ -4,14 +4,13 @@ import { strictSerializerCompiler } from 'service-kit/serialization';
 import { expect, it, onTestFinished } from 'vitest';
 import { describeConnections } from '../../service-kit/test/connection-contract.ts';
 import { type AppOptions, buildApp } from '../src/app.ts';
-import { createPollerMetrics } from '../src/delivery/ingest/metrics.ts';
-import { canonicalId } from '../src/systems/customer-id.ts';
+import { createPollMetrics } from '../src/delivery/ingest/metrics.ts';
 import { captureLog, setUpService } from './support.ts';
 
 async function setUp(options: Partial<AppOptions> = {}) {
-  const { ledger, inventory } = await setUpService();
+  const { ledger, open } = await setUpService();
   const metrics = createMetrics();
-  createPollerMetrics(metrics);
+  createPollMetrics(metrics);
   const app = await buildApp({
     log: captureLog().log,
     metrics,
@@ -19,9 +18,7 @@ async function setUp(options: Partial<AppOptions> = {}) {
     serializerCompiler: strictSerializerCompiler,
     host: '127.0.0.1',
     ledger,
-    targets: { 'welcome-package': inventory },
-    canonicalId,
-    onDue: () => {},
+    flows: [open],
     now: Date.now,
     ...options,
   });
@@ -63,7 +60,7 @@ it("shows the poller's metrics and those of the process", async () => {
   expect(headers['content-type']).toMatch(/^text\/plain/);
   for (const name of [
     'polls_total',
-    'customers_seen_total',
+    'records_seen_total',
     'poll_duration_seconds',
     'last_successful_poll_timestamp_seconds',
     'process_cpu_seconds_total',
@@ -85,7 +82,7 @@ it('documents which bodies must be there, what they may have and what parameters
   const schemaOf = (name: string) =>
     parameters.find((parameter: { name: string }) => parameter.name === name).schema;
   expect(schemaOf('cursor')).toMatchObject({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
-  expect(schemaOf('leg')).toMatchObject({ pattern: '^[^\\u0000]*$' });
+  expect(schemaOf('flow')).toMatchObject({ pattern: '^[^\\u0000]*$' });
   expect(responses[401].headers).toHaveProperty('WWW-Authenticate');
 });
 
@@ -100,7 +97,7 @@ it.each([undefined, 'a-token-of-mine'])(
     expect(Object.keys(document.paths)).toEqual(
       expect.arrayContaining([
         '/deliveries',
-        '/deliveries/{leg}/{key}',
+        '/deliveries/{flow}/{key}',
         '/deliveries/replay',
         '/deliveries/release',
       ]),
@@ -114,3 +111,13 @@ it.each([undefined, 'a-token-of-mine'])(
 );
 
 describeConnections(setUp, ['/deliveries']);
+
+it('says of a route whose flow is off that it is off', async () => {
+  const app = await setUp({ pathsOff: [['/webhooks/customers', 'welcome-package']] });
+  const response = await app.inject({ method: 'POST', url: '/webhooks/customers' });
+  expect([response.statusCode, response.json()]).toEqual([
+    ...[404, { detail: 'The flow welcome-package is off (FLOWS).' }],
+  ]);
+  const { paths } = (await app.inject({ url: '/openapi.json' })).json();
+  expect(Object.keys(paths)).not.toContain('/webhooks/customers');
+});

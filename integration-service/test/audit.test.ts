@@ -1,18 +1,20 @@
 import { describe, expect, it } from 'vitest';
-import { AUDIT_KINDS, audit } from '../src/delivery/audit/audit.ts';
+import { audit } from '../src/delivery/audit/audit.ts';
+import { AUDIT_KINDS } from '../src/delivery/audit/audit-kinds.ts';
 import type { Claim, Transition } from '../src/delivery/delivery.ts';
 import type { Target } from '../src/delivery/target.ts';
-import { newLocation, open } from './ledgers.ts';
+import { ingestList, newLocation, open } from './ledgers.ts';
+import { POLICY } from './support.ts';
 
-const LEG = 'a-leg';
-const sightingOf = (key: string) => ({ key, customerId: key, payload: {} });
+const FLOW = 'a-flow';
+const itemOf = (key: string) => ({ key, lane: key, payload: '{}' });
 
 /** A ledger with these deliveries delivered, and an audit of it against source and target. */
 async function setUp(delivered: string[]) {
   const ledger = await open(await newLocation('sqlite'));
   const deliver = async (keys: string[]) => {
-    await ledger.sight(LEG, keys.map(sightingOf), { now: Date.now() });
-    const claims = await ledger.claim(LEG, { limit: 100, now: Date.now() });
+    await ingestList(ledger, FLOW, keys.map(itemOf), { now: Date.now() });
+    const claims = await ledger.claim(FLOW, { order: 'lane', limit: 100, now: Date.now() });
     const transition: Transition = {
       status: 'delivered',
       ...{ attempts: 1, reads: 0, nextAttemptAt: null, lastError: null },
@@ -33,19 +35,28 @@ async function setUp(delivered: string[]) {
   ) {
     const target: Target = {
       name: 'target',
+      isRepeatable: false,
+      lookUpAfterMs: [],
       send: () => Promise.reject(new Error('an audit sends nothing')),
-      async *read() {
-        for (const key of held()) yield { ...sightingOf(key), evidence: key };
+      async *list() {
+        for (const key of held()) yield { identity: key, targetId: key, content: undefined };
       },
     };
     let count = 0;
     const report = await audit({
-      ...{ leg: LEG, target, ledger, pollingIntervalMs: 1, now: Date.now },
-      ...{ repair: repair !== false, trustList: repair === 'trusting the list' },
-      async *readSource() {
-        const read = reads[Math.min(count++, reads.length - 1)];
-        for (const key of (await read?.()) ?? []) yield sightingOf(key);
+      flow: {
+        ...{ name: FLOW, target, policy: POLICY },
+        audit: {
+          ...{ source: 'a-source', intervalMs: 1 },
+          async *expected() {
+            const read = reads[Math.min(count++, reads.length - 1)];
+            for (const key of (await read?.()) ?? []) yield itemOf(key);
+          },
+        },
       },
+      onUnusable: () => {},
+      ...{ ledger, now: Date.now },
+      ...{ repair: repair !== false, trustList: repair === 'trusting the list' },
     });
     const found = AUDIT_KINDS.map((kind) => [kind, [...report.keysOf(kind)]] as const);
     report.close();

@@ -1,6 +1,6 @@
 import { HttpResponse, http } from 'msw';
 import { describe, expect, it, vi } from 'vitest';
-import { LEDGER_KINDS, newLocation, open } from './ledgers.ts';
+import { ingestList, LEDGER_KINDS, newLocation, open, SOURCE } from './ledgers.ts';
 import {
   ALICE,
   BOB,
@@ -16,11 +16,15 @@ const network = mockNetwork();
 // Long enough for a busy machine.
 vi.setConfig({ testTimeout: 60_000 });
 
-const LEG = 'welcome-package';
+const FLOW = 'welcome-package';
 const T0 = 1_700_000_000_000;
 const HALF_AN_HOUR = 1_800_000;
 
-const sightingOf = (id: string) => ({ key: id, customerId: id, payload: { customer_id: id } });
+const itemOf = (id: string) => ({
+  key: id,
+  lane: id,
+  payload: JSON.stringify({ customer_id: id }),
+});
 
 describe.each(LEDGER_KINDS)('a clock that goes back, with a ledger of %s', (kind) => {
   it.each(['pending', 'unknown'] as const)(
@@ -28,15 +32,15 @@ describe.each(LEDGER_KINDS)('a clock that goes back, with a ledger of %s', (kind
     async (status) => {
       const ledger = await open(await newLocation(kind));
       const later = T0 + HALF_AN_HOUR;
-      await ledger.sight(LEG, ['a', 'b', 'c'].map(sightingOf), { now: later });
-      const [a, b] = await ledger.claim(LEG, { limit: 2, now: later });
+      await ingestList(ledger, FLOW, ['a', 'b', 'c'].map(itemOf), { now: later });
+      const [a, b] = await ledger.claim(FLOW, { order: 'lane', limit: 2, now: later });
       const result = (claim: typeof a, nextAttemptAt: number) => ({
         claim: claim as NonNullable<typeof a>,
         transition: { status, attempts: 1, reads: 0, nextAttemptAt, lastError: 'no' },
       });
       await ledger.commit([result(a, later + 7_000)], later);
       await ledger.commit([result(b, T0 + 60_000)], T0 + 9_000);
-      await ledger.recount(LEG, T0);
+      await ledger.recount(FLOW, T0);
       const dues = (await ledger.list({}, 3)).map(({ next_attempt_at }) => next_attempt_at);
       // The second one was written by a replica whose clock is slightly ahead.
       expect(dues).toEqual([T0 + 7_000, T0 + 60_000, T0]);
@@ -91,7 +95,12 @@ describe('a replica under a clock that was ahead', () => {
     const service = await setUpService();
     Object.assign(service.ledger, { isAlone: false });
     const now = Date.now() + aheadMs;
-    await service.ledger.takeTurn(LEG, { now, forMs: 20_000, maxMs: 0, polledAt: now });
+    await service.ledger.takePollLease(FLOW, SOURCE, {
+      now,
+      forMs: 20_000,
+      maxMs: 0,
+      polledAt: now,
+    });
     return service;
   };
 

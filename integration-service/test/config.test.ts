@@ -32,6 +32,7 @@ it('needs nothing from the environment', () => {
     surgeLimit: undefined,
     adminToken: undefined,
     allowedHosts: [],
+    flows: ['welcome-package'],
     log: { level: 'info', format: undefined },
     misspelt: [],
   });
@@ -164,3 +165,17 @@ it.each(['NaN', 'Infinity', '1e3', '0x10', '1,5', '5.', '.', '2147484', '9'.repe
     expect(problems({ POLLING_INTERVAL_SECONDS })).toHaveLength(1);
   },
 );
+
+it('takes names of flows, each once, and names those that it knows when there is another', () => {
+  const { flows } = parseConfig({ FLOWS: 'welcome-package, welcome-package' });
+  expect(flows).toEqual(['welcome-package']);
+  expect(problems({ FLOWS: 'welcome-package,nosuch' })).toEqual([
+    'FLOWS must be some of welcome-package, with commas between them, but is "welcome-package,nosuch"',
+  ]);
+});
+
+it('refuses the former name of a variable, and tells the new one', () => {
+  expect(problems({ CUSTOMER_EVENTS_URL: 'amqp://canary' })).toEqual([
+    'CUSTOMER_EVENTS_URL is called CRM_EVENTS_URL now: rename it',
+  ]);
+});

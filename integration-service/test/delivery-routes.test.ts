@@ -2,7 +2,7 @@ import { HttpResponse, http } from 'msw';
 import { strictSerializerCompiler } from 'service-kit/serialization';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type AppOptions, buildApp } from '../src/app.ts';
-import { canonicalId } from '../src/systems/customer-id.ts';
+import { ingestList } from './ledgers.ts';
 import {
   ALICE,
   BOB,
@@ -24,9 +24,7 @@ async function setUpRoutes(options: Partial<AppOptions> & Pick<AppOptions, 'ledg
     log: captureLog().log,
     serializerCompiler: strictSerializerCompiler,
     host: '127.0.0.1',
-    targets: {},
-    canonicalId,
-    onDue: () => {},
+    flows: [],
     now: Date.now,
     ...options,
   });
@@ -44,9 +42,8 @@ async function setUp(options: Partial<AppOptions> = {}) {
     ...inventoryTakes(asked),
   );
   const service = await setUpService();
-  const { ledger, inventory, dispatcher } = service;
-  const targets = { 'welcome-package': inventory };
-  const app = await setUpRoutes({ ledger, targets, onDue: dispatcher.wake, ...options });
+  const { ledger, open, dispatcher } = service;
+  const app = await setUpRoutes({ ledger, flows: [open], ...options });
   await service.poller.runCycle();
   void dispatcher.run();
   await service.untilDone();
@@ -57,9 +54,9 @@ async function setUp(options: Partial<AppOptions> = {}) {
 }
 
 const dead = (id: string) => ({
-  leg: 'welcome-package',
+  flow: 'welcome-package',
   key: id,
-  customer_id: id,
+  lane: id,
   status: 'dead',
   attempts: 1,
   next_attempt_at: null,
@@ -86,12 +83,12 @@ describe('GET /deliveries', () => {
     expect(await keysOf('status=delivered')).toEqual([]);
     expect(await keysOf('status=delivered,dead')).toEqual([ALICE.id, BOB.id]);
     expect(await keysOf('status=delivered&status=held')).toEqual([]);
-    expect(await keysOf('leg=welcome-package')).toEqual([ALICE.id, BOB.id]);
+    expect(await keysOf('flow=welcome-package')).toEqual([ALICE.id, BOB.id]);
     expect(await keysOf('order=desc')).toEqual([BOB.id, ALICE.id]);
     expect(await keysOf('from=2026-01-01&to=2126-01-01T00:00:00%2B02:00')).toHaveLength(2);
     expect(await keysOf('to=2026-01-01T00:00:00Z')).toEqual([]);
-    expect(await keysOf('leg=other')).toEqual([]);
-    expect(await keysOf(`customer_id=${BOB.id.toUpperCase()}`)).toEqual([BOB.id]);
+    expect(await keysOf('flow=other')).toEqual([]);
+    expect(await keysOf(`lane=${BOB.id.toUpperCase()}`)).toEqual([BOB.id]);
   });
 
   it('leads from page to page by Link, and keeps the filter', async () => {
@@ -117,18 +114,18 @@ describe('GET /deliveries', () => {
 
   it('counts to 10,000', async () => {
     const { get, ledger } = await setUp();
-    const sightings = Array.from({ length: 9_999 }, (_, index) => {
-      return { key: `${index}`, customerId: `${index}`, payload: {} };
+    const items = Array.from({ length: 9_999 }, (_, index) => {
+      return { key: `${index}`, lane: `${index}`, payload: '{}' };
     });
     const total = async () => (await get('/deliveries?limit=1')).headers['x-total-count'];
-    await ledger.sight('other-leg', sightings.slice(0, 9_998), { now: 0 });
+    await ingestList(ledger, 'other-flow', items.slice(0, 9_998), { now: 0 });
     expect(await total()).toBe('10000');
-    await ledger.sight('other-leg', sightings, { now: 0 });
+    await ingestList(ledger, 'other-flow', items, { now: 0 });
     expect(await total()).toBe('10000+');
   });
 
   it('counts the attempts that the history lists, with the time when the next can be', async () => {
-    const { app, get, post, ledger, untilDone } = await setUp();
+    const { app, get, post, ledger, open, untilDone } = await setUp();
     network.use(http.post(INVENTORY_URL, refuse));
     await post('/deliveries/replay', { keys: [ALICE.id] });
     await untilDone();
@@ -138,13 +135,15 @@ describe('GET /deliveries', () => {
     expect(attempts).toEqual([null, 1, null, 2]);
     expect(alice.attempts).toBe(2);
 
-    await ledger.sight('other', [{ key: 'k', customerId: 'k', payload: {} }], { now: 1_000 });
-    const options = { blockedUntil: (leg: string) => (leg === 'other' ? 90_000 : undefined) };
-    const blocked = await setUpRoutes({ ...options, ledger });
-    const [waiting] = (await blocked.inject('/deliveries?leg=other')).json();
+    await ingestList(ledger, 'other', [{ key: 'k', lane: 'k', payload: '{}' }], { now: 1_000 });
+    const flow = { ...open.flow, name: 'other' };
+    const blocked = await setUpRoutes({
+      ...{ ledger, flows: [{ ...open, flow, blockedUntil: () => 90_000 }] },
+    });
+    const [waiting] = (await blocked.inject('/deliveries?flow=other')).json();
     expect(waiting).toMatchObject({ attempts: 0, next_attempt_at: '1970-01-01T00:01:30.000Z' });
-    await ledger.claim('other', { limit: 1, now: 2_000 });
-    const [sending] = (await app.inject('/deliveries?leg=other')).json();
+    await ledger.claim('other', { order: 'lane', limit: 1, now: 2_000 });
+    const [sending] = (await app.inject('/deliveries?flow=other')).json();
     expect(sending).toMatchObject({ status: 'sending', attempts: 1, next_attempt_at: null });
   });
 
@@ -152,7 +151,7 @@ describe('GET /deliveries', () => {
     const { get, app } = await setUp();
     const response = await get('/deliveries?state=dead&status=dead');
     expect(response.statusCode).toBe(422);
-    const known = 'status, leg, customer_id, from, to, order, limit, cursor';
+    const known = 'status, flow, lane, from, to, order, limit, cursor';
     expect(response.json()).toEqual({
       detail: [
         {
@@ -184,7 +183,7 @@ describe('GET /deliveries', () => {
       'status=dead,',
       'cursor=-1',
     ],
-    ...['leg=%00', 'order=newest', 'from=yesterday', 'to=2026-11-28T10:00:00'],
+    ...['flow=%00', 'order=newest', 'from=yesterday', 'to=2026-11-28T10:00:00'],
   ])('refuses ?%s', async (query) => {
     const { get } = await setUp();
     const response = await get(`/deliveries?${query}`);
@@ -193,7 +192,7 @@ describe('GET /deliveries', () => {
   });
 });
 
-describe('GET /deliveries/{leg}/{key}', () => {
+describe('GET /deliveries/{flow}/{key}', () => {
   it.each([ALICE.id, ALICE.id.toUpperCase()])('shows the whole history of %s', async (key) => {
     const { get } = await setUp();
     const response = await get(`/deliveries/welcome-package/${key}`);
@@ -202,7 +201,7 @@ describe('GET /deliveries/{leg}/{key}', () => {
     expect(response.json()).toEqual({
       ...dead(ALICE.id),
       history: [
-        { ...nothing, at: TIME, what: 'sighted' },
+        { ...nothing, at: TIME, what: 'ingested' },
         {
           ...nothing,
           at: TIME,
@@ -218,7 +217,9 @@ describe('GET /deliveries/{leg}/{key}', () => {
   it('finds a key of any form', async () => {
     const { get, ledger } = await setUp();
     const key = `${'ü/%?'.repeat(100)}`;
-    await ledger.sight('welcome-package', [{ key, customerId: key, payload: {} }], { now: 0 });
+    await ingestList(ledger, 'welcome-package', [{ key, lane: key, payload: JSON.stringify({}) }], {
+      now: 0,
+    });
     const response = await get(`/deliveries/welcome-package/${encodeURIComponent(key)}`);
     expect(response.json().key).toBe(key);
   });
@@ -235,7 +236,7 @@ describe('GET /deliveries/{leg}/{key}', () => {
 
 describe('POST /deliveries/replay', () => {
   const verdicts = (...pairs: [string, string][]) =>
-    pairs.map(([key, verdict]) => ({ leg: 'welcome-package', key, verdict }));
+    pairs.map(([key, verdict]) => ({ flow: 'welcome-package', key, verdict }));
 
   it('sends what the target does not have, and marks as delivered what it has', async () => {
     const { post, asked, keysOf, untilDone, ledger } = await setUp();
@@ -256,8 +257,8 @@ describe('POST /deliveries/replay', () => {
     expect(await keysOf('delivered')).toEqual([ALICE.id, BOB.id]);
     const history = async (id: string) =>
       (await ledger.get('welcome-package', id))?.history.map(({ what }) => what);
-    expect(await history(ALICE.id)).toEqual(['sighted', 'permanent', 'replayed', 'delivered']);
-    expect(await history(BOB.id)).toEqual(['sighted', 'permanent', 'found']);
+    expect(await history(ALICE.id)).toEqual(['ingested', 'permanent', 'replayed', 'delivered']);
+    expect(await history(BOB.id)).toEqual(['ingested', 'permanent', 'found']);
   });
 
   it('asks and changes nothing with dry_run', async () => {
@@ -271,8 +272,8 @@ describe('POST /deliveries/replay', () => {
 
   it.each([
     [{ keys: [BOB.id.toUpperCase()] }, [BOB.id]],
-    [{ customer_id: ALICE.id.toUpperCase() }, [ALICE.id]],
-    [{ leg: 'other' }, []],
+    [{ lane: ALICE.id.toUpperCase() }, [ALICE.id]],
+    [{ flow: 'other' }, []],
     [{ keys: [] }, []],
     [{ reason: '422 UNPROCESSABLE' }, [ALICE.id, BOB.id]],
     [{ reason: '500' }, []],
@@ -297,7 +298,7 @@ describe('POST /deliveries/replay', () => {
     });
   });
 
-  it.each([undefined, {}, { all: false }, { all: true, leg: 'welcome-package' }])(
+  it.each([undefined, {}, { all: false }, { all: true, flow: 'welcome-package' }])(
     'takes none with %j: it needs a filter, or all',
     async (body) => {
       const { post, keysOf } = await setUp();
@@ -332,7 +333,7 @@ describe('POST /deliveries/replay', () => {
   });
 
   it.each([
-    ...['leg', 'customer_id', 'reason'].map((name) => ({ [name]: '' })),
+    ...['flow', 'lane', 'reason'].map((name) => ({ [name]: '' })),
     { keys: [''] },
     { reason: 'a'.repeat(60_000) },
   ])('refuses a filter that is empty or too long, and replays nothing: %.40j', async (body) => {
@@ -356,13 +357,13 @@ describe('POST /deliveries/replay', () => {
 describe('POST /deliveries/release', () => {
   it('lets go what is held, which is sent', async () => {
     const { post, ledger, asked, untilDone } = await setUp();
-    const payload = { customer_id: 'c', package_type: 'welcome_package' };
+    const payload = JSON.stringify({ customer_id: 'c', package_type: 'welcome_package' });
     const held = { now: 0, surgeLimit: 0 };
-    await ledger.sight('welcome-package', [{ key: 'c', customerId: 'c', payload }], held);
-    for (const filter of [{ leg: 'other' }, { keys: ['d'] }, { reason: 'reset' }]) {
+    await ingestList(ledger, 'welcome-package', [{ key: 'c', lane: 'c', payload }], held);
+    for (const filter of [{ flow: 'other' }, { keys: ['d'] }, { reason: 'reset' }]) {
       expect((await post('/deliveries/release', filter)).json()).toEqual({ released: 0 });
     }
-    for (const body of [undefined, {}, { all: false }, { all: true, leg: 'welcome-package' }]) {
+    for (const body of [undefined, {}, { all: false }, { all: true, flow: 'welcome-package' }]) {
       expect((await post('/deliveries/release', body)).statusCode).toBe(422);
     }
     expect((await post('/deliveries/release', { all: true })).json()).toEqual({ released: 1 });
@@ -372,7 +373,7 @@ describe('POST /deliveries/release', () => {
 
   it('refuses what it does not know', async () => {
     const { post } = await setUp();
-    expect((await post('/deliveries/release', { all: true, legs: 'x' })).statusCode).toBe(422);
+    expect((await post('/deliveries/release', { all: true, flows: 'x' })).statusCode).toBe(422);
   });
 });
 

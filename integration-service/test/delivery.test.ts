@@ -49,18 +49,18 @@ describe('a new customer', () => {
     ]);
     expect(await service.keysOf('delivered')).toEqual([ALICE.id]);
     expect(await reasonsOf(service)).toEqual([
-      ['sighted', null, null],
+      ['ingested', null, null],
       ['delivered', 1, 'request-1'],
     ]);
     expect(service.messages()).toContain(
       `Successfully created package request for customer ID: ${ALICE.id}`,
     );
-    expect(await service.metric('deliveries{leg="welcome-package",status="delivered"}')).toBe(1);
+    expect(await service.metric('deliveries{flow="welcome-package",status="delivered"}')).toBe(1);
     expect(
-      await service.metric('delivery_attempts_total{leg="welcome-package",outcome="delivered"}'),
+      await service.metric('delivery_attempts_total{flow="welcome-package",outcome="delivered"}'),
     ).toBe(1);
     expect(await service.metric('delivery_latency_seconds_count')).toBe(1);
-    expect(await service.metric('oldest_undelivered_age_seconds{leg="welcome-package"}')).toBe(0);
+    expect(await service.metric('oldest_undelivered_age_seconds{flow="welcome-package"}')).toBe(0);
   });
 
   it('is one of many: each gets one, within the concurrency', async () => {
@@ -105,7 +105,7 @@ describe('a package request without effect', () => {
     await service.untilDone();
     expect(asked.sort()).toEqual([BOB.id, ALICE.id]);
     expect(await reasonsOf(service)).toEqual([
-      ['sighted', null, null],
+      ['ingested', null, null],
       ['transient', 1, reason],
       ['delivered', 2, `request-of-${ALICE.id}`],
     ]);
@@ -129,7 +129,11 @@ describe('a package request without effect', () => {
     service.advance(119_000);
     expect(asked).toEqual([]);
     expect(
-      await service.ledger.claim('welcome-package', { limit: 1, now: Date.now() + 119_000 }),
+      await service.ledger.claim('welcome-package', {
+        order: 'lane',
+        limit: 1,
+        now: Date.now() + 119_000,
+      }),
     ).toEqual([]);
     service.advance(1_500);
     await service.untilDone();
@@ -257,7 +261,7 @@ describe('an attempt of unknown outcome', () => {
     await service.untilDone();
     expect(asked).toEqual([ALICE.id]);
     expect((await reasonsOf(service)).map(([what]) => what)).toEqual([
-      'sighted',
+      'ingested',
       'unknown',
       'found',
     ]);
@@ -295,7 +299,7 @@ describe('an attempt of unknown outcome', () => {
       expect(asked).toEqual([ALICE.id]);
       expect(keys).toEqual([`"welcome-package/${ALICE.id}"`, `"welcome-package/${ALICE.id}"`]);
       expect((await reasonsOf(service)).map(([what]) => what)).toEqual([
-        'sighted',
+        'ingested',
         'unknown',
         'not_found',
         'not_found',
@@ -485,7 +489,7 @@ describe('a new ledger', () => {
     await service.untilDone();
     expect(asked).toEqual([BOB.id]);
     expect(await reasonsOf(service)).toEqual([
-      ['sighted', null, null],
+      ['ingested', null, null],
       ['adopted', null, `request-of-${ALICE.id.toUpperCase()}`],
     ]);
     expect(service.messages('info')).toContain(

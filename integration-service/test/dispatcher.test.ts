@@ -106,16 +106,16 @@ describe('a lease', () => {
     network.use(crmLists([ALICE]), ...inventoryTakes(asked));
     let isFirst = true;
     const service: Awaited<ReturnType<typeof setUpService>> = await start({
-      onStep(step) {
-        if (step !== 'claimed' || !isFirst) return;
+      onEvent({ kind }) {
+        if (kind !== 'claimed' || !isFirst) return;
         isFirst = false;
-        service.ledger.renew = async (claims) => claims;
+        service.ledger.renew = async (claims) => [...claims];
         service.advance(15_000);
       },
     });
     await service.untilDone();
     expect(asked).toEqual([ALICE.id]);
-    expect(await historyOf(service, ALICE.id)).toEqual(['sighted', 'aborted', 'delivered']);
+    expect(await historyOf(service, ALICE.id)).toEqual(['ingested', 'aborted', 'delivered']);
     expect((await service.ledger.list({}, 1))[0]?.attempts).toBe(1);
   });
 
@@ -131,7 +131,7 @@ describe('a lease', () => {
     }
     answer();
     await service.untilDone();
-    expect(await historyOf(service, ALICE.id)).toEqual(['sighted', 'delivered']);
+    expect(await historyOf(service, ALICE.id)).toEqual(['ingested', 'delivered']);
   });
 
   it('that was lost keeps a late result from being written over what became of it', async () => {
@@ -143,7 +143,7 @@ describe('a lease', () => {
     service.advance(0);
     await service.until(async () => (await service.keysOf('delivered')).includes(BOB.id));
     const history = await historyOf(service, ALICE.id);
-    expect(history.slice(0, 2)).toEqual(['sighted', 'lease_lost']);
+    expect(history.slice(0, 2)).toEqual(['ingested', 'lease_lost']);
     expect(history).not.toContain('delivered');
     expect(ids).toEqual([ALICE.id, BOB.id]);
   });
@@ -153,7 +153,7 @@ it('says at its start how much a process that ended had under way', async () => 
   network.use(crmLists([ALICE, BOB]), ...inventoryTakes([]));
   const service = await setUpService();
   await service.poller.runCycle();
-  await service.ledger.claim('welcome-package', { limit: 2, now: Date.now() });
+  await service.ledger.claim('welcome-package', { order: 'lane', limit: 2, now: Date.now() });
   void service.dispatcher.run();
   await service.untilLogged(
     `A process ended with 2 under way (${ALICE.id}, ${BOB.id}): asking the inventory what became of them.`,
@@ -202,7 +202,7 @@ it('gives back what was claimed ahead, as if it had not been, when the inventory
     untouched.slice(0, 50).map(({ key }) => service.ledger.get('welcome-package', key)),
   );
   expect(histories.flatMap((found) => found?.history ?? []).map(({ what }) => what)).toEqual(
-    Array(50).fill('sighted'),
+    Array(50).fill('ingested'),
   );
 });
 
@@ -221,9 +221,9 @@ it('sends on when the inventory failed and worked again while the ledger was bei
     requestTimeoutMs: 3_600_000,
     // However slow this machine is, the target seems fast.
     isClockStill: true,
-    onStep(step) {
-      if (step === 'sending') underWay += 1;
-      if (step === 'received') underWay -= 1;
+    onEvent({ kind }) {
+      if (kind === 'sending') underWay += 1;
+      if (kind === 'received') underWay -= 1;
     },
   });
   const { claim, commit } = service.ledger;
@@ -289,7 +289,7 @@ it('the poller ends the process, too, when the disk reports errors', async () =>
   network.use(crmLists([ALICE]));
   const service = await setUpService();
   const error = new LedgerError('failing', 'disk I/O error');
-  service.ledger.sight = async () => {
+  service.ledger.ingest = async () => {
     throw error;
   };
   await expect(service.poller.run()).rejects.toBe(error);

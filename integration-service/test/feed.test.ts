@@ -75,9 +75,15 @@ describe('a CRM that leads on from its last record', () => {
       '/customers?after=3 304',
     ]);
     expect(await seen()).toEqual(['a', 'b', 'c']);
-    expect(await metric('customers_seen_total{result="new"}')).toBe(3);
-    expect(await metric('customers_seen_total{result="known"}')).toBe(0);
-    expect(await metric('polls_total{result="success"}')).toBe(5);
+    expect(
+      await metric('records_seen_total{flow="welcome-package",source="crm",result="new"}'),
+    ).toBe(3);
+    expect(
+      await metric('records_seen_total{flow="welcome-package",source="crm",result="known"}'),
+    ).toBe(0);
+    expect(await metric('polls_total{flow="welcome-package",source="crm",result="success"}')).toBe(
+      5,
+    );
   });
 
   it('is asked there also after a restart of the service', async () => {
@@ -184,7 +190,9 @@ describe('a list of several pages', () => {
       '/customers?page=3 500',
     ]);
     expect(await seen()).toEqual([]);
-    expect(await metric('polls_total{result="failure"}')).toBe(1);
+    expect(await metric('polls_total{flow="welcome-package",source="crm",result="failure"}')).toBe(
+      1,
+    );
     pages['/customers?page=3'] = { answer: records('d') };
     await poller.runCycle();
     expect(await seen()).toEqual(['a', 'b', 'c', 'd']);

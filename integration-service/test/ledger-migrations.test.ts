@@ -5,22 +5,35 @@ import { Migrator } from 'kysely/migration';
 import { describe, expect, it } from 'vitest';
 import type { LedgerLocation } from '../src/delivery/ledger/ledger.ts';
 import { MIGRATIONS } from '../src/delivery/ledger/migrations.ts';
-import { openPostgres } from '../src/delivery/ledger/postgres.ts';
+import { openPostgres } from '../src/delivery/ledger/postgres/postgres.ts';
 import { fingerprintOf } from '../src/delivery/ledger/record-identity.ts';
-import { openSqlite } from '../src/delivery/ledger/sqlite.ts';
-import type { Tables } from '../src/delivery/ledger/tables.ts';
-import { LEDGER_KINDS, newLocation, open } from './ledgers.ts';
+import { openSqlite } from '../src/delivery/ledger/sqlite/sqlite.ts';
+import { LEDGER_KINDS, newLocation, open, SOURCE } from './ledgers.ts';
+import { expectCarriedOver, writeOldLedger } from './old-ledger.ts';
 import { captureLog } from './support.ts';
 
-const LEG = 'a-leg';
+const FLOW = 'a-flow';
+
+/** Rejected records as they used to be kept. */
+interface OldTables {
+  rejected_records: {
+    leg: string;
+    fingerprint: string;
+    record: string;
+    reason: string;
+    first_seen_at: number;
+  };
+}
 
 /** A ledger as the service wrote it before a date, with whatever the test puts into it. */
-async function openOld(location: LedgerLocation, before: string): Promise<Kysely<Tables>> {
+async function openOld(location: LedgerLocation, before: string): Promise<Kysely<OldTables>> {
   const { dialect } =
     location.kind === 'sqlite'
-      ? await openSqlite({ path: location.path, isService: false, hasThread: false })
+      ? await openSqlite({
+          ...{ path: location.path, isService: false, hasThread: false, flowMigrations: [] },
+        })
       : { dialect: openPostgres(location.url, captureLog().log) };
-  const db = new Kysely<Tables>({ dialect });
+  const db = new Kysely<OldTables>({ dialect });
   const old = Object.entries(MIGRATIONS).filter(([name]) => name < before);
   const provider = { getMigrations: async () => Object.fromEntries(old) };
   const { error } = await new Migrator({ db, provider }).migrateToLatest();
@@ -32,7 +45,7 @@ async function openOld(location: LedgerLocation, before: string): Promise<Kysely
 function whole(record: unknown, first_seen_at: number) {
   const text = JSON.stringify(record).slice(0, 500);
   const fingerprint = createHash('sha256').update(text).digest('hex');
-  return { leg: LEG, fingerprint, record: text, reason: 'its id is not a string', first_seen_at };
+  return { leg: FLOW, fingerprint, record: text, reason: 'its id is not a string', first_seen_at };
 }
 
 describe.each(LEDGER_KINDS)('a ledger in %s that has whole records', (kind) => {
@@ -50,7 +63,7 @@ describe.each(LEDGER_KINDS)('a ledger in %s that has whole records', (kind) => {
     await db.destroy();
 
     const ledger = await open(location);
-    const kept = await ledger.rejectedRecords(LEG, 999);
+    const kept = await ledger.rejectedRecords(FLOW, SOURCE, 999);
     const reason = 'its id is not a string';
     const known = { position: null, reason, isAccepted: false };
     expect(kept).toHaveLength(301);
@@ -60,9 +73,24 @@ describe.each(LEDGER_KINDS)('a ledger in %s that has whole records', (kind) => {
     const again = records.map((record, position) => {
       return { fingerprint: fingerprintOf(record), position, id: null, reason };
     });
-    expect(await ledger.reject(LEG, again, 1)).toEqual([]);
+    expect(await ledger.reject(FLOW, SOURCE, again, 1)).toEqual([]);
     if (location.kind === 'postgres') return;
     const files = [location.path, `${location.path}-wal`].filter((file) => existsSync(file));
     for (const file of files) expect(/jane/i.test(readFileSync(file, 'latin1'))).toBe(false);
-  }, 30_000);
+  });
 });
+
+describe.each(LEDGER_KINDS)(
+  'a ledger in %s of the version before there were several flows',
+  (kind) => {
+    it('is carried over whole: deliveries, histories, positions, rejects, pauses, the last audit', async () => {
+      const location = await newLocation(kind);
+      await writeOldLedger(location);
+      const ledger = await open(location);
+      await expectCarriedOver(ledger);
+      await ledger.close();
+      // Nothing is left to be changed at the next start.
+      await expectCarriedOver(await open(location));
+    });
+  },
+);

@@ -1,19 +1,16 @@
 import { MAX_WAIT_MS } from 'service-kit/retry';
 import { describe, expect, it } from 'vitest';
-import type { Claim, Sighting, Transition } from '../src/delivery/delivery.ts';
-import type { TurnOptions } from '../src/delivery/ledger/legs.ts';
+import type { Claim, Item, Transition } from '../src/delivery/delivery.ts';
+import type { LeaseRequest } from '../src/delivery/ledger/ledger.ts';
 import { LEASE_MS } from '../src/delivery/ledger/work.ts';
 import { READS_OF_RELEASED } from '../src/delivery/transition.ts';
-import { LEDGER_KINDS, newLocation, open } from './ledgers.ts';
+import { ingestList, LEDGER_KINDS, newLocation, open, SOURCE } from './ledgers.ts';
 
-const LEG = 'a-leg';
+const FLOW = 'a-flow';
 const T0 = 1_700_000_000_000;
 
-const sightingOf = (key: string, customerId = key): Sighting => ({
-  key,
-  customerId,
-  payload: { for: key },
-});
+const itemOf = (key: string, lane = key): Item => ({ key, lane, payload: payloadOf(key) });
+const payloadOf = (key: string) => JSON.stringify({ for: key });
 
 const delivered = (claim: Claim): { claim: Claim; transition: Transition } => ({
   claim,
@@ -46,138 +43,164 @@ const failed = (
 describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
   async function setUp() {
     const ledger = await open(await newLocation(kind));
-    const sight = (keys: string[], now = T0) =>
-      ledger.sight(
-        LEG,
-        keys.map((key) => sightingOf(key)),
+    const ingest = (keys: string[], now = T0) =>
+      ingestList(
+        ledger,
+        FLOW,
+        keys.map((key) => itemOf(key)),
         { now },
       );
     const claimOne = async (now = T0) => {
-      const [claim] = await ledger.claim(LEG, { limit: 1, now });
+      const [claim] = await ledger.claim(FLOW, { order: 'lane', limit: 1, now });
       if (!claim) throw new Error('nothing to claim');
       return claim;
     };
     const keys = async (claims: Promise<Claim[]>) => (await claims).map(({ key }) => key);
-    return { ledger, sight, claimOne, keys };
+    return { ledger, ingest, claimOne, keys };
   }
 
   it('knows what it has seen, each key once', async () => {
-    const { ledger, sight } = await setUp();
-    const first = await sight(['b', 'a', 'b']);
-    expect(first).toEqual({ fresh: 2, held: 0, known: 1 });
-    expect(await sight(['a', 'c', 'b'])).toEqual({ fresh: 1, held: 0, known: 2 });
+    const { ledger, ingest } = await setUp();
+    const first = await ingest(['b', 'a', 'b']);
+    expect(first).toEqual({ new: 2, held: 0, known: 1 });
+    expect(await ingest(['a', 'c', 'b'])).toEqual({ new: 1, held: 0, known: 2 });
     expect((await ledger.list({}, 10)).map(({ key }) => key)).toEqual(['b', 'a', 'c']);
-    expect(await sight([])).toEqual({ fresh: 0, held: 0, known: 0 });
+    expect(await ingest([])).toEqual({ new: 0, held: 0, known: 0 });
   });
 
-  it('lets sources write the same sightings at once, each in its own order', async () => {
+  it('lets sources write the same items at once, each in its own order', async () => {
     const location = await newLocation(kind);
     const options = { hasThread: true };
     const [one, other] = [await open(location, options), await open(location, options)];
     for (let round = 0; round < 10; round++) {
       const keys = Array.from({ length: 500 }, (_, i) => `${round}-${i}`);
-      const sightings = keys.map((key) => sightingOf(key));
+      const items = keys.map((key) => itemOf(key));
       const counts = await Promise.all([
-        one.sight(LEG, sightings, { now: T0 }),
-        other.sight(LEG, sightings.toReversed(), { now: T0 }),
+        ingestList(one, FLOW, items, { now: T0 }),
+        ingestList(other, FLOW, items.toReversed(), { now: T0 }),
       ]);
-      expect(counts.reduce((sum, { fresh }) => sum + fresh, 0)).toBe(500);
+      expect(counts.reduce((sum, { new: fresh }) => sum + fresh, 0)).toBe(500);
     }
   });
 
-  it('keeps a sighting of thousands, of keys of any form, with what is to be sent', async () => {
-    const { ledger, sight, claimOne } = await setUp();
+  it('keeps an item of thousands, of keys of any form, with what is to be sent', async () => {
+    const { ledger, ingest, claimOne } = await setUp();
     const odd = ['__proto__', ' a ', "'; drop table deliveries; --", 'ü🎁', '%', 'x'.repeat(1_024)];
     const many = [...odd, ...Array.from({ length: 2_000 }, (_, i) => `key-${i}`)];
-    expect((await sight(many)).fresh).toBe(many.length);
-    expect((await sight(many)).known).toBe(many.length);
+    expect((await ingest(many)).new).toBe(many.length);
+    expect((await ingest(many)).known).toBe(many.length);
     expect((await ledger.list({}, 6)).map(({ key }) => key)).toEqual(odd);
-    expect(await claimOne()).toMatchObject({ key: '__proto__', payload: { for: '__proto__' } });
+    expect(await claimOne()).toMatchObject({ key: '__proto__', payload: payloadOf('__proto__') });
   });
 
   it('keeps where a source goes on together with what it showed last, or neither', async () => {
     const { ledger, keys } = await setUp();
-    const sight = (prefix: string, position: unknown, isWhole = false) =>
-      ledger.sight(
-        LEG,
-        Array.from({ length: 600 }, (_, i) => sightingOf(`${prefix}${i}`)),
+    const ingest = (prefix: string, position: unknown, isWhole = false) =>
+      ingestList(
+        ledger,
+        FLOW,
+        Array.from({ length: 1_600 }, (_, i) => itemOf(`${prefix}${i}`)),
         { now: T0 + 5, progress: { position, isWhole } },
       );
-    expect(await ledger.readProgress(LEG)).toEqual({ position: undefined, sweptAt: undefined });
-    await sight('a', { after: 'a' }, true);
-    expect(await ledger.readProgress(LEG)).toEqual({ position: { after: 'a' }, sweptAt: T0 + 5 });
+    expect(await ledger.readProgress(FLOW, SOURCE)).toEqual({
+      position: undefined,
+      sweptAt: undefined,
+    });
+    await ingest('a', { after: 'a' }, true);
+    expect(await ledger.readProgress(FLOW, SOURCE)).toEqual({
+      position: { after: 'a' },
+      sweptAt: T0 + 5,
+    });
     const broken = { toJSON: () => expect.unreachable('on purpose') };
-    await expect(sight('b', broken)).rejects.toThrow('on purpose');
-    expect(await ledger.readProgress(LEG)).toMatchObject({ position: { after: 'a' } });
-    expect(await ledger.countByStatus(LEG)).toMatchObject({ pending: 1_100 });
-    await ledger.sight(LEG, [], { now: T0 + 9, progress: { position: undefined, isWhole: false } });
-    expect(await ledger.readProgress(LEG)).toEqual({ position: undefined, sweptAt: T0 + 5 });
-    expect(await keys(ledger.claim(LEG, { limit: 1, now: T0 + 9 }))).toEqual(['a0']);
+    await expect(ingest('b', broken)).rejects.toThrow('on purpose');
+    expect(await ledger.readProgress(FLOW, SOURCE)).toMatchObject({ position: { after: 'a' } });
+    expect(await ledger.countByStatus(FLOW)).toMatchObject({ pending: 2_600 });
+    await ingestList(ledger, FLOW, [], {
+      now: T0 + 9,
+      progress: { position: undefined, isWhole: false },
+    });
+    expect(await ledger.readProgress(FLOW, SOURCE)).toEqual({
+      position: undefined,
+      sweptAt: T0 + 5,
+    });
+    expect(await keys(ledger.claim(FLOW, { order: 'lane', limit: 1, now: T0 + 9 }))).toEqual([
+      'a0',
+    ]);
   });
 
   it('forgets where a source goes on, and not when it was read whole', async () => {
     const { ledger } = await setUp();
     const progress = { position: { after: 'a' }, isWhole: true };
-    await ledger.sight(LEG, [], { now: T0, progress });
-    await ledger.sight('another', [], { now: T0, progress });
-    await ledger.forgetPosition(LEG);
-    expect(await ledger.readProgress(LEG)).toEqual({ position: undefined, sweptAt: T0 });
-    expect((await ledger.readProgress('another')).position).toEqual({ after: 'a' });
+    await ingestList(ledger, FLOW, [], { now: T0, progress });
+    await ingestList(ledger, 'another', [], { now: T0, progress });
+    await ledger.forgetPosition(FLOW, SOURCE);
+    expect(await ledger.readProgress(FLOW, SOURCE)).toEqual({ position: undefined, sweptAt: T0 });
+    expect((await ledger.readProgress('another', SOURCE)).position).toEqual({ after: 'a' });
   });
 
-  it('holds a poll with more new sightings than the limit, all of it, and lets it go', async () => {
-    const { ledger, sight, keys } = await setUp();
-    await sight(['known']);
-    const sightings = ['known', 'a', 'b', 'c'].map((key) => sightingOf(key));
-    expect(await ledger.sight(LEG, sightings, { now: T0, surgeLimit: 3 })).toEqual({
-      ...{ fresh: 3, held: 0, known: 1 },
+  it('holds a poll with more new items than the limit, all of it, and lets it go', async () => {
+    const { ledger, ingest, keys } = await setUp();
+    await ingest(['known']);
+    const items = ['known', 'a', 'b', 'c'].map((key) => itemOf(key));
+    expect(await ingestList(ledger, FLOW, items, { now: T0, surgeLimit: 3 })).toEqual({
+      ...{ new: 3, held: 0, known: 1 },
     });
-    const more = ['a', 'd', 'e', 'f', 'g'].map((key) => sightingOf(key));
+    const more = ['a', 'd', 'e', 'f', 'g'].map((key) => itemOf(key));
     const onFresh = () => expect.unreachable();
-    expect(await ledger.sight(LEG, more, { now: T0, surgeLimit: 3, onFresh })).toEqual({
-      ...{ fresh: 0, held: 4, known: 1 },
+    expect(await ingestList(ledger, FLOW, more, { now: T0, surgeLimit: 3, onFresh })).toEqual({
+      ...{ new: 0, held: 4, known: 1 },
     });
     expect((await ledger.list({ status: 'held' }, 9)).map(({ key }) => key)).toEqual([
       ...['d', 'e', 'f', 'g'],
     ]);
-    expect(await keys(ledger.claim(LEG, { limit: 10, now: T0 }))).toEqual(['known', 'a', 'b', 'c']);
-    expect(await ledger.release({ leg: 'another-leg' }, T0)).toBe(0);
-    expect(await ledger.release({ leg: LEG }, T0 + 5)).toBe(4);
+    expect(await keys(ledger.claim(FLOW, { order: 'lane', limit: 10, now: T0 }))).toEqual([
+      'known',
+      'a',
+      'b',
+      'c',
+    ]);
+    expect(await ledger.release({ flow: 'another-flow' }, T0)).toBe(0);
+    expect(await ledger.release({ flow: FLOW }, T0 + 5)).toBe(4);
     expect(await ledger.release({}, T0 + 5)).toBe(0);
-    expect(await keys(ledger.claim(LEG, { limit: 10, now: T0 + 5 }))).toEqual(['d', 'e', 'f', 'g']);
-    expect((await ledger.get(LEG, 'd'))?.history).toMatchObject([
-      { what: 'sighted', at: T0 },
+    expect(await keys(ledger.claim(FLOW, { order: 'lane', limit: 10, now: T0 + 5 }))).toEqual([
+      'd',
+      'e',
+      'f',
+      'g',
+    ]);
+    expect((await ledger.get(FLOW, 'd'))?.history).toMatchObject([
+      { what: 'ingested', at: T0 },
       { what: 'released', at: T0 + 5 },
     ]);
   });
 
   it('gives a due delivery to one worker, and counts the attempt', async () => {
-    const { ledger, sight, keys } = await setUp();
-    await sight(['a', 'b', 'c']);
-    const claims = await ledger.claim(LEG, { limit: 2, now: T0 });
+    const { ledger, ingest, keys } = await setUp();
+    await ingest(['a', 'b', 'c']);
+    const claims = await ledger.claim(FLOW, { order: 'lane', limit: 2, now: T0 });
     expect(claims).toMatchObject([
-      { key: 'a', attempts: 1, leg: LEG, customerId: 'a', createdAt: T0 },
+      { key: 'a', attempts: 1, flow: FLOW, lane: 'a', createdAt: T0 },
       { key: 'b', attempts: 1 },
     ]);
-    expect(await keys(ledger.claim(LEG, { limit: 9, now: T0 }))).toEqual(['c']);
-    expect(await ledger.claim(LEG, { limit: 9, now: T0 })).toEqual([]);
-    expect(await ledger.claim('another-leg', { limit: 9, now: T0 })).toEqual([]);
+    expect(await keys(ledger.claim(FLOW, { order: 'lane', limit: 9, now: T0 }))).toEqual(['c']);
+    expect(await ledger.claim(FLOW, { order: 'lane', limit: 9, now: T0 })).toEqual([]);
+    expect(await ledger.claim('another-flow', { order: 'lane', limit: 9, now: T0 })).toEqual([]);
   });
 
   it('keeps what became of an attempt, and its history', async () => {
-    const { ledger, sight, claimOne } = await setUp();
-    await sight(['a']);
+    const { ledger, ingest, claimOne } = await setUp();
+    await ingest(['a']);
     const strange = failed(await claimOne(), 'pending', T0 + 1_000);
     const said = 'no\0luck\ud800';
     strange.transition.lastError = said;
     strange.transition.event = { ...strange.transition.event, what: 'transient', reason: said };
     await ledger.commit([strange], T0 + 1);
     expect((await ledger.list({}, 1))[0]?.last_error).toBe('no\ufffdluck\ufffd');
-    expect(await ledger.claim(LEG, { limit: 1, now: T0 + 999 })).toEqual([]);
-    expect(await ledger.nextDueAt(LEG, T0)).toBe(T0 + 1_000);
+    expect(await ledger.claim(FLOW, { order: 'lane', limit: 1, now: T0 + 999 })).toEqual([]);
+    expect(await ledger.nextDueAt(FLOW, T0)).toBe(T0 + 1_000);
     await ledger.commit([delivered(await claimOne(T0 + 1_000))], T0 + 1_001);
-    expect(await ledger.nextDueAt(LEG, T0)).toBeUndefined();
-    const found = await ledger.get(LEG, 'a');
+    expect(await ledger.nextDueAt(FLOW, T0)).toBeUndefined();
+    const found = await ledger.get(FLOW, 'a');
     expect(found?.delivery).toMatchObject({
       status: 'delivered',
       attempts: 2,
@@ -187,7 +210,7 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     });
     const nothing = { attempt: null, status_code: null, reason: null, next_attempt_at: null };
     expect(found?.history.map((event) => ({ ...event }))).toEqual([
-      { ...nothing, at: T0, what: 'sighted' },
+      { ...nothing, at: T0, what: 'ingested' },
       {
         at: T0 + 1,
         what: 'transient',
@@ -205,20 +228,26 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
         next_attempt_at: null,
       },
     ]);
-    expect(await ledger.get(LEG, 'b')).toBeUndefined();
+    expect(await ledger.get(FLOW, 'b')).toBeUndefined();
   });
 
   it('gives the longest due first', async () => {
-    const { ledger, sight, keys } = await setUp();
-    await sight(['a', 'b', 'c']);
-    const [a, b] = await ledger.claim(LEG, { limit: 2, now: T0 });
+    const { ledger, ingest, keys } = await setUp();
+    await ingest(['a', 'b', 'c']);
+    const [a, b] = await ledger.claim(FLOW, { order: 'lane', limit: 2, now: T0 });
     await ledger.commit(
       [failed(a as Claim, 'pending', T0 + 20), failed(b as Claim, 'pending', T0 + 10)],
       T0,
     );
-    expect(await keys(ledger.claim(LEG, { limit: 1, now: T0 + 30 }))).toEqual(['c']);
-    expect(await keys(ledger.claim(LEG, { limit: 1, now: T0 + 30 }))).toEqual(['b']);
-    expect(await keys(ledger.claim(LEG, { limit: 1, now: T0 + 30 }))).toEqual(['a']);
+    expect(await keys(ledger.claim(FLOW, { order: 'lane', limit: 1, now: T0 + 30 }))).toEqual([
+      'c',
+    ]);
+    expect(await keys(ledger.claim(FLOW, { order: 'lane', limit: 1, now: T0 + 30 }))).toEqual([
+      'b',
+    ]);
+    expect(await keys(ledger.claim(FLOW, { order: 'lane', limit: 1, now: T0 + 30 }))).toEqual([
+      'a',
+    ]);
   });
 
   // A delivery whose key equals its customer is not in the index of lanes.
@@ -231,21 +260,21 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     async (...lane) => {
       const { ledger, claimOne, keys } = await setUp();
       const [key1, key2, key3] = lane;
-      const sightings = [
-        sightingOf(key1, 'one'),
-        sightingOf(key2, 'one'),
-        sightingOf('two', 'two'),
-        sightingOf(key3, 'one'),
+      const items = [
+        itemOf(key1, 'one'),
+        itemOf(key2, 'one'),
+        itemOf('two', 'two'),
+        itemOf(key3, 'one'),
       ];
-      await ledger.sight(LEG, sightings, { now: T0 });
+      await ingestList(ledger, FLOW, items, { now: T0 });
       const first = await claimOne();
       expect(first.key).toBe(key1);
-      expect(await keys(ledger.claim(LEG, { limit: 9, now: T0 }))).toEqual(['two']);
+      expect(await keys(ledger.claim(FLOW, { order: 'lane', limit: 9, now: T0 }))).toEqual(['two']);
       await ledger.commit([failed(first, 'pending', T0 + 1_000)], T0);
-      expect(await ledger.claim(LEG, { limit: 9, now: T0 })).toEqual([]);
+      expect(await ledger.claim(FLOW, { order: 'lane', limit: 9, now: T0 })).toEqual([]);
       await ledger.commit([failed(await claimOne(T0 + 1_000), 'unknown', T0 + 2_000)], T0);
-      expect(await ledger.claim(LEG, { limit: 9, now: T0 + 5_000 })).toEqual([]);
-      const [unknown] = await ledger.claimUnknown(LEG, { limit: 1, now: T0 + 2_000 });
+      expect(await ledger.claim(FLOW, { order: 'lane', limit: 9, now: T0 + 5_000 })).toEqual([]);
+      const [unknown] = await ledger.claimUnknown(FLOW, { limit: 1, now: T0 + 2_000 });
       await ledger.commit([delivered(unknown as Claim)], T0);
       const second = await claimOne();
       expect(second.key).toBe(key2);
@@ -262,120 +291,120 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     'does not replay the first of a lane while a later one is under way: %s, %s',
     async (key1, key2) => {
       const { ledger, claimOne, keys } = await setUp();
-      const sightings = [sightingOf(key1, 'one'), sightingOf(key2, 'one')];
-      await ledger.sight(LEG, sightings, { now: T0 });
+      const items = [itemOf(key1, 'one'), itemOf(key2, 'one')];
+      await ingestList(ledger, FLOW, items, { now: T0 });
       const first = await claimOne();
       await ledger.commit([failed(first, 'dead', null)], T0);
       const second = await claimOne();
       await ledger.replay([first.sequence], T0);
-      expect(await ledger.claim(LEG, { limit: 9, now: T0 })).toEqual([]);
+      expect(await ledger.claim(FLOW, { order: 'lane', limit: 9, now: T0 })).toEqual([]);
       await ledger.commit([delivered(second)], T0);
-      expect(await keys(ledger.claim(LEG, { limit: 9, now: T0 }))).toEqual([key1]);
+      expect(await keys(ledger.claim(FLOW, { order: 'lane', limit: 9, now: T0 }))).toEqual([key1]);
     },
   );
 
   it('writes one of two results for one delivery: the one with the token that holds', async () => {
-    const { ledger, sight, claimOne } = await setUp();
-    await sight(['a']);
+    const { ledger, ingest, claimOne } = await setUp();
+    await ingest(['a']);
     const stale = await claimOne();
-    await ledger.recover(LEG, T0, { isAlone: true });
-    const [current] = await ledger.claimUnknown(LEG, { limit: 1, now: T0 });
+    await ledger.recover(FLOW, T0, { isAlone: true });
+    const [current] = await ledger.claimUnknown(FLOW, { limit: 1, now: T0 });
     const results = [failed(stale, 'dead', null), delivered(current as Claim)];
-    expect(await ledger.commit(results, T0)).toEqual([stale]);
-    expect((await ledger.get(LEG, 'a'))?.history.map(({ what }) => what)).toEqual([
-      'sighted',
+    expect((await ledger.commit(results, T0)).lost).toEqual([stale]);
+    expect((await ledger.get(FLOW, 'a'))?.history.map(({ what }) => what)).toEqual([
+      'ingested',
       'lease_lost',
       'delivered',
     ]);
   });
 
   it('does not let a worker write that has lost its lease', async () => {
-    const { ledger, sight, claimOne } = await setUp();
-    await sight(['a']);
+    const { ledger, ingest, claimOne } = await setUp();
+    await ingest(['a']);
     const stale = await claimOne();
-    expect(await ledger.recover(LEG, T0 + LEASE_MS - 1)).toEqual([]);
-    expect(await ledger.recover(LEG, T0 + LEASE_MS)).toHaveLength(1);
+    expect(await ledger.recover(FLOW, T0 + LEASE_MS - 1)).toEqual([]);
+    expect(await ledger.recover(FLOW, T0 + LEASE_MS)).toHaveLength(1);
     expect(await ledger.renew([stale], T0)).toEqual([stale]);
-    expect(await ledger.commit([delivered(stale)], T0)).toEqual([stale]);
-    expect((await ledger.get(LEG, 'a'))?.delivery.status).toBe('unknown');
-    expect((await ledger.get(LEG, 'a'))?.history).toMatchObject([
-      { what: 'sighted' },
+    expect((await ledger.commit([delivered(stale)], T0)).lost).toEqual([stale]);
+    expect((await ledger.get(FLOW, 'a'))?.delivery.status).toBe('unknown');
+    expect((await ledger.get(FLOW, 'a'))?.history).toMatchObject([
+      { what: 'ingested' },
       { what: 'lease_lost', attempt: 1 },
     ]);
-    const [current] = await ledger.claimUnknown(LEG, { limit: 1, now: T0 + LEASE_MS });
-    expect(await ledger.commit([delivered(current as Claim)], T0)).toEqual([]);
-    expect((await ledger.get(LEG, 'a'))?.delivery.status).toBe('delivered');
+    const [current] = await ledger.claimUnknown(FLOW, { limit: 1, now: T0 + LEASE_MS });
+    expect((await ledger.commit([delivered(current as Claim)], T0)).lost).toEqual([]);
+    expect((await ledger.get(FLOW, 'a'))?.delivery.status).toBe('delivered');
   });
 
   it('lets a worker keep its claims by renewing them', async () => {
-    const { ledger, sight, claimOne } = await setUp();
-    await sight(['a']);
+    const { ledger, ingest, claimOne } = await setUp();
+    await ingest(['a']);
     const claim = await claimOne();
     expect(await ledger.renew([claim], T0 + LEASE_MS - 1)).toEqual([]);
-    expect(await ledger.recover(LEG, T0 + LEASE_MS)).toEqual([]);
-    expect(await ledger.recover(LEG, T0 + 2 * LEASE_MS - 1)).toHaveLength(1);
+    expect(await ledger.recover(FLOW, T0 + LEASE_MS)).toEqual([]);
+    expect(await ledger.recover(FLOW, T0 + 2 * LEASE_MS - 1)).toHaveLength(1);
   });
 
   it('gives an unknown delivery to one worker when it is due, to another when that is gone', async () => {
-    const { ledger, sight, claimOne, keys } = await setUp();
-    await sight(['a']);
+    const { ledger, ingest, claimOne, keys } = await setUp();
+    await ingest(['a']);
     await ledger.commit([failed(await claimOne(), 'unknown', T0 + 500)], T0);
-    const claimUnknown = (now: number) => keys(ledger.claimUnknown(LEG, { limit: 5, now }));
+    const claimUnknown = (now: number) => keys(ledger.claimUnknown(FLOW, { limit: 5, now }));
     expect(await claimUnknown(T0 + 499)).toEqual([]);
     expect(await claimUnknown(T0 + 500)).toEqual(['a']);
     expect(await claimUnknown(T0 + 500)).toEqual([]);
     expect(await claimUnknown(T0 + 500 + LEASE_MS)).toEqual(['a']);
-    await ledger.recover(LEG, T0 + 600, { isAlone: true });
+    await ledger.recover(FLOW, T0 + 600, { isAlone: true });
     expect(await claimUnknown(T0 + 600)).toEqual(['a']);
   });
 
   it('takes over at once what a worker left that is certainly gone', async () => {
-    const { ledger, sight, claimOne } = await setUp();
-    await sight(['a', 'b']);
+    const { ledger, ingest, claimOne } = await setUp();
+    await ingest(['a', 'b']);
     await claimOne();
-    expect(await ledger.recover(LEG, T0 + 1, { isAlone: true })).toHaveLength(1);
-    expect((await ledger.get(LEG, 'a'))?.delivery).toMatchObject({
+    expect(await ledger.recover(FLOW, T0 + 1, { isAlone: true })).toHaveLength(1);
+    expect((await ledger.get(FLOW, 'a'))?.delivery).toMatchObject({
       status: 'unknown',
       next_attempt_at: T0 + 1,
     });
-    expect((await ledger.get(LEG, 'b'))?.delivery.status).toBe('pending');
+    expect((await ledger.get(FLOW, 'b'))?.delivery.status).toBe('pending');
   });
 
   it('cuts short what a clock that was wrong made wait, and leases that it made too long', async () => {
-    const { ledger, sight, claimOne } = await setUp();
+    const { ledger, ingest, claimOne } = await setUp();
     const twoDaysLater = T0 + 172_800_000;
-    await sight(['a', 'b'], twoDaysLater);
+    await ingest(['a', 'b'], twoDaysLater);
     await claimOne(twoDaysLater);
-    await ledger.recover(LEG, T0);
-    expect((await ledger.get(LEG, 'a'))?.delivery.status).toBe('unknown');
+    await ledger.recover(FLOW, T0);
+    expect((await ledger.get(FLOW, 'a'))?.delivery.status).toBe('unknown');
     expect((await claimOne(T0)).key).toBe('b');
 
-    await ledger.sight(LEG, [sightingOf('c')], { now: T0 });
+    await ingestList(ledger, FLOW, [itemOf('c')], { now: T0 });
     await ledger.commit([failed(await claimOne(), 'pending', T0 + MAX_WAIT_MS)], T0);
-    await ledger.recover(LEG, T0);
-    expect(await ledger.claim(LEG, { limit: 1, now: T0 })).toEqual([]);
+    await ledger.recover(FLOW, T0);
+    expect(await ledger.claim(FLOW, { order: 'lane', limit: 1, now: T0 })).toEqual([]);
   });
 
-  it('adopts what the target holds, sighted or not, and sends none of it', async () => {
-    const { ledger, sight, keys } = await setUp();
-    await sight(['a', 'b']);
-    expect(await ledger.isAdopted(LEG)).toBe(false);
+  it('adopts what the target holds, ingested or not, and sends none of it', async () => {
+    const { ledger, ingest, keys } = await setUp();
+    await ingest(['a', 'b']);
+    expect(await ledger.isAdopted(FLOW)).toBe(false);
     const held = ['b', 'c', 'c'].map((key) => ({
-      ...sightingOf(key),
-      evidence: `request-of-${key}`,
+      ...itemOf(key),
+      targetId: `request-of-${key}`,
     }));
-    await ledger.adopt(LEG, held, T0 + 1);
-    await ledger.adopt(LEG, held, T0 + 2);
-    await ledger.setAdopted(LEG, T0 + 2);
-    expect(await ledger.isAdopted(LEG)).toBe(true);
-    expect(await ledger.isAdopted('another-leg')).toBe(false);
-    expect((await sight(['a', 'b', 'c'])).known).toBe(3);
-    expect(await keys(ledger.claim(LEG, { limit: 9, now: T0 + 9 }))).toEqual(['a']);
-    expect((await ledger.get(LEG, 'b'))?.history).toMatchObject([
-      { what: 'sighted', at: T0 },
+    await ledger.adopt(FLOW, held, T0 + 1);
+    await ledger.adopt(FLOW, held, T0 + 2);
+    await ledger.setAdopted(FLOW, T0 + 2);
+    expect(await ledger.isAdopted(FLOW)).toBe(true);
+    expect(await ledger.isAdopted('another-flow')).toBe(false);
+    expect((await ingest(['a', 'b', 'c'])).known).toBe(3);
+    expect(await keys(ledger.claim(FLOW, { order: 'lane', limit: 9, now: T0 + 9 }))).toEqual(['a']);
+    expect((await ledger.get(FLOW, 'b'))?.history).toMatchObject([
+      { what: 'ingested', at: T0 },
       { what: 'adopted', at: T0 + 1, reason: 'request-of-b' },
     ]);
-    expect((await ledger.get(LEG, 'c'))?.history).toMatchObject([
+    expect((await ledger.get(FLOW, 'c'))?.history).toMatchObject([
       { what: 'adopted', at: T0 + 1, reason: 'request-of-c' },
     ]);
   });
@@ -385,39 +414,39 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     const records = ['b', 'a\0\ud800', 'b'].map((id, position) => {
       return { fingerprint: `print of ${id.slice(0, 1)}`, position, id, reason: 'no id' };
     });
-    expect(await ledger.reject(LEG, records, T0)).toHaveLength(2);
-    expect(await ledger.reject(LEG, records, T0)).toEqual([]);
-    expect(await ledger.reject('another-leg', records, T0)).toHaveLength(2);
-    expect(await ledger.countUnaccepted(LEG)).toBe(2);
-    await ledger.acceptRejected(LEG, ['print of b', 'print of another'], T0);
-    expect(await ledger.countUnaccepted(LEG)).toBe(1);
+    expect(await ledger.reject(FLOW, SOURCE, records, T0)).toHaveLength(2);
+    expect(await ledger.reject(FLOW, SOURCE, records, T0)).toEqual([]);
+    expect(await ledger.reject('another-flow', SOURCE, records, T0)).toHaveLength(2);
+    expect(await ledger.countUnaccepted(FLOW, SOURCE)).toBe(2);
+    await ledger.acceptRejected(FLOW, SOURCE, ['print of b', 'print of another'], T0);
+    expect(await ledger.countUnaccepted(FLOW, SOURCE)).toBe(1);
     const [a, b] = [
       { ...records[1], isAccepted: false },
       { ...records[0], isAccepted: true },
     ];
-    expect(await ledger.rejectedRecords(LEG, 9)).toEqual([a, b]);
-    expect(await ledger.rejectedRecords(LEG, 1)).toEqual([a]);
-    expect(await ledger.rejectedRecords(LEG, 1, 'print of a')).toEqual([b]);
-    expect(await ledger.countUnaccepted('another-leg')).toBe(2);
+    expect(await ledger.rejectedRecords(FLOW, SOURCE, 9)).toEqual([a, b]);
+    expect(await ledger.rejectedRecords(FLOW, SOURCE, 1)).toEqual([a]);
+    expect(await ledger.rejectedRecords(FLOW, SOURCE, 1, 'print of a')).toEqual([b]);
+    expect(await ledger.countUnaccepted('another-flow', SOURCE)).toBe(2);
   });
 
   it('gives the turn to poll to one at a time, with how far the source was read', async () => {
     const { ledger } = await setUp();
-    const take = (now: number, options: Partial<TurnOptions> = {}) =>
-      ledger.takeTurn(LEG, { now, forMs: 1_000, maxMs: 10_000, ...options });
+    const take = (now: number, options: Partial<LeaseRequest> = {}) =>
+      ledger.takePollLease(FLOW, SOURCE, { now, forMs: 1_000, maxMs: 10_000, ...options });
     const mine = (from: number) => ({
       ...{ isMine: true, endsAt: from + 1_000 },
       ...{ position: undefined, sweptAt: undefined },
     });
     expect(await take(T0)).toEqual(mine(T0));
     expect(await take(T0 + 400)).toEqual({ isMine: false, waitMs: 600, polledAt: null });
-    await ledger.endTurn(LEG, T0 + 5_000, T0 + 450);
+    await ledger.endPollLease(FLOW, SOURCE, T0 + 5_000, T0 + 450);
     expect(await take(T0 + 1_000)).toEqual({ isMine: false, waitMs: 4_000, polledAt: T0 + 450 });
     expect(await take(T0 + 5_000)).toEqual(mine(T0 + 5_000));
-    await ledger.endTurn(LEG, T0 + 5_000);
+    await ledger.endPollLease(FLOW, SOURCE, T0 + 5_000);
     expect(await take(T0 + 4_999)).toEqual({ isMine: false, waitMs: 1, polledAt: T0 + 450 });
     const progress = { position: { after: 7 }, isWhole: true };
-    await ledger.sight(LEG, [], { now: T0 + 9, progress });
+    await ingestList(ledger, FLOW, [], { now: T0 + 9, progress });
     const known = { isMine: true, position: { after: 7 }, sweptAt: T0 + 9 };
     expect(await take(T0 - 86_400_000)).toMatchObject(known);
     expect(await take(T0 - 86_400_000, { maxMs: 0 })).toMatchObject(known);
@@ -427,16 +456,16 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     const location = await newLocation(kind);
     const ledger = await open(location);
     let times = 0;
-    const sightings = {
+    const items = {
       *[Symbol.iterator]() {
         times += 1;
         for (let i = 0; i < 2_000; i++) {
           if (times === 2 && i === 700) void ledger.close();
-          yield sightingOf(`customer-${i}`);
+          yield itemOf(`customer-${i}`);
         }
       },
     };
-    const isDone = await ledger.sight(LEG, sightings, { now: T0, surgeLimit: 0 }).then(
+    const isDone = await ingestList(ledger, FLOW, items, { now: T0, surgeLimit: 0 }).then(
       () => true,
       () => false,
     );
@@ -446,8 +475,8 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
 
   it('lets the turn be taken again by who has it, and by nobody else', async () => {
     const { ledger } = await setUp();
-    const take = (now: number, options: Partial<TurnOptions>) =>
-      ledger.takeTurn(LEG, { now, forMs: 1_000, maxMs: 10_000, ...options });
+    const take = (now: number, options: Partial<LeaseRequest>) =>
+      ledger.takePollLease(FLOW, SOURCE, { now, forMs: 1_000, maxMs: 10_000, ...options });
     expect(await take(T0, {})).toMatchObject({ isMine: true, endsAt: T0 + 1_000 });
     const others = { isMine: false, waitMs: 900, polledAt: null };
     expect(await take(T0 + 100, { ownEndsAt: T0 + 999, polledAt: T0 })).toEqual(others);
@@ -459,12 +488,12 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
   });
 
   it('knows whether there is anything to do, and when there will be', async () => {
-    const { ledger, sight, claimOne } = await setUp();
-    const look = (now: number) => ledger.look(LEG, now);
+    const { ledger, ingest, claimOne } = await setUp();
+    const look = (now: number) => ledger.look(FLOW, now);
     expect(await look(T0)).toEqual({ isIdle: true, dueAt: undefined });
-    await sight(['a']);
+    await ingest(['a']);
     expect(await look(T0)).toEqual({ isIdle: false, dueAt: T0 });
-    expect(await ledger.look('another-leg', T0)).toEqual({ isIdle: true, dueAt: undefined });
+    expect(await ledger.look('another-flow', T0)).toEqual({ isIdle: true, dueAt: undefined });
     const claim = await claimOne();
     expect(await look(T0 + 19_999)).toEqual({ isIdle: true, dueAt: undefined });
     expect((await look(T0 + 20_000)).isIdle).toBe(false);
@@ -479,92 +508,93 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     expect(await look(T0 + 500)).toEqual({ isIdle: true, dueAt: undefined });
   });
 
-  it('lists by status, leg, customer, keys and reason, in pages', async () => {
-    const { ledger, sight, claimOne } = await setUp();
-    await sight(['a', 'b', 'c', 'd']);
-    await ledger.sight('another-leg', [sightingOf('a')], { now: T0 });
+  it('lists by status, flow, customer, keys and reason, in pages', async () => {
+    const { ledger, ingest, claimOne } = await setUp();
+    await ingest(['a', 'b', 'c', 'd']);
+    await ingestList(ledger, 'another-flow', [itemOf('a')], { now: T0 });
     const death = failed(await claimOne(), 'dead', null);
     death.transition.lastError = 'dead: no luck with customer_id, 100%';
     await ledger.commit([death], T0);
     const list = async (...values: Parameters<typeof ledger.list>) =>
-      (await ledger.list(...values)).map(({ leg, key }) => `${leg}/${key}`);
-    expect(await list({}, 2)).toEqual(['a-leg/a', 'a-leg/b']);
+      (await ledger.list(...values)).map(({ flow, key }) => `${flow}/${key}`);
+    expect(await list({}, 2)).toEqual(['a-flow/a', 'a-flow/b']);
     const [, b] = await ledger.list({}, 2);
     expect(await list({}, 9, { after: b?.sequence })).toEqual([
-      'a-leg/c',
-      'a-leg/d',
-      'another-leg/a',
+      'a-flow/c',
+      'a-flow/d',
+      'another-flow/a',
     ]);
-    expect(await list({ status: 'dead' }, 9)).toEqual(['a-leg/a']);
-    expect(await list({ leg: LEG, status: 'pending' }, 9)).toEqual([
-      'a-leg/b',
-      'a-leg/c',
-      'a-leg/d',
+    expect(await list({ status: 'dead' }, 9)).toEqual(['a-flow/a']);
+    expect(await list({ flow: FLOW, status: 'pending' }, 9)).toEqual([
+      'a-flow/b',
+      'a-flow/c',
+      'a-flow/d',
     ]);
-    await ledger.sight('another-leg', [sightingOf('e', 'a')], { now: T0 });
-    const ofA = ['a-leg/a', 'another-leg/a', 'another-leg/e'];
-    expect(await list({ customerId: 'a' }, 9)).toEqual(ofA);
-    expect(await list({ customerId: 'e' }, 9)).toEqual([]);
-    expect(await list({ keys: ['d', 'b', 'x'] }, 9)).toEqual(['a-leg/b', 'a-leg/d']);
-    expect(await list({ reason: 'NO LUCK' }, 9)).toEqual(['a-leg/a']);
-    expect(await list({ reason: 'customer_id' }, 9)).toEqual(['a-leg/a']);
-    expect(await list({ reason: '100%' }, 9)).toEqual(['a-leg/a']);
+    await ingestList(ledger, 'another-flow', [itemOf('e', 'a')], { now: T0 });
+    const ofA = ['a-flow/a', 'another-flow/a', 'another-flow/e'];
+    expect(await list({ lane: 'a' }, 9)).toEqual(ofA);
+    expect(await list({ lane: 'e' }, 9)).toEqual([]);
+    expect(await list({ keys: ['d', 'b', 'x'] }, 9)).toEqual(['a-flow/b', 'a-flow/d']);
+    expect(await list({ reason: 'NO LUCK' }, 9)).toEqual(['a-flow/a']);
+    expect(await list({ reason: 'customer_id' }, 9)).toEqual(['a-flow/a']);
+    expect(await list({ reason: '100%' }, 9)).toEqual(['a-flow/a']);
     expect(await list({ reason: 'customerXid' }, 9)).toEqual([]);
     expect(await list({ reason: '100x' }, 9)).toEqual([]);
   });
 
   it('tells what is delivered, page by page, and what it knows of a list', async () => {
-    const { ledger, sight } = await setUp();
-    await sight(['a', 'b', 'c', 'd', 'e']);
-    const claims = await ledger.claim(LEG, { limit: 9, now: T0 });
+    const { ledger, ingest } = await setUp();
+    await ingest(['a', 'b', 'c', 'd', 'e']);
+    const claims = await ledger.claim(FLOW, { order: 'lane', limit: 9, now: T0 });
     const sequenceOf = (key: string) => claims.find((claim) => claim.key === key)?.sequence ?? -1;
     const ended = claims.map((claim) =>
       claim.key === 'c' ? failed(claim, 'dead', null) : delivered(claim),
     );
     await ledger.commit(ended, T0);
-    const first = await ledger.deliveredSequences(LEG, 3, 0);
+    const first = await ledger.deliveredSequences(FLOW, 3, 0);
     expect(first).toEqual(['a', 'b', 'd'].map(sequenceOf));
-    expect(await ledger.deliveredSequences(LEG, 3, first.at(-1) ?? 0)).toEqual([sequenceOf('e')]);
-    expect(await ledger.deliveredSequences('another-leg', 3, 0)).toEqual([]);
-    const known = await ledger.sequencesOf(LEG, ['e', 'stranger', 'c', 'e']);
+    expect(await ledger.deliveredSequences(FLOW, 3, first.at(-1) ?? 0)).toEqual([sequenceOf('e')]);
+    expect(await ledger.deliveredSequences('another-flow', 3, 0)).toEqual([]);
+    const known = await ledger.sequencesOf(FLOW, ['e', 'stranger', 'c', 'e']);
     expect(known.sort()).toEqual(['c', 'e'].map(sequenceOf));
-    expect(await ledger.sequencesOf(LEG, [])).toEqual([]);
-    expect(await ledger.sequencesOf('another-leg', ['a'])).toEqual([]);
+    expect(await ledger.sequencesOf(FLOW, [])).toEqual([]);
+    expect(await ledger.sequencesOf('another-flow', ['a'])).toEqual([]);
   });
 
   it('releases what was never attempted to be sent, and what was, to be looked up first', async () => {
-    const { ledger, sight, claimOne, keys } = await setUp();
-    await sight(['attempted']);
+    const { ledger, ingest, claimOne, keys } = await setUp();
+    await ingest(['attempted']);
     await ledger.commit([failed(await claimOne(), 'held', null)], T0);
-    await ledger.sight(LEG, [sightingOf('new')], { now: T0, surgeLimit: 0 });
+    await ingestList(ledger, FLOW, [itemOf('new')], { now: T0, surgeLimit: 0 });
     expect(await ledger.release({}, T0 + 5)).toBe(2);
     const options = { limit: 9, now: T0 + 5 };
-    expect(await keys(ledger.claim(LEG, options))).toEqual(['new']);
-    const [unknown] = await ledger.claimUnknown(LEG, options);
+    expect(await keys(ledger.claim(FLOW, { order: 'lane', ...options }))).toEqual(['new']);
+    const [unknown] = await ledger.claimUnknown(FLOW, options);
     expect(unknown).toMatchObject({ key: 'attempted', attempts: 1, reads: READS_OF_RELEASED });
   });
 
   it('keeps no more than the begin of what others have said', async () => {
-    const { ledger, sight, claimOne } = await setUp();
-    await sight(['a']);
+    const { ledger, ingest, claimOne } = await setUp();
+    await ingest(['a']);
     const claim = await claimOne();
     const reason = `${'x'.repeat(999)}\u{1f600}`.repeat(900);
     const { transition } = failed(claim, 'dead', null);
     const event = { what: 'permanent', reason };
     await ledger.commit([{ claim, transition: { ...transition, lastError: reason, event } }], T0);
     const kept = `${'x'.repeat(999)}\ufffd…`;
-    const found = await ledger.get(LEG, 'a');
+    const found = await ledger.get(FLOW, 'a');
     expect([found?.delivery.last_error, found?.history.at(-1)?.reason]).toEqual([kept, kept]);
   });
 
   it('counts by status, and knows since when the oldest waits', async () => {
-    const { ledger, sight, claimOne } = await setUp();
-    expect(await ledger.oldestUndelivered(LEG)).toBeUndefined();
-    await sight(['a', 'b'], T0);
-    await sight(['c'], T0 + 50);
+    const { ledger, ingest, claimOne } = await setUp();
+    expect(await ledger.oldestUndelivered(FLOW)).toBeUndefined();
+    await ingest(['a', 'b'], T0);
+    await ingest(['c'], T0 + 50);
     await ledger.commit([delivered(await claimOne(T0 + 99))], T0);
     await ledger.commit([failed(await claimOne(T0 + 99), 'dead', null)], T0);
-    expect(await ledger.countByStatus(LEG)).toEqual({
+    expect(await ledger.countByStatus(FLOW)).toEqual({
+      superseded: 0,
       pending: 1,
       sending: 0,
       unknown: 0,
@@ -572,12 +602,12 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
       dead: 1,
       held: 0,
     });
-    expect(await ledger.oldestUndelivered(LEG)).toBe(T0 + 50);
+    expect(await ledger.oldestUndelivered(FLOW)).toBe(T0 + 50);
   });
 
   it('replays the dead alone, with all their attempts before them', async () => {
-    const { ledger, sight, claimOne } = await setUp();
-    await sight(['a', 'b', 'c']);
+    const { ledger, ingest, claimOne } = await setUp();
+    await ingest(['a', 'b', 'c']);
     await ledger.commit([failed(await claimOne(), 'dead', null)], T0);
     await ledger.commit([failed(await claimOne(), 'dead', null)], T0);
     const [a, b] = await ledger.deadLetters({}, 9);
@@ -588,43 +618,43 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     const found = new Map([[sequence, 'request-of-b']]);
     expect(await ledger.markFound(found, T0 + 5)).toEqual([sequence]);
     expect(await ledger.replay(all, T0 + 5)).toEqual([a?.sequence]);
-    expect((await ledger.get(LEG, 'a'))?.delivery).toMatchObject({
+    expect((await ledger.get(FLOW, 'a'))?.delivery).toMatchObject({
       status: 'pending',
       attempts: 0,
       next_attempt_at: T0 + 5,
       last_error: null,
     });
-    expect((await ledger.get(LEG, 'b'))?.delivery.status).toBe('delivered');
-    expect((await ledger.get(LEG, 'b'))?.history.at(-1)).toMatchObject({
+    expect((await ledger.get(FLOW, 'b'))?.delivery.status).toBe('delivered');
+    expect((await ledger.get(FLOW, 'b'))?.history.at(-1)).toMatchObject({
       what: 'found',
       reason: 'request-of-b',
     });
   });
 
   it('repairs what was delivered, and nothing else', async () => {
-    const { ledger, sight, claimOne, keys } = await setUp();
-    await sight(['a', 'b', 'c']);
+    const { ledger, ingest, claimOne, keys } = await setUp();
+    await ingest(['a', 'b', 'c']);
     await ledger.commit([delivered(await claimOne())], T0);
     await ledger.commit([failed(await claimOne(), 'dead', null)], T0);
     await claimOne();
     const repaired = [];
-    for (const key of ['a', 'b', 'c', 'd']) repaired.push(await ledger.repair(LEG, key, T0 + 5));
+    for (const key of ['a', 'b', 'c', 'd']) repaired.push(await ledger.repair(FLOW, key, T0 + 5));
     expect(repaired).toEqual([1, 0, 0, 0]);
-    expect(await keys(ledger.claim(LEG, { limit: 9, now: T0 + 5 }))).toEqual(['a']);
+    expect(await keys(ledger.claim(FLOW, { order: 'lane', limit: 9, now: T0 + 5 }))).toEqual(['a']);
   });
 
   it('keeps the last audit', async () => {
     const { ledger } = await setUp();
-    expect(await ledger.lastAudit(LEG)).toBeUndefined();
-    await ledger.saveAudit(LEG, { missing: 1 }, T0);
-    await ledger.saveAudit(LEG, { missing: 2 }, T0 - 1);
-    expect(await ledger.lastAudit(LEG)).toEqual({ missing: 2 });
+    expect(await ledger.lastAudit(FLOW)).toBeUndefined();
+    await ledger.saveAudit(FLOW, { missing: 1 }, T0);
+    await ledger.saveAudit(FLOW, { missing: 2 }, T0 - 1);
+    expect(await ledger.lastAudit(FLOW)).toEqual({ missing: 2 });
   });
 
   it('is the same after it was closed and opened again', async () => {
     const location = await newLocation(kind);
     const first = await open(location);
-    await first.sight(LEG, [sightingOf('a')], { now: T0 });
+    await ingestList(first, FLOW, [itemOf('a')], { now: T0 });
     await first.close();
     const second = await open(location);
     expect((await second.list({}, 9)).map(({ key }) => key)).toEqual(['a']);

@@ -4,13 +4,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { onTestFinished } from 'vitest';
-import {
-  type Ledger,
-  type LedgerLocation,
-  type LedgerOptions,
-  openLedger,
+import type { Item } from '../src/delivery/delivery.ts';
+import { createIngest } from '../src/delivery/ingest/ingest.ts';
+import { createSurgeGuard } from '../src/delivery/ingest/surge-guard.ts';
+import type {
+  IngestCounts,
+  Ledger,
+  LedgerLocation,
+  NewProgress,
 } from '../src/delivery/ledger/ledger.ts';
-import { captureLog } from './support.ts';
+import { type LedgerOptions, openLedger } from '../src/delivery/ledger/open-ledger.ts';
+import { captureLog, POLICY } from './support.ts';
 
 /** A database in which tests may create their own databases, as `postgres://user:password@host/db`. */
 const POSTGRES_URL = process.env.TEST_POSTGRES_URL;
@@ -59,4 +63,41 @@ export async function open(
   const ledger = await openLedger(location, captureLog().log, options);
   onTestFinished(() => ledger.close().catch(() => {}));
   return ledger;
+}
+
+/** The name of the source whose position `ingestList` writes. */
+export const SOURCE = 'crm';
+
+/** Ingests a list as a poll does; tells what became of the items, but for those that are superseded. */
+export async function ingestList(
+  ledger: Ledger,
+  name: string,
+  items: Iterable<Item>,
+  options: {
+    now: number;
+    surgeLimit?: number;
+    progress?: NewProgress;
+    signal?: AbortSignal;
+    onFresh?: () => void;
+  },
+): Promise<Omit<IngestCounts, 'superseded'>> {
+  const { now, surgeLimit: limit, progress, ...rest } = options;
+  const { list } = createIngest({
+    flow: { name, policy: POLICY },
+    ledger,
+    log: captureLog().log,
+    onIngested() {},
+    onEvent() {},
+    now: () => now,
+  });
+  const { superseded: _, ...counts } = await list(items, {
+    ...rest,
+    noun: 'customer',
+    guard: createSurgeGuard({ flow: name, ledger, limit, windowMs: 0, monotonicNow: () => 0 }),
+    together: (transaction) =>
+      progress
+        ? ledger.writeProgress(transaction, { flow: name, source: SOURCE }, progress, now)
+        : Promise.resolve(),
+  });
+  return counts;
 }

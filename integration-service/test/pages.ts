@@ -34,7 +34,7 @@ const RUN_BY: Record<string, string> = {
   'docker compose up --build --wait': 'compose/compose.test.ts',
   "docker compose --profile '*' down": 'compose/uninstall.test.ts',
   'LEDGER_URL=postgres://ledger:ledger@postgres/ledger': 'compose/replicas.test.ts',
-  'echo CUSTOMER_EVENTS_URL=amqp://': 'compose/events.test.ts',
+  'echo CRM_EVENTS_URL=amqp://': 'compose/events.test.ts',
   'docker compose --profile rabbitmq up': 'compose/events.test.ts',
   "curl 'http://localhost:8001/package-requests?customer_id=26903934": 'end-to-end/lambda.test.ts',
   'npm run build:lambda': 'end-to-end/lambda.test.ts',

@@ -1,20 +1,26 @@
 import { HttpResponse, http } from 'msw';
 import { describe, expect, it, vi } from 'vitest';
+import type { PolledSource } from '../src/delivery/flow.ts';
+import { SOURCE } from './ledgers.ts';
 import { ALICE, BOB, CRM_URL, crmLists, mockNetwork, setUpService } from './support.ts';
 
 const network = mockNetwork();
 
 const AN_HOUR_MS = 3_600_000;
 
-/** The items, with a call of `stop` before the 700th item in the nth iteration. */
-function stopping<Item>(items: Iterable<Item>, nth: number, stop: () => void): Iterable<Item> {
+/** The items, with a call of `stop` before an item in the nth iteration. */
+function stopping<Item>(
+  items: Iterable<Item>,
+  [nth, at]: readonly [number, number],
+  stop: () => void,
+): Iterable<Item> {
   let times = 0;
   return {
     *[Symbol.iterator]() {
       times += 1;
       let number = 0;
       for (const item of items) {
-        if (++number === 700 && times === nth) stop();
+        if (++number === at && times === nth) stop();
         yield item;
       }
     },
@@ -34,7 +40,7 @@ describe('the poller', () => {
     const { poller, untilLogged, messages } = await setUpService({ pollingIntervalMs: AN_HOUR_MS });
     void poller.run();
     await untilLogged('--- Polling cycle finished.');
-    expect(messages()[0]).toBe('Integration service started.');
+    expect(messages()[0]).toBe('--- Polling cycle started ---');
   });
 
   it('is stopped while it waits for the next cycle', async () => {
@@ -47,26 +53,30 @@ describe('the poller', () => {
   });
 
   it.each([
-    ['written down', {}, 1, 500],
-    ['looked up, whether they are too many,', { surgeLimit: 1_000 }, 1, 0],
-    ['held', { surgeLimit: 1_000 }, 2, 0],
-  ])(
-    'is stopped while sightings are %s, and has not been there',
-    async (_, options, nth, expected) => {
+    ['written down', {}, [1, 1_500], 1_000],
+    ['looked up, whether they are too many,', { surgeLimit: 1_000 }, [1, 700], 0],
+    ['held', { surgeLimit: 1_000 }, [2, 700], 0],
+  ] as const)(
+    'is stopped while items are %s, and has not been there',
+    async (_, options, where, expected) => {
       network.use(crmLists(Array.from({ length: 2_000 }, (_, i) => ({ id: `customer-${i}` }))));
-      const { ledger, poller } = await setUpService(options);
-      const { sight } = ledger;
+      const { ledger, poller, flow } = await setUpService(options);
+      const source = flow.sources[0] as PolledSource;
+      const { read } = source;
       let stopped: Promise<unknown> | undefined;
       const stop = () => {
         stopped ??= poller.stop();
       };
-      ledger.sight = (leg, sightings, options) =>
-        sight(leg, stopping(sightings, nth, stop), options);
+      source.read = async (...given) => {
+        const reading = await read(...given);
+        if (reading.kind !== 'items') return reading;
+        return { ...reading, items: stopping(reading.items, where, stop) };
+      };
       await poller.run();
       expect(stopped).toBeDefined();
       await stopped;
       expect(await ledger.list({}, 2_000)).toHaveLength(expected);
-      expect((await ledger.readProgress('welcome-package')).sweptAt).toBeUndefined();
+      expect((await ledger.readProgress('welcome-package', SOURCE)).sweptAt).toBeUndefined();
     },
   );
 
@@ -107,7 +117,9 @@ describe('the poller', () => {
     await asked.promise;
     await poller.stop();
     expect(messages('error')).toEqual([]);
-    expect(await registry.metrics()).toContain('polls_total{result="failure"} 0');
+    expect(await registry.metrics()).toContain(
+      'polls_total{flow="welcome-package",source="crm",result="failure"} 0',
+    );
   });
 });
 
@@ -165,7 +177,9 @@ describe('a list of which no record can be used', () => {
     }
     expect(messages()).not.toContain('No new customers found.');
     expect(messages().join()).not.toContain('Jane');
-    expect(await metric('polls_total{result="success"}')).toBe(0);
+    expect(await metric('polls_total{flow="welcome-package",source="crm",result="success"}')).toBe(
+      0,
+    );
 
     network.use(crmLists([{ id: '7' }, { id: 8 }]));
     await poller.runCycle();
@@ -201,30 +215,46 @@ describe('metrics', () => {
     network.use(crmLists([ALICE, BOB, { id: '' }]));
     const { poller, metric } = await setUpService({ maxRetries: 2 });
     for (const line of [
-      'polls_total{result="success"}',
-      'polls_total{result="failure"}',
-      'customers_seen_total{result="new"}',
-      'customers_seen_total{result="known"}',
-      'customers_seen_total{result="held"}',
-      'customers_seen_total{result="invalid"}',
-      'last_successful_poll_timestamp_seconds',
+      'polls_total{flow="welcome-package",source="crm",result="success"}',
+      'polls_total{flow="welcome-package",source="crm",result="failure"}',
+      'records_seen_total{flow="welcome-package",source="crm",result="new"}',
+      'records_seen_total{flow="welcome-package",source="crm",result="known"}',
+      'records_seen_total{flow="welcome-package",source="crm",result="held"}',
+      'records_seen_total{flow="welcome-package",source="crm",result="invalid"}',
+      'last_successful_poll_timestamp_seconds{flow="welcome-package",source="crm"}',
     ]) {
       expect(await metric(line), line).toBe(0);
     }
 
     await poller.runCycle();
     await poller.runCycle();
-    const polledAt = await metric('last_successful_poll_timestamp_seconds');
+    const polledAt = await metric(
+      'last_successful_poll_timestamp_seconds{flow="welcome-package",source="crm"}',
+    );
     network.use(http.get(CRM_URL, () => HttpResponse.error()));
     await poller.runCycle();
 
-    expect(await metric('polls_total{result="success"}')).toBe(2);
-    expect(await metric('polls_total{result="failure"}')).toBe(1);
-    expect(await metric('customers_seen_total{result="new"}')).toBe(2);
-    expect(await metric('customers_seen_total{result="known"}')).toBe(2);
-    expect(await metric('customers_seen_total{result="invalid"}')).toBe(2);
-    expect(await metric('poll_duration_seconds_count')).toBe(3);
+    expect(await metric('polls_total{flow="welcome-package",source="crm",result="success"}')).toBe(
+      2,
+    );
+    expect(await metric('polls_total{flow="welcome-package",source="crm",result="failure"}')).toBe(
+      1,
+    );
+    expect(
+      await metric('records_seen_total{flow="welcome-package",source="crm",result="new"}'),
+    ).toBe(2);
+    expect(
+      await metric('records_seen_total{flow="welcome-package",source="crm",result="known"}'),
+    ).toBe(2);
+    expect(
+      await metric('records_seen_total{flow="welcome-package",source="crm",result="invalid"}'),
+    ).toBe(2);
+    expect(await metric('poll_duration_seconds_count{flow="welcome-package",source="crm"}')).toBe(
+      3,
+    );
     expect(polledAt).toBeCloseTo(Date.now() / 1000, -1);
-    expect(await metric('last_successful_poll_timestamp_seconds')).toBe(polledAt);
+    expect(
+      await metric('last_successful_poll_timestamp_seconds{flow="welcome-package",source="crm"}'),
+    ).toBe(polledAt);
   });
 });

@@ -12,9 +12,9 @@ describe('a polling cycle', () => {
     await poller.runCycle();
     const [alice, bob] = await ledger.list({}, 9);
     expect(alice).toMatchObject({
-      leg: 'welcome-package',
+      flow: 'welcome-package',
       key: ALICE.id,
-      customer_id: ALICE.id,
+      lane: ALICE.id,
       status: 'pending',
       payload: `{"customer_id":"${upper}","package_type":"welcome_package"}`,
     });
@@ -58,7 +58,9 @@ describe('a polling cycle', () => {
     expect(await keysOf('held')).toEqual([ALICE.id, BOB.id]);
     const reminder = `Holding 2 customers back (${ALICE.id}, ${BOB.id}): more than SURGE_LIMIT (1) new ones came at once. Release them with POST /deliveries/release.`;
     expect(messages('warn')).toEqual([reminder, reminder]);
-    expect(await metric('customers_seen_total{result="held"}')).toBe(2);
+    expect(
+      await metric('records_seen_total{flow="welcome-package",source="crm",result="held"}'),
+    ).toBe(2);
     await ledger.release({}, 0);
     await poller.runCycle();
     expect(messages('warn')).toHaveLength(2);
@@ -210,9 +212,15 @@ describe('the list of customers', () => {
       'Skipping 1 more such record(s).',
     ]);
     // seen = new + known + invalid + held
-    expect(await metric('customers_seen_total{result="new"}')).toBe(2);
-    expect(await metric('customers_seen_total{result="known"}')).toBe(2);
-    expect(await metric('customers_seen_total{result="invalid"}')).toBe(24);
+    expect(
+      await metric('records_seen_total{flow="welcome-package",source="crm",result="new"}'),
+    ).toBe(2);
+    expect(
+      await metric('records_seen_total{flow="welcome-package",source="crm",result="known"}'),
+    ).toBe(2);
+    expect(
+      await metric('records_seen_total{flow="welcome-package",source="crm",result="invalid"}'),
+    ).toBe(24);
   });
 
   it('may have customers of whom nothing but the id is known', async () => {

@@ -1,21 +1,18 @@
+import type { Readiness } from 'service-kit/operations';
 import { expect, it } from 'vitest';
-import { createCircuitBreaker } from '../src/delivery/dispatch/circuit-breaker.ts';
 import { LedgerError } from '../src/delivery/ledger/ledger-error.ts';
 import { checkReadiness, type ReadinessParts } from '../src/readiness.ts';
-import { ALICE, captureLog, crmLists, mockNetwork, setUpService } from './support.ts';
+import { ALICE, crmLists, mockNetwork, setUpService } from './support.ts';
 
 const network = mockNetwork();
-const monotonicNow = () => performance.now();
 
 /** The readiness of a service whose CRM works. */
 async function setUp(parts: Partial<ReadinessParts> = {}) {
   network.use(crmLists([ALICE]));
   const service = await setUpService();
   await service.poller.runCycle();
-  const { ledger, poller, breaker, pauses } = service;
-  const targets = { inventory: { breaker, pause: pauses.inventory } };
-  const events = { problem: () => undefined };
-  const check = () => checkReadiness({ ledger, poller, targets, events, ...parts });
+  const { ledger, open } = service;
+  const check = () => checkReadiness({ ledger, flows: [open], ...parts });
   return { ...service, check };
 }
 
@@ -31,16 +28,10 @@ it('names the inventory while it fails, or refuses access, and not what it says'
   const part = 'inventory';
   const degraded = [{ part, reason: reason('500 Internal Server Error') }];
   expect(check()).toEqual({ ready: true, degraded });
-  const refused = createCircuitBreaker({
-    target: 'inventory',
-    log: captureLog().log,
-    monotonicNow,
-  });
-  refused.pass()?.refuse('401 Unauthorized: Jane Doe');
-  const again = (
-    await setUp({ targets: { inventory: { breaker: refused, pause: { until: () => undefined } } } })
-  ).check();
-  expect(again).toEqual({ ready: true, degraded: [{ part, reason: reason('401 Unauthorized') }] });
+  const again = await setUp();
+  again.breaker.pass()?.refuse('401 Unauthorized: Jane Doe');
+  const refused = [{ part, reason: reason('401 Unauthorized') }];
+  expect(again.check()).toEqual({ ready: true, degraded: refused });
 });
 
 it('names the system that asks for fewer calls, and until when', async () => {
@@ -52,10 +43,16 @@ it('names the system that asks for fewer calls, and until when', async () => {
   expect(check()).toEqual({ ready: true, degraded });
 });
 
-it('names the source of events that is not connected', async () => {
+it('lists what is degraded of every flow, and is not ready when one of them is not', async () => {
   const reason = 'There is no connection to RabbitMQ.';
-  const { check } = await setUp({ events: { problem: () => reason } });
-  expect(check()).toEqual({ ready: true, degraded: [{ part: 'events', reason }] });
+  const flow = (readiness: Readiness) => ({ checkReadiness: () => readiness });
+  const degraded = [{ part: 'events', reason }];
+  const works = flow({ ready: true, degraded });
+  const { check } = await setUp({ flows: [works, flow({ ready: true })] });
+  expect(check()).toEqual({ ready: true, degraded });
+  const fails = flow({ ready: false, reason: 'No poll.', degraded: [] });
+  const { check: checkBoth } = await setUp({ flows: [works, fails] });
+  expect(checkBoth()).toEqual({ ready: false, reason: 'No poll.', degraded });
 });
 
 it('is none while the ledger cannot be used', async () => {

@@ -3,7 +3,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, it } from 'vitest';
-import { LEDGER_KINDS, newLocation, open, queryPostgres, temporaryFolder } from './ledgers.ts';
+import {
+  LEDGER_KINDS,
+  newLocation,
+  open,
+  queryPostgres,
+  SOURCE,
+  temporaryFolder,
+} from './ledgers.ts';
+import { writeOldLedger } from './old-ledger.ts';
 import { setUpService, startHttpServer } from './support.ts';
 
 const CANARY = 'canary/of+ours==';
@@ -56,7 +64,7 @@ it.each([
     for (const url of asked) {
       expect(new URLSearchParams(url.split('?')[1]).get('api_key')).toBe(CANARY);
     }
-    const { position } = await ledger.readProgress('welcome-package');
+    const { position } = await ledger.readProgress('welcome-package', SOURCE);
     expect(JSON.stringify(position)).toContain('after=b');
     await ledger.close();
     expect(bytesIn(path)).not.toMatch(HAS_CANARY);
@@ -111,8 +119,8 @@ it.each(LEDGER_KINDS)(
   async (kind) => {
     const location = await newLocation(kind);
     const statements = `delete from kysely_migration where name >= '2026-11-28-positions';
-    insert into legs (leg, position) values ('welcome-package', '{"list":"http://crm/?api_key=${CANARY}"}')`;
-    await (await open(location)).close();
+    update legs set position = '{"list":"http://crm/?api_key=${CANARY}"}'`;
+    await writeOldLedger(location);
     if (location.kind === 'postgres') await queryPostgres(statements, location.url);
     else {
       const database = new DatabaseSync(location.path);
@@ -120,7 +128,7 @@ it.each(LEDGER_KINDS)(
       database.close();
     }
     const ledger = await open(location);
-    expect((await ledger.readProgress('welcome-package')).position).toBeUndefined();
+    expect((await ledger.readProgress('welcome-package', SOURCE)).position).toBeUndefined();
     await ledger.close();
     if (location.kind === 'sqlite') expect(bytesIn(location.path)).not.toMatch(HAS_CANARY);
   },

@@ -1,8 +1,22 @@
 import { HttpResponse, http } from 'msw';
-import { expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { replay } from '../src/delivery/audit/replay.ts';
-import { WELCOME_PACKAGE } from '../src/systems/inventory/client.ts';
-import { crmLists, INVENTORY_URL, mockNetwork, packageRequest, setUpService } from './support.ts';
+import { createCircuitBreaker } from '../src/delivery/dispatch/circuit-breaker.ts';
+import { createDispatcher } from '../src/delivery/dispatch/dispatcher.ts';
+import { createGate } from '../src/delivery/dispatch/gate.ts';
+import type { Outcome } from '../src/delivery/outcome.ts';
+import { WELCOME_PACKAGE } from '../src/welcome-package/item.ts';
+import { ingestList, open } from './ledgers.ts';
+import {
+  captureLog,
+  crmLists,
+  INVENTORY_URL,
+  mockNetwork,
+  POLICY,
+  packageRequest,
+  pauseOf,
+  setUpService,
+} from './support.ts';
 
 const network = mockNetwork();
 const SETTLE_DELAYS_MS = [500, 2_000, 8_000];
@@ -45,7 +59,7 @@ async function setUp(options: { maxAttempts?: number } = {}) {
     (await service.ledger.get(WELCOME_PACKAGE, key))?.history.map(({ what }) => what);
   const find = async (key: string) => (await service.ledger.get(WELCOME_PACKAGE, key))?.delivery;
   /** The CRM shows one more customer; then the reads of the target that the delivery needs are made. */
-  async function sightAndSettle(id: string, until: string): Promise<void> {
+  async function ingestAndSettle(id: string, until: string): Promise<void> {
     network.use(crmLists([...customers, { id }]));
     await service.poller.runCycle();
     await service.until(async () => (await find(id))?.status === 'unknown');
@@ -56,23 +70,23 @@ async function setUp(options: { maxAttempts?: number } = {}) {
     }
     await service.until(async () => (await find(id))?.status === until);
   }
-  return { ...service, target: service.inventory, inventory, historyOf, find, sightAndSettle };
+  return { ...service, inventory, historyOf, find, ingestAndSettle };
 }
 
 const LOST = { status: 502, body: {} };
 
 it('a list that lacks what was delivered sends nothing again: what it was to settle is held', async () => {
   const service = await setUp();
-  const { inventory, find, historyOf, sightAndSettle, messages, ledger } = service;
+  const { inventory, find, historyOf, ingestAndSettle, messages, ledger } = service;
   Object.assign(inventory, { page: 2, fault: { ...LOST, stores: true } });
-  await sightAndSettle('late', 'held');
+  await ingestAndSettle('late', 'held');
   expect(inventory.stored.filter((id) => id === 'late')).toHaveLength(1);
   expect(await find('late')).toMatchObject({ next_attempt_at: null, last_error: REASON });
-  const whats = ['sighted', 'unknown', 'not_found', 'not_found', 'held'];
+  const whats = ['ingested', 'unknown', 'not_found', 'not_found', 'held'];
   expect(await historyOf('late')).toEqual(whats);
 
   inventory.fault = { ...LOST, stores: true };
-  await sightAndSettle('later', 'held');
+  await ingestAndSettle('later', 'held');
   const said = messages('error').filter((message) => message.includes(REASON));
   expect(said).toEqual([
     `Holding back 1 of welcome-package, each with an attempt of unknown outcome (late): ${REASON} POST /deliveries/release has them looked up once more, and sent if they are not found.`,
@@ -83,7 +97,7 @@ it('a list that lacks what was delivered sends nothing again: what it was to set
 
   // The list is repaired before the release, so nothing is doubled.
   inventory.page = Number.POSITIVE_INFINITY;
-  expect(await ledger.release({ leg: WELCOME_PACKAGE }, Date.now())).toBe(2);
+  expect(await ledger.release({ flow: WELCOME_PACKAGE }, Date.now())).toBe(2);
   service.advance(0);
   await service.untilDone();
   expect((await historyOf('late'))?.slice(whats.length)).toEqual(['released', 'found']);
@@ -92,9 +106,9 @@ it('a list that lacks what was delivered sends nothing again: what it was to set
 
 it('what is held because of such a list is sent when it is released, whole or not', async () => {
   const service = await setUp({ maxAttempts: 1 });
-  const { inventory, find, historyOf, sightAndSettle, ledger } = service;
+  const { inventory, find, historyOf, ingestAndSettle, ledger } = service;
   Object.assign(inventory, { page: 2, fault: { ...LOST, stores: false } });
-  await sightAndSettle('late', 'held');
+  await ingestAndSettle('late', 'held');
   expect(await ledger.release({}, Date.now())).toBe(1);
   service.advance(0);
   await service.untilDone();
@@ -105,34 +119,32 @@ it('what is held because of such a list is sent when it is released, whole or no
 
 it('a whole list sends again, whatever else it lists, and however often', async () => {
   const service = await setUp();
-  const { inventory, sightAndSettle } = service;
+  const { inventory, ingestAndSettle } = service;
   inventory.stored.unshift('stranger', ...inventory.stored);
   inventory.fault = { ...LOST, stores: false };
-  await sightAndSettle('late', 'delivered');
+  await ingestAndSettle('late', 'delivered');
   expect(inventory.stored.filter((id) => id === 'late')).toHaveLength(1);
 });
 
 it('strangers in a list do not stand for what was delivered', async () => {
   const service = await setUp();
-  const { inventory, find, sightAndSettle } = service;
+  const { inventory, find, ingestAndSettle } = service;
   inventory.stored.unshift(...Array.from({ length: 50 }, (_, i) => `stranger-${i}`));
   Object.assign(inventory, { page: 52, fault: { ...LOST, stores: true } });
-  await sightAndSettle('late', 'held');
+  await ingestAndSettle('late', 'held');
   expect((await find('late'))?.last_error).toBe(REASON);
 });
 
 it('dead letters are not replayed on the word of such a list, unless a person vouches for it', async () => {
   const service = await setUp();
-  const { inventory, ledger, keysOf } = service;
+  const { inventory, ledger, flow, keysOf } = service;
   inventory.fault = { status: 404, body: {}, stores: false };
   network.use(crmLists([{ id: 'late' }]));
   await service.poller.runCycle();
   await service.until(async () => (await keysOf('dead')).length === 1);
   inventory.fault = undefined;
   inventory.page = 2;
-  const options = {
-    ...{ ledger, targets: { [WELCOME_PACKAGE]: service.target }, filter: {}, now: Date.now },
-  };
+  const options = { ledger, flows: [flow], filter: {}, now: Date.now };
   for (const dryRun of [true, false]) {
     await expect(replay({ ...options, dryRun })).rejects.toThrow(
       REASON.slice('the inventory'.length),
@@ -158,7 +170,7 @@ it.each([400, 409, 422])(
     await service.until(async () => (await historyOf('late'))?.at(-1) === 'unknown');
     service.advance(500);
     await service.untilDone();
-    expect(await historyOf('late')).toEqual(['sighted', 'unknown', 'found']);
+    expect(await historyOf('late')).toEqual(['ingested', 'unknown', 'found']);
     expect(messages('info')).toContain(
       'The inventory has welcome-package/late as request-of-late: an attempt of unknown outcome is settled.',
     );
@@ -175,7 +187,7 @@ it('one that is not found is dead at once, with the reason of the refusal; nobod
   expect(breaker.state()).toBe('closed');
   service.advance(500);
   await service.untilDone();
-  expect(await historyOf('late-8')).toEqual(['sighted', 'unknown', 'not_found']);
+  expect(await historyOf('late-8')).toEqual(['ingested', 'unknown', 'not_found']);
   expect(await find('late-8')).toMatchObject({
     ...{ status: 'dead', attempts: 1 },
     last_error: '409 Conflict: {"detail":"already exists"}',
@@ -185,7 +197,7 @@ it('one that is not found is dead at once, with the reason of the refusal; nobod
 it('what settling found is in the log, for each delivery', async () => {
   const service = await setUp();
   service.inventory.fault = { ...LOST, stores: false };
-  await service.sightAndSettle('late', 'delivered');
+  await service.ingestAndSettle('late', 'delivered');
   const name =
     'The inventory does not have welcome-package/late, of which an attempt is of unknown outcome';
   expect(service.messages('info').filter((message) => message.startsWith(name))).toEqual([
@@ -208,4 +220,82 @@ it('a list that cannot be read names the first few of those who wait for it', as
   await service.untilLogged(
     'Could not ask the inventory what became of 4 attempts (a, b, c and 1 more): 500',
   );
+});
+
+describe('a target that nobody can ask', () => {
+  const A_MINUTE_AGO = Date.now() - 60_000;
+
+  /** One delivery to a target that loses the answer to the first attempt. */
+  async function setUpMute(isRepeatable: boolean) {
+    const { log } = captureLog();
+    const ledger = await open({ kind: 'sqlite', path: ':memory:' });
+    const outcomes: Outcome[] = [{ kind: 'unknown', reason: 'reset' }];
+    const sent: string[] = [];
+    const monotonicNow = () => performance.now();
+    const breaker = createCircuitBreaker({ target: 'archive', log, monotonicNow });
+    const dispatcher = createDispatcher({
+      flow: {
+        name: 'a-flow',
+        policy: POLICY,
+        target: {
+          ...{ name: 'archive', isRepeatable, lookUpAfterMs: [] },
+          async send(batch) {
+            for (const { key } of batch) sent.push(key);
+            const outcome = outcomes.shift() ?? { kind: 'delivered', targetId: 'file 7' };
+            return { outcomes: batch.map(() => outcome) };
+          },
+        },
+      },
+      gate: createGate({ breaker, pause: pauseOf('archive', log), now: Date.now }),
+      ...{ ledger, log, now: Date.now, monotonicNow, random: () => 0, onEvent() {} },
+    });
+    onTestFinished(() => dispatcher.stop());
+    const items = [{ key: 'a', lane: 'a', payload: '{}' }];
+    await ingestList(ledger, 'a-flow', items, { now: A_MINUTE_AGO });
+    const find = async () => (await ledger.get('a-flow', 'a'))?.delivery;
+    const untilIs = (status: string) =>
+      expect.poll(async () => (await find())?.status).toBe(status);
+    const historyOf = async () =>
+      (await ledger.get('a-flow', 'a'))?.history.map(({ what }) => what);
+    return { ledger, dispatcher, sent, outcomes, find, untilIs, historyOf };
+  }
+
+  it('is not sent again what it may have, until that is released', async () => {
+    const { ledger, dispatcher, sent, find, untilIs, historyOf } = await setUpMute(false);
+    void dispatcher.run();
+    await untilIs('held');
+    expect((await find())?.last_error).toBe('reset; the archive cannot be asked about it');
+    expect(sent).toEqual(['a']);
+    expect(await ledger.release({}, Date.now())).toBe(1);
+    dispatcher.wake();
+    await untilIs('delivered');
+    expect(sent).toEqual(['a', 'a']);
+    expect(await historyOf()).toEqual(['ingested', 'unknown', 'released', 'delivered']);
+    expect(await find()).toMatchObject({ attempts: 1, target_id: 'file 7' });
+  });
+
+  it('is not sent again what a lost worker may have sent, until that is released', async () => {
+    const { ledger, dispatcher, sent, outcomes, find, untilIs, historyOf } = await setUpMute(false);
+    outcomes.length = 0;
+    // A worker claimed it, and is gone.
+    const claims = await ledger.claim('a-flow', { limit: 1, now: A_MINUTE_AGO, order: 'lane' });
+    expect(claims).toHaveLength(1);
+    void dispatcher.run();
+    await untilIs('held');
+    expect((await find())?.last_error).toMatch('the archive cannot be asked about it');
+    expect(sent).toEqual([]);
+    await ledger.release({}, Date.now());
+    dispatcher.wake();
+    await untilIs('delivered');
+    expect(sent).toEqual(['a']);
+    expect(await historyOf()).toEqual(['ingested', 'lease_lost', 'released', 'delivered']);
+  });
+
+  it('is sent again at once what it may have, if that does no harm', async () => {
+    const { dispatcher, sent, untilIs, historyOf } = await setUpMute(true);
+    void dispatcher.run();
+    await untilIs('delivered');
+    expect(sent).toEqual(['a', 'a']);
+    expect(await historyOf()).toEqual(['ingested', 'unknown', 'delivered']);
+  });
 });

@@ -5,20 +5,35 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { vi } from 'vitest';
 import { replay } from '../src/delivery/audit/replay.ts';
-import type { Claim, Sighting, Status } from '../src/delivery/delivery.ts';
+import type { Claim, Item, Status } from '../src/delivery/delivery.ts';
 import { createCircuitBreaker } from '../src/delivery/dispatch/circuit-breaker.ts';
-import { createDispatcher, type DispatchStep } from '../src/delivery/dispatch/dispatcher.ts';
+import { createDeliveryLog } from '../src/delivery/dispatch/delivery-log.ts';
+import { createDispatcher } from '../src/delivery/dispatch/dispatcher.ts';
 import { createGate } from '../src/delivery/dispatch/gate.ts';
 import { createDeliveryMetrics } from '../src/delivery/dispatch/metrics.ts';
 import { createPause } from '../src/delivery/dispatch/pauses.ts';
-import { type Ledger, openLedger } from '../src/delivery/ledger/ledger.ts';
+import type { EngineEvent } from '../src/delivery/engine-event.ts';
+import { ONE_BY_ONE, type Policy } from '../src/delivery/flow.ts';
+import { createIngest } from '../src/delivery/ingest/ingest.ts';
+import { createSurgeGuard } from '../src/delivery/ingest/surge-guard.ts';
+import type { Ledger } from '../src/delivery/ledger/ledger.ts';
+import { openLedger } from '../src/delivery/ledger/open-ledger.ts';
 import type { DeliveryRow, HistoryEvent } from '../src/delivery/ledger/tables.ts';
 import { AbortedError, type Outcome } from '../src/delivery/outcome.ts';
-import { ReadError, type Target } from '../src/delivery/target.ts';
+import {
+  type Finding,
+  type Call as HowToCall,
+  ReadError,
+  type Target,
+} from '../src/delivery/target.ts';
 
-export const LEG = 'a-leg';
+export const FLOW = 'a-flow';
 export const MAX_ATTEMPTS = 3;
 const CONCURRENCY = 2;
+const POLICY: Policy = {
+  ...{ order: 'lane', supersedes: false, hasOwnKeys: false, keepsLabels: false },
+  ...{ batch: ONE_BY_ONE, concurrency: CONCURRENCY, maxAttempts: MAX_ATTEMPTS },
+};
 const T0 = 1_700_000_000_000;
 
 /** What the target does with one call. */
@@ -42,8 +57,8 @@ export interface ReadBehaviour {
 export interface WorldOptions {
   folder: string;
   /**
-   * Whether the target deduplicates by key. A target without keys also misunderstands the filter of a
-   * read.
+   * Whether the target deduplicates by key. A target without keys also misunderstands a question about a
+   * single delivery.
    */
   hasKeys: boolean;
   /** What the target holds before the ledger exists. */
@@ -61,7 +76,7 @@ interface Call extends Behaviour {
 export interface Trap {
   kind: 'crash' | 'sleep';
   after: number;
-  at: DispatchStep | 'any';
+  at: EngineEvent['kind'] | 'any';
   ms: number;
 }
 
@@ -93,15 +108,17 @@ interface Worker {
 
 export type World = Awaited<ReturnType<typeof createWorld>>;
 
-const sightingOf = (key: string) => ({
+const itemOf = (key: string): Item => ({
   key,
-  customerId: `customer-${Number(key.slice(4)) % 3}`,
-  payload: { key },
+  lane: `customer-${Number(key.slice(4)) % 3}`,
+  payload: JSON.stringify({ key }),
 });
 const KIND_IN_HISTORY = new Map<string | undefined, string>([
   ['not sent', 'transient'],
   ['exists', 'unknown'],
 ]);
+/** The target's own id. */
+const idOf = (key: string) => `found ${key}`;
 const isOpen = ({ openedAt }: Worker) => openedAt > Number.NEGATIVE_INFINITY;
 const after = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
@@ -124,7 +141,7 @@ export async function createWorld({
   /** By the reason in the history. */
   const calls = new Map<string, Call>();
   const commitsToCome = new Map<() => void, string>();
-  const sighted = new Map<string, Status>();
+  const ingested = new Map<string, Status>();
   const workers: (Worker | undefined)[] = Array(count).fill(undefined);
   let starting: Promise<void>[] = [];
   let events: string[] = [];
@@ -155,7 +172,7 @@ export async function createWorld({
       .all(sequence) as unknown as HistoryEvent[];
 
   /** Called where a worker may die or sleep: at its steps, and before and after each use of the ledger. */
-  function tick(worker: Worker, step: DispatchStep | 'ledger'): void {
+  function tick(worker: Worker, step: EngineEvent['kind'] | 'ledger'): void {
     activity += 1;
     const { trap } = worker;
     if (worker.isDead || !trap || (trap.at !== 'any' && trap.at !== step) || --trap.after > 0)
@@ -203,6 +220,12 @@ export async function createWorld({
     const paused = { ledger: guarded(ledger, () => worker), log, now, monotonicNow };
     const pause = createPause({ system: 'target', ...paused });
     const gate = createGate({ breaker, pause, now });
+    const target = targetFor(() => worker);
+    const { watch } = createDeliveryMetrics(new Registry(), { ledger, pauses: () => [pause], now });
+    const listeners = [
+      createDeliveryLog({ flow: FLOW, target, log }),
+      watch({ flow: FLOW, target: target.name, breaker }),
+    ];
     const worker: Worker = {
       ...{ throttled: new Set(), pausedUntil: Number.NEGATIVE_INFINITY },
       ...{ close: ledger.close, breaker, gate, isDead: false, halt: undefined, trap: undefined },
@@ -211,21 +234,17 @@ export async function createWorld({
       check: 'none',
       ledger: guarded(ledger, () => worker),
       dispatcher: createDispatcher({
-        leg: LEG,
-        target: targetFor(() => worker),
+        flow: {
+          ...{ name: FLOW, target, policy: POLICY },
+          adopt: ({ identity }) => itemOf(identity),
+        },
         ledger: guarded(ledger, () => worker),
         gate,
-        concurrency: CONCURRENCY,
-        maxAttempts: MAX_ATTEMPTS,
-        metrics: createDeliveryMetrics(new Registry(), {
-          legs: [],
-          ledger,
-          breakers: {},
-          pauses: [],
-          now,
-        }),
         ...{ log, now, monotonicNow, random },
-        onStep: (step) => tick(worker, step),
+        onEvent(event) {
+          for (const listen of listeners) listen(event);
+          tick(worker, event.kind);
+        },
       }),
     };
     workers[index] = worker;
@@ -264,83 +283,106 @@ export async function createWorld({
   function targetFor(getWorker: () => Worker | undefined): Target {
     return {
       name: 'target',
-      async send(claim, { signal, onSend }) {
-        const worker = getWorker() as Worker;
-        const behaviour = behaviours.shift() ?? { kind: 'delivered', commitMs: 0, answerMs: 0 };
-        const { kind, commitMs, answerMs, retryAfterMs } = behaviour;
-        const isProbe = worker.breaker.state() !== 'closed';
-        const reason = `call ${calls.size + 1}`;
-        const isFree =
-          kind === 'unauthorized' || ((kind === 'not sent' || kind === 'transient') && isProbe);
-        const isPaused = monotonicNow() < worker.pausedUntil;
-        assert(!isPaused, `${reason}: the system was to be left alone`);
-        calls.set(reason, { ...behaviour, isFree });
-        await pass(worker);
-        const beganAt = monotonicNow();
-        if (kind !== 'not sent') {
-          try {
-            onSend();
-          } catch (error) {
-            if (!(error instanceof AbortedError)) throw error;
-            calls.set(reason, { ...behaviour, isFree: true });
-            return { kind: 'aborted', reason };
-          }
-          if (worker.isDead) await pass(worker);
-          checkCall(worker, claim, reason);
-        }
-        if (commitMs !== undefined) {
-          const commit = () => commitsToCome.delete(commit) && effect(claim.key);
-          commitsToCome.set(commit, claim.key);
-          if (commitMs === 0) commit();
-          else setTimeout(commit, commitMs);
-        }
-        worker.callsUnderWay += 1;
-        const cut = new Promise<'cut'>((resolve) => {
-          signal.addEventListener('abort', () => resolve('cut'));
-        });
-        const isCut = answerMs > 0 && (await Promise.race([after(answerMs), cut])) === 'cut';
-        await pass(worker);
-        activity += 1;
-        worker.callsUnderWay -= 1;
-        if (isCut) {
-          calls.set(reason, { ...behaviour, kind: 'unknown', isFree: false });
-          return { kind: 'unknown', reason };
-        }
-        noteForBreaker(worker, kind, beganAt);
-        if (kind === 'delivered') return { kind, evidence: reason, statusCode: 201 };
-        if (kind === 'permanent') return { kind, reason, statusCode: 422 };
-        if (kind === 'unauthorized') return { kind, reason, statusCode: 401 };
-        if (kind === 'unknown') return { kind, reason, retryAfterMs };
-        if (kind === 'throttled') {
-          // The first throttling of a delivery counts as the system's, whatever the later ones are.
-          if (!worker.throttled.has(claim.key)) pauseFor(worker, retryAfterMs);
-          worker.throttled.add(claim.key);
-          return { kind, reason, statusCode: 429, retryAfterMs };
-        }
-        if (kind === 'exists') return { kind: 'unknown', reason, saysItExists: true };
-        return { kind: 'transient', reason, retryAfterMs, isSent: kind === 'transient' };
+      isRepeatable: false,
+      lookUpAfterMs: [500, 2_000, 8_000],
+      async send(batch, call) {
+        assert(batch.length === 1, `${batch.length} in a batch`);
+        return { outcomes: await Promise.all(batch.map((claim) => send(claim, call))) };
       },
-      async *read({ only } = {}) {
-        const worker = getWorker();
-        const { kind, answerMs } = readBehaviours.shift() ?? { kind: 'ok', answerMs: 0 };
-        const beganAt = monotonicNow();
-        const all = only && !hasKeys ? [] : effects.filter((key) => !only || only.key === key);
-        const held = kind === 'cut' && mayBeCut(worker) ? [] : all;
-        if (worker) worker.check = 'none';
-        if (answerMs > 0) await after(answerMs);
-        if (worker) await pass(worker);
-        activity += 1;
-        const isRead = kind === 'ok' || kind === 'cut';
-        if (worker) noteForBreaker(worker, isRead ? 'delivered' : kind, beganAt);
-        if (!isRead)
-          throw new ReadError(kind, {
-            system: 'target',
-            status: kind === 'throttled' ? 429 : undefined,
-            isUnauthorized: kind === 'unauthorized',
-          });
-        for (const key of held) yield { ...sightingOf(key), evidence: `found ${key}` };
+      async lookUp(batch) {
+        const found = await read(batch);
+        return new Map(
+          found.map((key): [string, Finding] => [key, { kind: 'applied', targetId: idOf(key) }]),
+        );
+      },
+      async *list() {
+        for (const key of await read()) {
+          yield { identity: key, targetId: idOf(key), content: undefined };
+        }
       },
     };
+
+    async function send(claim: Claim, { signal, onSend }: HowToCall): Promise<Outcome> {
+      const worker = getWorker() as Worker;
+      const behaviour = behaviours.shift() ?? { kind: 'delivered', commitMs: 0, answerMs: 0 };
+      const { kind, commitMs, answerMs, retryAfterMs } = behaviour;
+      const isProbe = worker.breaker.state() !== 'closed';
+      const reason = `call ${calls.size + 1}`;
+      const isFree =
+        kind === 'unauthorized' || ((kind === 'not sent' || kind === 'transient') && isProbe);
+      const isPaused = monotonicNow() < worker.pausedUntil;
+      assert(!isPaused, `${reason}: the system was to be left alone`);
+      calls.set(reason, { ...behaviour, isFree });
+      await pass(worker);
+      const beganAt = monotonicNow();
+      if (kind !== 'not sent') {
+        try {
+          onSend();
+        } catch (error) {
+          if (!(error instanceof AbortedError)) throw error;
+          calls.set(reason, { ...behaviour, isFree: true });
+          return { kind: 'aborted', reason };
+        }
+        if (worker.isDead) await pass(worker);
+        checkCall(worker, claim, reason);
+      }
+      if (commitMs !== undefined) {
+        const commit = () => commitsToCome.delete(commit) && effect(claim.key);
+        commitsToCome.set(commit, claim.key);
+        if (commitMs === 0) commit();
+        else setTimeout(commit, commitMs);
+      }
+      worker.callsUnderWay += 1;
+      const cut = new Promise<'cut'>((resolve) => {
+        signal.addEventListener('abort', () => resolve('cut'));
+      });
+      const isCut = answerMs > 0 && (await Promise.race([after(answerMs), cut])) === 'cut';
+      await pass(worker);
+      activity += 1;
+      worker.callsUnderWay -= 1;
+      if (isCut) {
+        calls.set(reason, { ...behaviour, kind: 'unknown', isFree: false });
+        return { kind: 'unknown', reason };
+      }
+      noteForBreaker(worker, kind, beganAt);
+      if (kind === 'delivered') return { kind, targetId: reason, statusCode: 201 };
+      if (kind === 'permanent') return { kind, reason, statusCode: 422 };
+      if (kind === 'stale') return { kind, reason, statusCode: 412 };
+      if (kind === 'unauthorized') return { kind, reason, statusCode: 401 };
+      if (kind === 'unknown') return { kind, reason, retryAfterMs };
+      if (kind === 'throttled') {
+        // The first throttling of a delivery counts as the system's, whatever the later ones are.
+        if (!worker.throttled.has(claim.key)) pauseFor(worker, retryAfterMs);
+        worker.throttled.add(claim.key);
+        return { kind, reason, statusCode: 429, retryAfterMs };
+      }
+      if (kind === 'exists') return { kind: 'unknown', reason, saysItExists: true };
+      return { kind: 'transient', reason, retryAfterMs, isSent: kind === 'transient' };
+    }
+
+    /** What the target says that it holds, of these deliveries or of all. */
+    async function read(only?: readonly Claim[]): Promise<string[]> {
+      const worker = getWorker();
+      const { kind, answerMs } = readBehaviours.shift() ?? { kind: 'ok', answerMs: 0 };
+      const beganAt = monotonicNow();
+      const isMisunderstood = only?.length === 1 && !hasKeys;
+      const isAskedFor = (key: string) => !only || only.some((claim) => claim.key === key);
+      const all = isMisunderstood ? [] : effects.filter(isAskedFor);
+      const held = kind === 'cut' && mayBeCut(worker) ? [] : all;
+      if (worker) worker.check = 'none';
+      if (answerMs > 0) await after(answerMs);
+      if (worker) await pass(worker);
+      activity += 1;
+      const isRead = kind === 'ok' || kind === 'cut';
+      if (worker) noteForBreaker(worker, isRead ? 'delivered' : kind, beganAt);
+      if (!isRead)
+        throw new ReadError(kind, {
+          system: 'target',
+          status: kind === 'throttled' ? 429 : undefined,
+          isUnauthorized: kind === 'unauthorized',
+        });
+      return held;
+    }
   }
 
   function pauseFor(worker: Worker, retryAfterMs = 0): void {
@@ -355,7 +397,7 @@ export async function createWorld({
    */
   function mayBeCut(worker: Worker | undefined): boolean {
     const unknown = rows().filter(({ status }) => status === 'unknown');
-    const isOneReadDecisive = unknown.some(({ reads }) => reads < 0 || reads > 2);
+    const isOneReadDecisive = unknown.some(({ reads }) => reads < 0);
     return (
       worker !== undefined && worker.check !== 'blind' && unknown.length > 0 && !isOneReadDecisive
     );
@@ -370,7 +412,7 @@ export async function createWorld({
   function noteForBreaker(worker: Worker, kind: string, beganAt: number): void {
     if (kind === 'throttled') return;
     if (isOpen(worker) && beganAt < worker.openedAt) return;
-    if (kind === 'delivered' || kind === 'permanent' || kind === 'exists') {
+    if (['delivered', 'permanent', 'stale', 'exists'].includes(kind)) {
       worker.failuresInRow = 0;
       worker.openedAt = Number.NEGATIVE_INFINITY;
     } else if (!isOpen(worker)) {
@@ -383,7 +425,7 @@ export async function createWorld({
   function checkCall(worker: Worker, claim: Claim, call: string): void {
     const all = rows();
     const row = all.find(({ key }) => key === claim.key);
-    const lane = all.filter(({ customer_id }) => customer_id === claim.customerId);
+    const lane = all.filter((each) => each.lane === claim.lane);
     const name = `${call} about ${claim.key}`;
     assert(row, `${name}: it is not in the ledger`);
     assert(row?.status === 'sending', `${name}: it is ${row?.status}`);
@@ -407,7 +449,7 @@ export async function createWorld({
 
   /** What the row of a delivery must be, computed again from its history. */
   function follow(row: DeliveryRow): { status: Status; attempts: number } {
-    let status: Status = sighted.get(row.key) ?? 'delivered';
+    let status: Status = ingested.get(row.key) ?? 'delivered';
     let [attempts, reads] = [0, 0];
     let looksOnce: 'existing' | 'released' | undefined;
     const expectStatus = (what: string, ...before: Status[]) =>
@@ -445,7 +487,7 @@ export async function createWorld({
         const isSame = isOwn || what === (KIND_IN_HISTORY.get(call?.kind) ?? call?.kind);
         assert(isSame || ['aborted', 'lease_lost'].includes(what), `${row.key}: wrongly ${what}`);
         if (what === 'delivered') status = 'delivered';
-        else if (what === 'permanent') status = 'dead';
+        else if (what === 'permanent' || what === 'stale') status = 'dead';
         else if (what === 'unknown' || what === 'lease_lost') status = 'unknown';
         else status = isFree ? 'pending' : atTheEnd();
       }
@@ -453,7 +495,7 @@ export async function createWorld({
     return { status, attempts };
   }
 
-  /** Whether the ledger agrees with its histories, the target and the sightings. */
+  /** Whether the ledger agrees with its histories, the target and the items. */
   function check(): void {
     const all = rows();
     for (const row of all) {
@@ -470,7 +512,7 @@ export async function createWorld({
       assert(isDue === ['pending', 'unknown'].includes(status), `${key}: ${status}, due: ${isDue}`);
       assert(status !== 'delivered' || effects.includes(key), `${key}: not at the target`);
     }
-    for (const key of sighted.keys())
+    for (const key of ingested.keys())
       assert(
         all.some((row) => row.key === key),
         `${key} is lost`,
@@ -501,7 +543,7 @@ export async function createWorld({
   /** How long nothing can happen, so that time can advance at once by this much. */
   function idleMs(lullMs: number): number {
     const open = rows().filter(({ status }) => !['delivered', 'dead'].includes(status));
-    const heads = new Map(open.reverse().map((row) => [row.customer_id, row]));
+    const heads = new Map(open.reverse().map((row) => [row.lane, row]));
     const waits = [...heads.values()].map(({ status, next_attempt_at }) => {
       if (next_attempt_at === null) return status === 'held' ? 3_600_000 : 2_000;
       const dueMs = next_attempt_at - now();
@@ -544,27 +586,32 @@ export async function createWorld({
   }
 
   /** A poll that shows these keys. */
-  async function sight(keys: string[], surgeLimit?: number): Promise<void> {
+  async function ingest(keys: string[], surgeLimit?: number): Promise<void> {
     const { poller, dispatcher } = await someone();
     const fresh = keys.filter((key) => !rows().some((row) => row.key === key));
     const isHeld = surgeLimit !== undefined && fresh.length > surgeLimit;
-    for (const key of fresh) sighted.set(key, isHeld ? 'held' : 'pending');
+    for (const key of fresh) ingested.set(key, isHeld ? 'held' : 'pending');
     const told: string[] = [];
-    const options = {
-      ...{ now: now(), surgeLimit },
-      onFresh: (all: Sighting[]) => told.push(...all.map(({ key }) => key)),
-    };
-    const counts = await poller((ledger) => ledger.sight(LEG, keys.map(sightingOf), options));
-    const [news, others] = isHeld ? [counts.held, counts.fresh] : [counts.fresh, counts.held];
+    const counts = await poller((ledger) => {
+      const ingest = createIngest({
+        ...{ flow: { name: FLOW, policy: POLICY }, ledger, log, now, onIngested: dispatcher.wake },
+        onEvent(event) {
+          if (event.kind === 'ingested') told.push(...event.items.map(({ key }) => key));
+        },
+      });
+      const limits = { flow: FLOW, ledger, limit: surgeLimit, windowMs: 0, monotonicNow };
+      return ingest.list(keys.map(itemOf), { noun: 'item', guard: createSurgeGuard(limits) });
+    });
+    const [news, others] = isHeld ? [counts.held, counts.new] : [counts.new, counts.held];
     assert(news === fresh.length && others === 0, `${news} and ${others} for ${fresh.length} new`);
     assert(counts.known === keys.length - fresh.length, `${counts.known} known`);
+    assert(counts.superseded === 0, `${counts.superseded} superseded`);
     assert(told.join() === (isHeld ? '' : fresh.join()), `told of ${told} for ${fresh}`);
-    dispatcher.wake();
   }
 
   async function release(): Promise<void> {
     const { poller, dispatcher } = await someone();
-    await poller((ledger) => ledger.release({ leg: LEG }, now()));
+    await poller((ledger) => ledger.release({ flow: FLOW }, now()));
     dispatcher.wake();
   }
 
@@ -578,7 +625,7 @@ export async function createWorld({
 
   await open();
   return {
-    ...{ behaviours, readBehaviours, problems, advance, check, sight },
+    ...{ behaviours, readBehaviours, problems, advance, check, ingest },
 
     /** The wall clock jumps; the jump may crash a worker. */
     jump(ms: number, victim?: number): void {
@@ -616,8 +663,8 @@ export async function createWorld({
 
     async replay(): Promise<void> {
       const { ledger, dispatcher } = await someone();
-      const targets = { [LEG]: targetFor(() => undefined) };
-      const replayed = replay({ ledger, targets, filter: {}, dryRun: false, now });
+      const flows = [{ name: FLOW, target: targetFor(() => undefined) }];
+      const replayed = replay({ ledger, flows, filter: {}, dryRun: false, now });
       // Not awaited: a worker that crashes meanwhile never finishes the replay.
       replayed.then(dispatcher.wake, (error) => assert(error instanceof ReadError, `${error}`));
       await quiet();
@@ -631,9 +678,9 @@ export async function createWorld({
       await quiet();
       for (const commit of [...commitsToCome.keys()]) commit();
       await open();
-      const keys = [...sighted.keys()];
-      sighted.clear();
-      await sight(keys);
+      const keys = [...ingested.keys()];
+      ingested.clear();
+      await ingest(keys);
     },
 
     /** From here on nothing fails: everything is delivered or dead, and delivered after a replay. */
@@ -682,7 +729,7 @@ export async function createWorld({
       );
       const isOutOfTurn = rows().some(
         (later) =>
-          later.customer_id === row.customer_id &&
+          later.lane === row.lane &&
           later.sequence > row.sequence &&
           !holds.includes(later.key) &&
           effects.includes(later.key) &&

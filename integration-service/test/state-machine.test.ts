@@ -1,15 +1,15 @@
 /**
  * The real ledger and one or two dispatchers on a SQLite file, against a target that fails in every way,
- * under a clock that the test moves. The steps come in any order: sightings (few, or too many at once),
+ * under a clock that the test moves. The steps come in any order: items (few, or too many at once),
  * calls that are refused, fail, hang or lose their answer, with the effect before, after or never, reads
  * that fail or list nothing, crashes and pauses of a worker at any step, stops, jumps of the wall clock,
  * replays, releases, and the loss of the ledger. After each step, and whenever time has passed:
  *
- * 1. No key has two effects at the target. When nothing fails any more, each sighted key is delivered,
+ * 1. No key has two effects at the target. When nothing fails any more, each ingested key is delivered,
  *    with its one effect, or dead for a reason that its history tells; none is lost.
  * 2. A call begins only for a delivery that is committed in the ledger, due, and claimed by this worker
  *    according to the token.
- * 3. Within a lane, one delivery is under way at a time, and none before all earlier-sighted ones have
+ * 3. Within a lane, one delivery is under way at a time, and none before all earlier-ingested ones have
  *    ended.
  * 4. No more attempts than allowed. An attempt that was refused with 401, throttled, aborted, or could
  *    not be sent while the breaker was not closed does not count. For 2 s after the breaker opens, and in a
@@ -71,7 +71,7 @@ const behaviour = (latestMs: number): fc.Arbitrary<Behaviour> =>
       retryAfterMs,
     }),
     fc.record({
-      kind: fc.constantFrom('permanent', 'exists', 'unauthorized', 'not sent'),
+      kind: fc.constantFrom('permanent', 'stale', 'exists', 'unauthorized', 'not sent'),
       answerMs,
     }),
   );
@@ -96,20 +96,20 @@ const trap = (kind: 'crash' | 'sleep', maxMs: number) =>
 
 const advance = (max: number) => command('advance', ms(max), (world, time) => world.advance(time));
 
-const sight = command(
-  'sight',
+const ingest = command(
+  'ingest',
   fc.record({
     keys: fc.uniqueArray(fc.constantFrom(...KEYS), { minLength: 1 }),
     surgeLimit: fc.constantFrom(undefined, undefined, 3),
   }),
-  (world, { keys, surgeLimit }) => world.sight(keys, surgeLimit),
+  (world, { keys, surgeLimit }) => world.ingest(keys, surgeLimit),
 );
 
 const commands = (latestMs: number) =>
   fc.commands(
     [
-      sight,
-      sight,
+      ingest,
+      ingest,
       advance(3_000),
       advance(60_000),
       advance(7_200_000),

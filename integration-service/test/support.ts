@@ -13,20 +13,20 @@ import { type Logger, pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterAll, afterEach, beforeAll, onTestFinished } from 'vitest';
 import type { Status } from '../src/delivery/delivery.ts';
-import { createCircuitBreaker } from '../src/delivery/dispatch/circuit-breaker.ts';
-import { createDispatcher } from '../src/delivery/dispatch/dispatcher.ts';
-import { createGate } from '../src/delivery/dispatch/gate.ts';
 import { createDeliveryMetrics } from '../src/delivery/dispatch/metrics.ts';
 import { createPause } from '../src/delivery/dispatch/pauses.ts';
+import type { EngineEvent, OnEvent } from '../src/delivery/engine-event.ts';
+import { type Flow, ONE_BY_ONE, type Policy } from '../src/delivery/flow.ts';
 import { createCycleLog } from '../src/delivery/ingest/cycle-log.ts';
-import { createPollerMetrics } from '../src/delivery/ingest/metrics.ts';
-import { createPoller } from '../src/delivery/ingest/poller.ts';
-import { createSight } from '../src/delivery/ingest/sight.ts';
-import { type LedgerLocation, openLedger } from '../src/delivery/ledger/ledger.ts';
+import { createEventMetrics, createPollMetrics } from '../src/delivery/ingest/metrics.ts';
+import type { Poller } from '../src/delivery/ingest/poller.ts';
+import type { Ledger, LedgerLocation } from '../src/delivery/ledger/ledger.ts';
+import { openLedger } from '../src/delivery/ledger/open-ledger.ts';
+import type { FlowParts } from '../src/flow-parts.ts';
 import { createHttpClient } from '../src/http/client.ts';
-import type { Step } from '../src/service.ts';
-import { createCrmClient } from '../src/systems/crm/client.ts';
-import { createInventoryClient, WELCOME_PACKAGE } from '../src/systems/inventory/client.ts';
+import { openFlow } from '../src/open-flow.ts';
+import { createFlow } from '../src/welcome-package/flow.ts';
+import { WELCOME_PACKAGE } from '../src/welcome-package/item.ts';
 
 export const CRM_URL = 'http://crm.test/customers';
 export const INVENTORY_URL = 'http://inventory.test/package-requests';
@@ -142,97 +142,95 @@ export interface ServiceTestOptions {
   isClockStill?: boolean;
   /** Returns a number from 0 to below 1. Default: always 0, so that nothing waits for its next attempt. */
   random?: () => number;
-  onStep?: (step: Step) => void;
+  webhookSecrets?: Buffer[];
+  /** Unix time in milliseconds. Default: the real time. */
+  now?: () => number;
+  /** Default: a polling interval. */
+  surgeWindowMs?: number;
+  /** Methods of the ledger that the test breaks. */
+  ledgerFails?: Partial<Ledger>;
+  onEvent?: OnEvent;
+  /** Another flow than welcome packages. */
+  createFlow?: (parts: FlowParts) => Flow;
 }
 
-/** Poller, ledger and dispatcher with all their real parts. They stop when the test ends. */
+/** What the engine must know of welcome packages, for tests that have no flow. */
+export const POLICY: Policy = {
+  ...{ order: 'lane', supersedes: false, hasOwnKeys: false, keepsLabels: false },
+  ...{ batch: ONE_BY_ONE, concurrency: 16, maxAttempts: 25 },
+};
+
+/** The flow of welcome packages with all its real parts. They stop when the test ends. */
 export async function setUpService(options: ServiceTestOptions = {}) {
   const { log, ...logged } = captureLog();
   const { concurrency = 16, pollingIntervalMs = 10_000, surgeLimit } = options;
   const registry = new Registry();
   const steps = new EventEmitter().setMaxListeners(0);
-  const onStep = (step: Step) => {
-    options.onStep?.(step);
-    steps.emit('step', step);
+  const onEvent = (event: EngineEvent) => {
+    options.onEvent?.(event);
+    steps.emit('step', event);
   };
   let offsetMs = 0;
   let skewMs = 0;
-  const now = () => Date.now() + offsetMs + skewMs;
+  const now = () => (options.now ?? Date.now)() + offsetMs + skewMs;
   const monotonicNow = () => (options.isClockStill ? 0 : performance.now()) + offsetMs;
-  const ledger = await openLedger(options.ledger ?? { kind: 'sqlite', path: ':memory:' }, log, {
+  const opened = await openLedger(options.ledger ?? { kind: 'sqlite', path: ':memory:' }, log, {
     hasThread: false,
   });
+  const ledger: Ledger = { ...opened, ...options.ledgerFails };
   const client = createHttpClient({
     connections: concurrency,
     timeoutMs: options.requestTimeoutMs ?? 5_000,
   });
-  const maxResponseBytes = options.maxResponseBytes ?? 256_000_000;
-  const inventory = createInventoryClient({
-    http: client,
-    url: new URL(options.inventoryUrl ?? INVENTORY_URL),
-    maxResponseBytes,
-    log,
-    now,
-  });
-  const breaker = createCircuitBreaker({ target: 'inventory', log, monotonicNow });
-  const common = { ledger, log, now, monotonicNow };
+  const common = { ledger, log, now, monotonicNow, random: options.random ?? (() => 0) };
   const pauses = {
     crm: createPause({ system: 'crm', ...common }),
     inventory: createPause({ system: 'inventory', ...common }),
   };
-  const gate = createGate({ breaker, pause: pauses.inventory, now });
-  const dispatcher = createDispatcher({
-    leg: WELCOME_PACKAGE,
-    target: inventory,
-    ledger,
-    gate,
-    concurrency,
-    maxAttempts: options.maxAttempts ?? 25,
-    metrics: createDeliveryMetrics(registry, {
-      legs: [WELCOME_PACKAGE],
-      ledger,
-      breakers: { inventory: breaker },
-      pauses: Object.values(pauses),
-      now,
-    }),
-    log,
-    now,
-    monotonicNow,
-    random: options.random ?? (() => 0),
-    onStep,
-  });
-  const sight = createSight({ ledger, log, onSighted: dispatcher.wake, now, onStep });
   const cycleLog = createCycleLog(log, monotonicNow);
-  const poller = createPoller({
-    crm: createCrmClient({
-      http: client,
-      url: new URL(options.crmUrl ?? CRM_URL),
-      maxRetries: options.maxRetries ?? 3,
-      retryDelayMs: options.retryDelayMs ?? 0,
-      maxResponseBytes,
-      pause: pauses.crm,
-      log: cycleLog.log,
-      now,
-    }),
-    pause: pauses.crm,
-    cycleLog,
-    ledger,
-    sight,
-    metrics: createPollerMetrics(registry),
-    log,
+  const eventMetrics = createEventMetrics(registry);
+  const parts: FlowParts = {
+    ...common,
+    ...{ http: client, cycleLog, eventMetrics },
+    pauseOf: (system) => pauses[system as keyof typeof pauses] ?? pauses.crm,
+  };
+  const settings = {
+    crmUrl: new URL(options.crmUrl ?? CRM_URL),
+    inventoryUrl: new URL(options.inventoryUrl ?? INVENTORY_URL),
+    maxRetries: options.maxRetries ?? 3,
+    retryDelayMs: options.retryDelayMs ?? 0,
+    maxResponseBytes: options.maxResponseBytes ?? 256_000_000,
     pollingIntervalMs,
     sweepIntervalMs: options.sweepIntervalMs ?? 3_600_000,
-    surgeLimit,
-    now,
+    deliveryConcurrency: concurrency,
+    maxAttempts: options.maxAttempts ?? 25,
+    webhookSecrets: options.webhookSecrets,
+  };
+  const flow = options.createFlow?.(parts) ?? createFlow(settings, parts);
+  const open = openFlow(flow, {
+    ...common,
+    ...{ cycleLog, surgeLimit, onEvent, pause: pauses.inventory },
+    surgeWindowMs: options.surgeWindowMs ?? pollingIntervalMs,
+    metrics: {
+      delivery: createDeliveryMetrics(registry, {
+        ledger,
+        now,
+        pauses: () => Object.values(pauses),
+      }),
+      polls: createPollMetrics(registry),
+      events: eventMetrics,
+    },
   });
-  const stop = () => Promise.all([poller.stop(), dispatcher.stop()]);
+  const { breaker, dispatcher, gate, ingest } = open;
+  const poller = open.pollers[0] as Poller;
+  const stop = () => open.stop();
   onTestFinished(async () => {
     await stop();
     await client.close();
     await ledger.close();
   });
 
-  /** The keys of the deliveries in a status, in order of first sighting. */
+  /** The keys of the deliveries in a status, in the order in which they were ingested. */
   async function keysOf(status: Status): Promise<string[]> {
     return (await ledger.list({ status }, 100_000)).map(({ key }) => key);
   }
@@ -246,6 +244,8 @@ export async function setUpService(options: ServiceTestOptions = {}) {
   }
 
   return {
+    open,
+    flow,
     poller,
     dispatcher,
     ledger,
@@ -253,9 +253,9 @@ export async function setUpService(options: ServiceTestOptions = {}) {
     gate,
     pauses,
     now,
-    inventory,
     registry,
-    sight,
+    ingest,
+    log,
     stop,
     keysOf,
     ...logged,

@@ -1,6 +1,6 @@
 import { HttpResponse, http } from 'msw';
 import { describe, expect, it, vi } from 'vitest';
-import { LEDGER_KINDS, newLocation } from './ledgers.ts';
+import { ingestList, LEDGER_KINDS, newLocation } from './ledgers.ts';
 import {
   ALICE,
   BOB,
@@ -58,14 +58,14 @@ async function sitOut(service: Service, isOver: () => Promise<boolean>, onPause 
 
 /** Sights three customers and waits until they are delivered. */
 async function deliver(service: Service, name: string) {
-  const sightings = customers(3, name).map(({ id }) => ({
-    ...{ key: id, customerId: id, payload: { customer_id: id } },
+  const items = customers(3, name).map(({ id }) => ({
+    ...{ key: id, lane: id, payload: JSON.stringify({ customer_id: id }) },
   }));
-  await service.ledger.sight('welcome-package', sightings, { now: Date.now() });
+  await ingestList(service.ledger, 'welcome-package', items, { now: Date.now() });
   service.dispatcher.wake();
   await service.until(async () => {
     const delivered = await service.keysOf('delivered');
-    return sightings.every(({ key }) => delivered.includes(key));
+    return items.every(({ key }) => delivered.includes(key));
   });
 }
 
@@ -91,10 +91,10 @@ describe('an inventory that asks for fewer calls', () => {
     service.advance(1_000);
     await service.untilDone();
     expect(asked.sort()).toEqual([BOB.id, ALICE.id]);
-    expect(await whatOf(service, ALICE.id)).toEqual(['sighted', 'throttled', 'delivered']);
+    expect(await whatOf(service, ALICE.id)).toEqual(['ingested', 'throttled', 'delivered']);
     expect((await service.ledger.list({}, 2)).map(({ attempts }) => attempts)).toEqual([1, 1]);
     expect(
-      await service.metric('delivery_attempts_total{leg="welcome-package",outcome="throttled"}'),
+      await service.metric('delivery_attempts_total{flow="welcome-package",outcome="throttled"}'),
     ).toBe(1);
     expect(await service.metric('system_pause_seconds{system="inventory"}')).toBe(0);
   });
@@ -111,9 +111,9 @@ describe('an inventory that asks for fewer calls', () => {
       ...inventoryTakes([]),
     );
     const service = await start({
-      onStep(step) {
-        if (step === 'sending') underWay += 1;
-        if (step === 'received') underWay -= 1;
+      onEvent({ kind }) {
+        if (kind === 'sending') underWay += 1;
+        if (kind === 'received') underWay -= 1;
       },
     });
     const pending = () => service.ledger.list({ status: 'pending' }, 100);
@@ -195,7 +195,7 @@ describe('a read that is always answered 429 while requests are taken', () => {
     for (let round = 0; longestMs <= 15_000 && round < 50; round++) {
       await deliver(service, `round-${round}`);
       await service.until(() => nothingIsUnderWay(service));
-      const [row] = await service.ledger.list({ customerId: ALICE.id }, 1);
+      const [row] = await service.ledger.list({ lane: ALICE.id }, 1);
       const waitMs = Number(row?.next_attempt_at) - service.now();
       longestMs = Math.max(longestMs, waitMs);
       service.advance(Math.max(waitMs, service.gate.waitMs(), 0) + 1);
@@ -231,7 +231,7 @@ describe('a customer whose request is always answered 429', () => {
     // Time may have passed while the delivery was claimed.
     const whats = (await whatOf(service, ALICE.id)).filter((what) => what !== 'aborted');
     expect(whats).toEqual([
-      'sighted',
+      'ingested',
       ...Array(2).fill('throttled'),
       ...Array(3).fill('transient'),
     ]);
@@ -251,8 +251,8 @@ describe.each(LEDGER_KINDS)('a pause in a ledger of %s', (kind) => {
     await first.until(async () => (await whatOf(first, ALICE.id)).includes('throttled'));
     await first.stop();
     const second = await setUpService({ ledger: location });
-    const sighting = { key: BOB.id, customerId: BOB.id, payload: { customer_id: BOB.id } };
-    await second.ledger.sight('welcome-package', [sighting], { now: Date.now() });
+    const item = { key: BOB.id, lane: BOB.id, payload: JSON.stringify({ customer_id: BOB.id }) };
+    await ingestList(second.ledger, 'welcome-package', [item], { now: Date.now() });
     void second.dispatcher.run();
     await second.untilLogged('The inventory asks for fewer calls (as the ledger says)');
     expect(asked).toEqual([]);

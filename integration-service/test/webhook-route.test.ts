@@ -100,15 +100,15 @@ describe('a webhook', () => {
 
   it('that cannot be committed is a 503 with Retry-After, and is taken later', async () => {
     const fault = new LedgerError('full', 'The disk is full.');
-    const { send } = await setUpWebhooks({ ledgerFails: fault });
+    const { send } = await setUpWebhooks({ failure: fault });
     const response = await send(eventOf(ALICE));
     expect([response.statusCode, response.json()]).toEqual([503, { detail: 'The disk is full.' }]);
     expect(response.headers['retry-after']).toBe('5');
   });
 
   it('is a 503, not lost, when the service is stopping', async () => {
-    const { send, sources, keysOf } = await setUpWebhooks();
-    await sources.close();
+    const { send, open, keysOf } = await setUpWebhooks();
+    await open.stop();
     const response = await send(eventOf(ALICE));
     expect([response.statusCode, response.headers['retry-after']]).toEqual([503, '5']);
     expect(await keysOf('pending')).toEqual([]);
@@ -135,9 +135,7 @@ describe('a webhook', () => {
     const { ledger } = await setUpService();
     const { log } = captureLog();
     const app = await buildApp({
-      ...{ log, host: '127.0.0.1', ledger, targets: {}, now: Date.now },
-      canonicalId: (id) => id,
-      onDue: () => {},
+      ...{ log, host: '127.0.0.1', ledger, flows: [], now: Date.now },
     });
     onTestFinished(() => app.close());
     const response = await app.inject({ method: 'POST', url: '/webhooks/customers' });
@@ -154,9 +152,8 @@ it('holds what webhooks bring beyond SURGE_LIMIT in the time of a poll', async (
 });
 
 it('holds what comes after a surge, too', async () => {
-  const { sources, keysOf } = await setUpWebhooks({ surgeLimit: 3 });
-  const take = (...ids: string[]) =>
-    Promise.all(ids.map((id) => sources.webhookRoute?.intake.take({ id, name: 'Jane' })));
+  const { send, keysOf } = await setUpWebhooks({ surgeLimit: 3 });
+  const take = (...ids: string[]) => Promise.all(ids.map((id) => send(eventOf({ id }), { id })));
   await take('a');
   await take('first of many', 'b', 'c', 'd');
   await take('e');

@@ -4,6 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { createHttpClient } from '../src/http/client.ts';
 import { createCrmClient } from '../src/systems/crm/client.ts';
 import { createInventoryClient } from '../src/systems/inventory/client.ts';
+import { PACKAGE_TYPE } from '../src/welcome-package/item.ts';
 import { packageRequest, pauseOf, setUpService, startHttpServer } from './support.ts';
 
 interface Answer {
@@ -32,14 +33,15 @@ async function setUp(...first: Answer[]) {
   const http = createHttpClient({ connections: 1, timeoutMs: 5_000 });
   onTestFinished(() => http.close());
   const log = pino({ level: 'silent' });
-  const common = { http, url, maxResponseBytes: 1_000_000, log, now: Date.now };
+  const common = { http, url, maxResponseBytes: 1_000_000, now: Date.now };
   const crm = createCrmClient({
     ...common,
     pause: pauseOf('crm', log),
     maxRetries: 1,
     retryDelayMs: 0,
+    log,
   });
-  const inventory = createInventoryClient(common);
+  const inventory = createInventoryClient({ ...common, packageType: PACKAGE_TYPE });
   const outcomeOf = async (read: () => AsyncIterable<unknown>) => {
     try {
       return (await Array.fromAsync(read())).length;
@@ -51,7 +53,7 @@ async function setUp(...first: Answer[]) {
     /** How many records the CRM and the inventory client each read, or the reason why one read none. */
     read: async () => [
       await outcomeOf(() => crm.readCustomers()),
-      await outcomeOf(() => inventory.read()),
+      await outcomeOf(() => inventory.list({})),
     ],
     service: () => setUpService({ crmUrl: `${url}`, maxRetries: 1 }),
     answer(...others: Answer[]) {

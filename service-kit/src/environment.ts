@@ -19,7 +19,8 @@ export class EnvironmentError extends Error {
  *
  * An empty variable counts as unset; white space around a value is dropped. A variable whose schema ends
  * in `.meta({ secret: true })` may also be given as `NAME_FILE`, the path of a file that holds the value
- * (one trailing newline is dropped), and its value never appears in a message.
+ * (one trailing newline is dropped), and its value never appears in a message. A name that a variable had
+ * before (`.meta({ formerly: 'OLD_NAME' })`) is a problem if it is set.
  *
  * @throws {EnvironmentError} with all problems at once
  */
@@ -32,6 +33,10 @@ export function parseEnvironment<Schema extends z.ZodObject>(
   const isSecret = (name: string) => schema.shape[name]?.meta()?.secret === true;
 
   for (const name of Object.keys(schema.shape)) {
+    const former = schema.shape[name]?.meta()?.formerly;
+    if (typeof former === 'string' && (env[former]?.trim() || env[`${former}_FILE`]?.trim())) {
+      problems.push(`${former} is called ${name} now: rename it`);
+    }
     try {
       const value = isSecret(name) ? readSecret(name, env) : env[name]?.trim();
       if (value) values[name] = value;

@@ -99,6 +99,18 @@ describe('a secret', () => {
     ]);
   });
 
+  it('is refused under a name that it had before, which the message corrects', () => {
+    const renamed = z.object({
+      TARGET: httpUrlSchema.optional().meta({ secret: true, formerly: 'GOAL' }),
+    });
+    for (const env of [{ GOAL: 'http://canary' }, { GOAL_FILE: file('http://canary') }]) {
+      expect(() => parseEnvironment(renamed, env)).toThrow(
+        /^GOAL is called TARGET now: rename it$/,
+      );
+    }
+    expect(parseEnvironment(renamed, { GOAL: ' ' })).toEqual({});
+  });
+
   it('is one problem when it must be there and its file cannot be read', () => {
     const required = z.object({ TARGET: httpUrlSchema.meta({ secret: true }) });
     expect(() => parseEnvironment(required, { TARGET_FILE: join(folder, 'nowhere') })).toThrow(

@@ -23,7 +23,7 @@ const CONCURRENCY = 16;
 /** Statuses that concern only this event: bad request, conflict, too large, wrong type, invalid. */
 const ABOUT_THE_EVENT = [400, 409, 413, 415, 422];
 
-const NO_ROUTE = 'is the path of CUSTOMER_EVENTS_URL right, and does its server take webhooks?';
+const NO_ROUTE = 'is the path of CRM_EVENTS_URL right, and does its server take webhooks?';
 
 /** The most likely cause of each status. */
 const HINTS: Record<number, string> = {

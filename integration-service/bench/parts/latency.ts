@@ -33,7 +33,7 @@ const POLL: Source = {
 const WEBHOOK: Source = {
   name: 'by webhook',
   env: (port) => ({
-    CUSTOMER_EVENTS_URL: `http://127.0.0.1:${port}/webhooks/customers`,
+    CRM_EVENTS_URL: `http://127.0.0.1:${port}/webhooks/customers`,
     WEBHOOK_SECRET: SECRET,
   }),
   readyWhen: POLLED,
@@ -41,7 +41,7 @@ const WEBHOOK: Source = {
 
 const rabbitmq = (url: string): Source => ({
   name: 'by RabbitMQ',
-  env: () => ({ CUSTOMER_EVENTS_URL: url }),
+  env: () => ({ CRM_EVENTS_URL: url }),
   readyWhen: 'Connected to RabbitMQ',
 });
 

@@ -1,9 +1,10 @@
 import { join } from 'node:path';
-import { assess, type CellOptions, type CellResult, type EventCell } from '../cell.ts';
+import { assess, type CellOptions, type CellResult } from '../cell.ts';
 import { createRandom } from '../random.ts';
+import type { EventCell } from '../setting.ts';
 import { setStage } from '../stage.ts';
 import { startCrm } from './crm-process.ts';
-import { openEventSource } from './event-source.ts';
+import { openEventSource } from './open-event-source.ts';
 import { createVictims } from './victims.ts';
 
 /** Maximum length of a disturbance, and of the time before it; half of that on average. */

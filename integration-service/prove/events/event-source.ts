@@ -1,7 +1,3 @@
-import { openRabbitmqSource } from './rabbitmq-source.ts';
-import type { EventSourceName } from './source-name.ts';
-import { openWebhookSource } from './webhook-source.ts';
-
 /** The way of events from a CRM to the service, with the means to disturb it. */
 export interface EventSource extends AsyncDisposable {
   /** The environment with which crm-api sends events. */
@@ -24,11 +20,4 @@ export interface EventSourceOptions {
   /** Returns a number from 0 to below 1. */
   random: () => number;
   signal: AbortSignal;
-}
-
-export function openEventSource(
-  name: EventSourceName,
-  options: EventSourceOptions,
-): Promise<EventSource> {
-  return name === 'webhook' ? openWebhookSource(options) : openRabbitmqSource(options);
 }

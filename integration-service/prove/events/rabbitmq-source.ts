@@ -23,8 +23,8 @@ export async function openRabbitmqSource({ signal }: EventSourceOptions): Promis
   ];
   const rest = parts.move();
   return {
-    crmEnv: { CUSTOMER_EVENTS_URL: through(publishing.port) },
-    serviceEnv: { CUSTOMER_EVENTS_URL: through(consuming.port) },
+    crmEnv: { CRM_EVENTS_URL: through(publishing.port) },
+    serviceEnv: { CRM_EVENTS_URL: through(consuming.port) },
     disturbances: [...cuts, { kind: 'restart', run: broker.restart }, ...cuts],
     [Symbol.asyncDispose]: () => rest.disposeAsync(),
   };

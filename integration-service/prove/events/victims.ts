@@ -5,7 +5,7 @@ import type { Stage, StageOptions } from '../stage.ts';
 /** Processes of the service that are killed and restarted. */
 export interface Victims {
   /**
-   * Kills one process and starts it again. By turns, the kill comes at any moment, before a sighting is
+   * Kills one process and starts it again. In turn, the kill comes at any moment, before an item is
    * committed, and after one.
    *
    * @param turn from 0
@@ -13,7 +13,7 @@ export interface Victims {
   kill(turn: number): Promise<void>;
 }
 
-const STEPS = [undefined, 'sighting', 'sighted'] as const;
+const STEPS = [undefined, 'ingesting', 'ingested'] as const;
 /** A limit, because with replicas the other processes may receive all events. */
 const STEP_DEADLINE_MS = 3_000;
 

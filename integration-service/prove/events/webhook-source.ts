@@ -50,7 +50,7 @@ export async function openWebhookSource(options: EventSourceOptions): Promise<Ev
   }
 
   return {
-    crmEnv: { CUSTOMER_EVENTS_URL: `${relay.origin}/`, WEBHOOK_SECRET: secret },
+    crmEnv: { CRM_EVENTS_URL: `${relay.origin}/`, WEBHOOK_SECRET: secret },
     serviceEnv: { WEBHOOK_SECRET: secret },
     disturbances: [
       { kind: 'cut', run: () => cutter.cut('answer') },

@@ -1,9 +1,11 @@
 /** `npm run audit`: compares CRM, ledger and inventory, and names the customers in which they differ. */
 import { parseArgs } from 'node:util';
 import { print } from 'service-kit/terminal';
-import { AUDIT_KINDS, type AuditKind, type AuditReport, audit } from '../delivery/audit/audit.ts';
+import { type AuditReport, audit } from '../delivery/audit/audit.ts';
+import { AUDIT_KINDS, type AuditKind } from '../delivery/audit/audit-kinds.ts';
 import { createRejectBook } from '../delivery/audit/reject-book.ts';
-import { WELCOME_PACKAGE, welcomePackageFor } from '../systems/inventory/client.ts';
+import type { Flow } from '../delivery/flow.ts';
+import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { runCommand, UsageError } from './command.ts';
 import { printUnusable, toJson } from './unusable.ts';
 
@@ -51,41 +53,44 @@ function parse() {
   return values;
 }
 
-await runCommand(USAGE, parse, async ({ config, ledger, inventory, crm }, values) => {
-  const rejects = createRejectBook({ leg: WELCOME_PACKAGE, ledger, now: Date.now });
+await runCommand(USAGE, parse, async ({ ledger, flows }, options) => {
+  let hasDrift = false;
+  for (const flow of flows) hasDrift = (await auditFlow(flow, ledger, options)) || hasDrift;
+  return hasDrift ? 1 : 0;
+});
+
+/** Audits a flow and prints the report; returns whether there is drift. */
+async function auditFlow(
+  flow: Flow,
+  ledger: Ledger,
+  { accept, all, json, repair, 'trust-list': trustList }: ReturnType<typeof parse>,
+): Promise<boolean> {
+  const { source } = flow.audit;
+  const rejects = createRejectBook({ flow: flow.name, source, ledger, now: Date.now });
   const report = await audit({
-    leg: WELCOME_PACKAGE,
-    async *readSource() {
-      for await (const { id } of crm.readCustomers(rejects.enter)) yield welcomePackageFor(id);
-    },
-    target: inventory,
-    ledger,
-    pollingIntervalMs: config.pollingIntervalMs,
-    repair: values.repair,
-    trustList: values['trust-list'],
-    now: Date.now,
+    ...{ flow, onUnusable: rejects.enter, ledger, repair, trustList, now: Date.now },
   });
   await rejects.enterLedger();
-  if (values.accept) await rejects.accept();
+  if (accept) await rejects.accept();
   const hasDrift = report.hasDrift || rejects.counts().unaccepted > 0;
-  if (values.json) {
+  if (json) {
     const keys = AUDIT_KINDS.map((kind) => [kind, [...report.keysOf(kind)]]);
     const unusable = toJson(rejects);
     print(JSON.stringify({ drift: hasDrift, ...Object.fromEntries(keys), unusable }));
   } else {
-    const most = values.all ? Number.POSITIVE_INFINITY : NAMED;
+    const most = all ? Number.POSITIVE_INFINITY : NAMED;
     printKinds(report, most);
     printUnusable(rejects, most);
     printSuspicions(report);
-    if (values.repair) {
+    if (repair) {
       print(`Put back to pending: ${report.repaired}. A running service sends them.`);
       if (report.unrepaired > 0) print(unrepaired(report.unrepaired));
     }
   }
   report.close();
   rejects.close();
-  return hasDrift ? 1 : 0;
-});
+  return hasDrift;
+}
 
 function printKinds({ counts, keysOf }: AuditReport, most: number): void {
   for (const kind of AUDIT_KINDS) {

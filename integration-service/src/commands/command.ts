@@ -1,21 +1,24 @@
 import { createLogger } from 'service-kit/logger';
 import { describeMisspelt } from 'service-kit/misspelt';
+import { createMetrics } from 'service-kit/operations';
 import { parseOrExit } from 'service-kit/run';
 import { endWithoutReader, printError, printText } from 'service-kit/terminal';
-import { type Config, parseConfig } from '../config.ts';
+import { parseConfig } from '../config.ts';
 import { createPause } from '../delivery/dispatch/pauses.ts';
-import { type Ledger, openExistingLedger } from '../delivery/ledger/ledger.ts';
+import type { Flow } from '../delivery/flow.ts';
+import { createCycleLog } from '../delivery/ingest/cycle-log.ts';
+import { createEventMetrics } from '../delivery/ingest/metrics.ts';
+import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
-import { ReadError, type Target } from '../delivery/target.ts';
+import { openExistingLedger } from '../delivery/ledger/open-ledger.ts';
+import { ReadError } from '../delivery/target.ts';
+import { createFlows, FLOW_MIGRATIONS } from '../flows.ts';
 import { CallError, createHttpClient } from '../http/client.ts';
-import { type CrmClient, createCrmClient } from '../systems/crm/client.ts';
-import { createInventoryClient } from '../systems/inventory/client.ts';
 
 export interface CommandParts {
-  config: Config;
   ledger: Ledger;
-  inventory: Target;
-  crm: CrmClient;
+  /** The flows that are switched on. */
+  flows: Flow[];
 }
 
 /** The exit code of a command that could not do its work, or whose arguments cannot be understood. */
@@ -47,18 +50,17 @@ export async function runCommand<Options>(
   const log = createLogger({ name: 'integration-service', level: 'silent' });
   const http = createHttpClient({ connections: 2, timeoutMs: TIMEOUT_MS });
   try {
-    const ledger = await openExistingLedger(config.ledger, log);
-    const inventory = createInventoryClient({
-      ...config,
-      http,
-      url: config.inventoryUrl,
-      log,
-      now: Date.now,
+    const ledger = await openExistingLedger(config.ledger, log, {
+      flowMigrations: FLOW_MIGRATIONS,
     });
     const clocks = { now: Date.now, monotonicNow: () => performance.now() };
-    const pause = createPause({ system: 'crm', ledger, log, ...clocks });
-    const crm = createCrmClient({ ...config, http, url: config.crmUrl, pause, log, ...clocks });
-    const exitCode = await run({ config, ledger, inventory, crm }, options);
+    const flows = await createFlows(config, {
+      ...{ http, log, cycleLog: createCycleLog(log, clocks.monotonicNow), random: Math.random },
+      eventMetrics: createEventMetrics(createMetrics()),
+      pauseOf: (system, label = system) => createPause({ system, label, ledger, log, ...clocks }),
+      ...clocks,
+    });
+    const exitCode = await run({ ledger, flows }, options);
     await ledger.close();
     process.exit(exitCode);
   } catch (error) {

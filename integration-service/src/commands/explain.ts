@@ -7,7 +7,7 @@ import { runCommand, UsageError } from './command.ts';
 
 const USAGE = `Usage: npm run explain -- <customer id>
 
-Prints everything that happened to a customer, from the first sighting on.
+Prints everything that happened to a customer, from the time it was first seen.
 Exit code: 0, or 1 when the ledger does not know the customer, 2 when it could not be read.`;
 
 function parse(): string {
@@ -16,12 +16,14 @@ function parse(): string {
   return id;
 }
 
-await runCommand(USAGE, parse, async ({ ledger, inventory }, id) => {
-  const deliveries = await ledger.list({ customerId: canonicalId(id) }, 1_000);
+await runCommand(USAGE, parse, async ({ ledger, flows }, id) => {
+  const deliveries = await ledger.list({ lane: canonicalId(id) }, 1_000);
   if (deliveries.length === 0) print(`The ledger does not know the customer ${id}.`);
-  const { pausedUntil = 0 } = (await ledger.readPause(inventory.name)) ?? {};
-  for (const { leg, key } of deliveries) {
-    const found = await ledger.get(leg, key);
+  for (const { flow, key } of deliveries) {
+    const target = flows.find(({ name }) => name === flow)?.target;
+    const pause = target && (await ledger.readPause(target.name));
+    const pausedUntil = pause?.pausedUntil ?? 0;
+    const found = await ledger.get(flow, key);
     if (!found) continue;
     const { status, last_error, next_attempt_at: dueAt } = found.delivery;
     const history = numberAttempts(found.history);
@@ -30,7 +32,7 @@ await runCommand(USAGE, parse, async ({ ledger, inventory }, id) => {
       ...(dueAt === null ? [] : [whenDue(Math.max(dueAt, pausedUntil), Date.now())]),
       ...(last_error ? [last_error] : []),
     ];
-    print(`${leg}/${key}: ${summary.join(', ')}`);
+    print(`${flow}/${key}: ${summary.join(', ')}`);
     for (const event of history) {
       const parts = [
         new Date(event.at).toISOString(),

@@ -4,8 +4,7 @@ import { print } from 'service-kit/terminal';
 import { replay } from '../delivery/audit/replay.ts';
 import { MAX_REASON_LENGTH } from '../delivery/routes/delivery-schemas.ts';
 import { canonicalId } from '../systems/customer-id.ts';
-import { WELCOME_PACKAGE } from '../systems/inventory/client.ts';
-import { runCommand, UsageError } from './command.ts';
+import { runCommand, UnableError, UsageError } from './command.ts';
 
 const USAGE = `Usage: npm run replay -- [options]
 
@@ -14,9 +13,9 @@ turns out to have. Needs a filter or --all; a dry run takes all where nothing is
 
   --dry-run            asks the inventory and changes nothing
   --reason <text>      only those whose last error has this in it
-  --customer-id <id>   only those of this customer
+  --lane <id>          only those of this lane: a customer's id
   --key <key>          only this one; can be given several times
-  --leg <leg>          only those of this leg
+  --flow <flow>        only those of this flow
   --all                all of them, without a filter
   --trust-list         sends also when the inventory lists less than was delivered: it was reset, say, and
                        its list is not cut off
@@ -29,9 +28,9 @@ function parse() {
   const { values } = parseArgs({
     options: {
       'dry-run': { type: 'boolean', default: false },
-      leg: { type: 'string', multiple: true },
+      flow: { type: 'string', multiple: true },
       key: { type: 'string', multiple: true },
-      'customer-id': { type: 'string', multiple: true },
+      lane: { type: 'string', multiple: true },
       reason: { type: 'string', multiple: true },
       all: { type: 'boolean', default: false },
       'trust-list': { type: 'boolean', default: false },
@@ -42,11 +41,11 @@ function parse() {
   if (process.env.npm_config_dry_run === 'true' && !values['dry-run']) {
     throw new UsageError('npm took --dry-run for itself: npm run replay -- --dry-run.');
   }
-  const [customerId] = onlyOne('customer-id', values['customer-id']);
+  const [lane] = onlyOne('lane', values.lane);
   const filter = {
-    leg: onlyOne('leg', values.leg)[0],
+    flow: onlyOne('flow', values.flow)[0],
     keys: values.key?.map(canonicalId),
-    customerId: customerId && canonicalId(customerId),
+    lane: lane && canonicalId(lane),
     reason: onlyOne('reason', values.reason)[0],
   };
   const isFiltered = Object.values(filter).some((value) => value !== undefined);
@@ -61,14 +60,18 @@ function parse() {
   return { filter, dryRun: values['dry-run'], trustList: values['trust-list'], json: values.json };
 }
 
-await runCommand(USAGE, parse, async ({ ledger, inventory }, { json, ...options }) => {
-  const targets = { [WELCOME_PACKAGE]: inventory };
-  const report = await replay({ ledger, targets, now: Date.now, ...options });
+await runCommand(USAGE, parse, async ({ ledger, flows }, { json, ...options }) => {
+  const { flow } = options.filter;
+  if (flow !== undefined && !flows.some(({ name }) => name === flow)) {
+    const known = flows.map(({ name }) => name).join(', ');
+    throw new UnableError(`There is no flow ${flow}; switched on are: ${known}.`);
+  }
+  const report = await replay({ ledger, flows, now: Date.now, ...options });
   if (json) {
     print(JSON.stringify(report));
     return 0;
   }
-  for (const { leg, key, verdict } of report.deliveries) print(`${leg}/${key}: ${verdict}`);
+  for (const { flow, key, verdict } of report.deliveries) print(`${flow}/${key}: ${verdict}`);
   const done = options.dryRun ? 'Nothing was changed.' : 'A running service sends them.';
   const counts = [
     `${report.matched} dead`,

@@ -1,11 +1,11 @@
 /**
  * The words of this folder.
  *
- * A *delivery* is one thing that must reach a target once: a row of the *ledger*, named by its *leg* (which
- * journey) and its *key*. A *sighting* is a source showing it. An *attempt* is one call to the target. The
- * deliveries of one customer are a *lane*: they are sent in order, lanes in parallel. A worker holds a
- * claimed delivery by a *lease* and writes its result with the *fencing token* of its claim: if the lease
- * was lost, the result is not written.
+ * A *flow* carries records from its *sources* to its *target*. An *item* is what a source shows; to *ingest*
+ * it is to write it into the *ledger*, where it becomes a *delivery*: one thing that must reach the target
+ * once, named by its flow and its *key*. An *attempt* is one call to the target. The deliveries of one record
+ * (one customer) are a *lane*. A worker holds a delivery by a *claim*, for as long as its *lease* lasts, and
+ * writes its result with the *fencing token* of the claim: if the lease was lost, the result is not written.
  */
 
 /**
@@ -15,36 +15,57 @@
  * - `unknown`: an attempt may or may not have taken effect; the target is asked at `next_attempt_at`
  * - `delivered`: the target has it
  * - `dead`: not tried again until it is replayed
- * - `held`: kept back until it is released: by the surge guard, or because the target's list lacks what was
- *   delivered, and so cannot show whether the target has it
+ * - `held`: kept back until it is released: by the surge guard, or because nobody can say whether the target
+ *   has it
+ * - `superseded`: never to be sent, because a later state of its record replaced it or the record is gone
  */
-export const STATUSES = ['pending', 'sending', 'unknown', 'delivered', 'dead', 'held'] as const;
+export const STATUSES = [
+  'pending',
+  'sending',
+  'unknown',
+  'delivered',
+  'dead',
+  'held',
+  'superseded',
+] as const;
 export type Status = (typeof STATUSES)[number];
 
-/** What a source has shown. */
-export interface Sighting {
-  key: string;
-  /** The customer, and so the lane. */
-  customerId: string;
-  /** What is sent. It never changes: a repeated request must be the same request. */
-  payload: unknown;
-}
+/** What became of the record: it is new, changed, or gone. */
+export const OPERATIONS = ['create', 'update', 'delete'] as const;
+export type Operation = (typeof OPERATIONS)[number];
 
-/** Something that a target holds, with the id that it has there. */
-export interface Evidence extends Sighting {
-  evidence: string;
+/** What a source shows: the wish for one effect at the target. */
+export interface Item {
+  /** Names the effect: unique in its flow, for ever. The idempotency key is made of it. */
+  key: string;
+  /** The record that it is about: the same id in every flow, so that one customer is one timeline. */
+  lane: string;
+  /** What is sent, as JSON text. It never changes: a repeated request must be the same request. */
+  payload: string;
+  /** Default: the flow makes no difference. */
+  operation?: Operation | undefined;
+  /** What people call the record: a name. It is logged, and stored if the flow keeps labels. Default: none. */
+  label?: string | undefined;
+  /**
+   * The record is gone: what its lane still has to deliver is superseded in every flow, and so is what comes
+   * later, except deletes. Default: no.
+   */
+  endsLane?: boolean | undefined;
 }
 
 /** A delivery that a worker holds, until its lease runs out. */
-export interface Claim extends Sighting {
-  /** The ledger's own number of the delivery, in order of first sighting. */
+export interface Claim {
+  key: string;
+  lane: string;
+  payload: string;
+  operation: Operation | undefined;
+  flow: string;
+  /** The ledger's own number of the delivery, in the order in which deliveries were ingested. */
   sequence: number;
-  leg: string;
   /** Attempts so far; while `sending`, the one under way is counted. */
   attempts: number;
   /**
-   * Times the target was asked about the last attempt and did not have it, or a `READS_OF_…` of
-   * `transition.ts`.
+   * Look-ups about the last attempt that did not find it, or a `READS_OF_…` of `transition.ts`.
    */
   reads: number;
   fencingToken: number;
@@ -55,19 +76,22 @@ export interface Claim extends Sighting {
 
 /** What becomes of a claimed delivery, and why. */
 export interface Transition {
-  status: Exclude<Status, 'sending'>;
+  /** If the delivery has a successor, the ledger turns `pending`, `dead` and `held` into `superseded`. */
+  status: Exclude<Status, 'sending' | 'superseded'>;
   attempts: number;
   reads: number;
   /** Unix time in milliseconds; `null` when nothing is scheduled. */
   nextAttemptAt: number | null;
   lastError: string | null;
+  /** The target's own id of what was delivered. Default: the ledger keeps what it has. */
+  targetId?: string | undefined;
   /** Its line in the history; `undefined` when that would say nothing new. */
   event?: Event | undefined;
 }
 
 /** One line of a delivery's history. */
 export interface Event {
-  /** What happened: an attempt by its outcome, a read of the target by its verdict, or what a person did. */
+  /** What happened: an attempt by its outcome, a look-up by what it found, or what a person did. */
   what: string;
   /** The number of the attempt, from 1. */
   attempt?: number | undefined;

@@ -24,7 +24,7 @@ it.each([
     'ü'.repeat(40),
     '"welcome-package/sha256:bdf9bfe506709879f19c108436c04e86a5b561852d5c0af3a300714f52ed2b4f"',
   ],
-])('the key of a delivery is its leg and key, quoted: %s', (_, key, expected) => {
+])('the key of a delivery is its flow and key, quoted: %s', (_, key, expected) => {
   expect(idempotencyKey('welcome-package', key)).toBe(expected);
 });
 
@@ -55,15 +55,15 @@ const plain = fc.oneof(fc.uuid(), fc.string({ unit: 'grapheme' }), tricky, long)
 /** A key that looks like the idempotency key, or the hash, of another key. */
 const lookalike = plain.map((key) => idempotencyKey('a', key).slice(3, -1));
 const key = fc.oneof(plain, lookalike);
-const leg = fc.constantFrom('welcome-package', 'customer-sync', 'a', 'b');
-const name = fc.tuple(leg, key);
+const flow = fc.constantFrom('welcome-package', 'customer-sync', 'a', 'b');
+const name = fc.tuple(flow, key);
 
 it('two deliveries never have the same key', () => {
   const related = plain.chain((text) =>
     fc.tuple(
-      fc.tuple(leg, fc.constant(text)),
+      fc.tuple(flow, fc.constant(text)),
       fc.tuple(
-        leg,
+        flow,
         fc.constantFrom(
           text,
           idempotencyKey('a', text).slice(3, -1),
@@ -87,8 +87,8 @@ it('two deliveries never have the same key', () => {
 
 it('every key is one quoted string of a header, of up to 255 characters', () => {
   fc.assert(
-    fc.property(name, ([leg, key]) => {
-      const value = idempotencyKey(leg, key);
+    fc.property(name, ([flow, key]) => {
+      const value = idempotencyKey(flow, key);
       // Printable ASCII without the two characters that would have to be escaped.
       expect(value).toMatch(/^"[\x20\x21\x23-\x5b\x5d-\x7e]{2,255}"$/);
       expect(new Headers({ 'idempotency-key': value }).get('idempotency-key')).toBe(value);

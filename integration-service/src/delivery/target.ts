@@ -1,30 +1,68 @@
-import type { Claim, Evidence } from './delivery.ts';
-import { isThrottling, type Outcome } from './outcome.ts';
+import type { Claim } from './delivery.ts';
+import type { Together } from './ledger/ledger.ts';
+import type { Outcome } from './outcome.ts';
 
-export interface SendOptions {
+export interface Call {
   signal: AbortSignal;
   /** Called right before the first byte is sent; throws when nothing may be sent. */
   onSend: () => void;
 }
 
-/** What a leg knows about the system that it delivers to. */
+/** What became of a batch. */
+export interface Sent {
+  /** One for each delivery, in their order. */
+  outcomes: readonly Outcome[];
+  /**
+   * Committed with the outcomes, all or nothing: the new length of a file, for example. If it throws, or the
+   * lease of a delivery was lost, the outcome of the whole batch is unknown.
+   */
+  together?: Together | undefined;
+}
+
+/** What a target says about an attempt of unknown outcome. It took no effect when there is no finding. */
+export type Finding =
+  | { kind: 'applied'; targetId: string }
+  /** The target holds a later state. */
+  | { kind: 'overtaken'; reason: string };
+
+/** Something that a target holds, for adoption, settling and audits. */
+export interface Holding {
+  /** The `key` of the delivery; the `lane`, where a flow keeps a record up to date. */
+  identity: string;
+  targetId: string;
+  /** As the target shows it. */
+  content: unknown;
+}
+
+/** What a flow knows about the system that it delivers to. */
 export interface Target {
   /** For logs and metrics: `inventory`. */
   name: string;
-  /** One attempt. Never throws. */
-  send(claim: Claim, options: SendOptions): Promise<Outcome>;
   /**
-   * Yields what the target holds, as it arrives. The list is complete only if it ends without an error.
-   * With `only`, it may have just that delivery, everything, or anything in between.
+   * To send again, in any order and however late, leaves the target as if it had been sent once. An unknown
+   * outcome is then sent again. Otherwise it is looked up first, or held if that is not possible.
+   */
+  isRepeatable: boolean;
+  /**
+   * The wait before each look-up about an attempt of unknown outcome, counted from the one before. What the
+   * last one does not find had no effect.
+   */
+  lookUpAfterMs: readonly number[];
+  /** One attempt for each delivery of the batch. Never throws. */
+  send(batch: readonly Claim[], call: Call): Promise<Sent>;
+  /**
+   * What became of these deliveries, by key. With a `list`, only the list shows that something is not there:
+   * this is then a cheaper question, whose answer may lack what the target holds.
    *
    * @throws {ReadError}
    */
-  read(options?: ReadOptions): AsyncIterable<Evidence>;
-}
-
-export interface ReadOptions {
-  only?: Claim | undefined;
-  signal?: AbortSignal | undefined;
+  lookUp?(batch: readonly Claim[], signal: AbortSignal | undefined): Promise<Map<string, Finding>>;
+  /**
+   * Yields everything that the target holds, as it arrives; complete only if it ends without an error.
+   *
+   * @throws {ReadError}
+   */
+  list?(signal?: AbortSignal): AsyncIterable<Holding>;
 }
 
 /** A system could not be read to the end. */
@@ -46,6 +84,7 @@ export class ReadError extends Error {
       system: string;
       status?: number | undefined;
       isUnauthorized?: boolean;
+      isThrottled?: boolean;
       retryAfterMs?: number | undefined;
       cause?: unknown;
     },
@@ -54,7 +93,7 @@ export class ReadError extends Error {
     this.system = options.system;
     this.status = options.status;
     this.isUnauthorized = options.isUnauthorized ?? false;
+    this.isThrottled = options.isThrottled ?? false;
     this.retryAfterMs = options.retryAfterMs;
-    this.isThrottled = isThrottling(options.status, options.retryAfterMs);
   }
 }

@@ -1,27 +1,37 @@
 import { backoffMs } from 'service-kit/retry';
 import type { Claim, Transition } from './delivery.ts';
 import type { Outcome } from './outcome.ts';
+import type { Finding, Target } from './target.ts';
 
-/**
- * The wait before each read that asks the target about an attempt of unknown outcome, counted from the read
- * before. There are three, because the target may still be at work and commit late.
- */
-export const SETTLE_DELAYS_MS = [500, 2_000, 8_000];
-
-/** The last of these reads: a delivery that it does not find is sent again. */
-export const LAST_READ = SETTLE_DELAYS_MS.length - 1;
-/** `reads` of a delivery that was held and released: it is sent unless one more read finds it. */
-export const READS_OF_RELEASED = SETTLE_DELAYS_MS.length;
-/** `reads` of a delivery that the target refused as existing: it is dead unless one read finds it. */
+/** `reads` of a delivery that the target refused as existing: it is dead unless one look-up finds it. */
 export const READS_OF_EXISTING = -1;
+/** `reads` of a delivery that was held and released: it is sent unless one more look-up finds it. */
+export const READS_OF_RELEASED = -2;
 
-export interface Policy {
+/** What the rules must know of a flow. */
+export interface Rules {
+  target: Pick<Target, 'name' | 'isRepeatable' | 'lookUpAfterMs' | 'lookUp' | 'list'>;
   /** Attempts of one delivery before it is dead. */
   maxAttempts: number;
+  /** The longest wait between two attempts, in milliseconds. Default: that of `backoffMs`. */
+  longestBackoffMs?: number | undefined;
+}
+
+export interface Moment {
   /** Unix time in milliseconds. */
   now: number;
   /** From 0 to below 1. */
   random: () => number;
+}
+
+/** Whether anybody can find out what became of an attempt of unknown outcome. */
+export function canLookUp({ lookUp, list }: Rules['target']): boolean {
+  return lookUp !== undefined || list !== undefined;
+}
+
+/** Whether a look-up is the last one: what it does not find had no effect. */
+export function isLastLookUp({ lookUpAfterMs }: Rules['target'], { reads }: Claim): boolean {
+  return reads < 0 || reads >= lookUpAfterMs.length - 1;
 }
 
 /**
@@ -33,52 +43,64 @@ export interface Policy {
 export function afterAttempt(
   claim: Claim,
   outcome: Outcome,
-  { maxAttempts, now, random, isProbe = false }: Policy & { isProbe?: boolean },
+  rules: Rules,
+  { now, random, isProbe = false }: Moment & { isProbe?: boolean },
 ): Transition {
   const { attempts } = claim;
+  const { target, maxAttempts, longestBackoffMs } = rules;
   const event = {
     what: outcome.kind,
     attempt: attempts,
     ...('statusCode' in outcome && { statusCode: outcome.statusCode }),
-    reason: outcome.kind === 'delivered' ? outcome.evidence : outcome.reason,
+    reason: outcome.kind === 'delivered' ? outcome.targetId : outcome.reason,
   };
-  const pending = (used: number, waitMs: number): Transition => ({
-    status: 'pending',
+  const waiting = (status: 'pending' | 'unknown', used: number, waitMs: number): Transition => ({
+    status,
     attempts: used,
     reads: 0,
     nextAttemptAt: now + waitMs,
     lastError: event.reason,
     event,
   });
-  const atItsEnd = (status: 'delivered' | 'dead'): Transition => ({
+  const atItsEnd = (status: 'delivered' | 'dead' | 'held'): Transition => ({
     status,
     attempts,
     reads: 0,
     nextAttemptAt: null,
-    lastError: status === 'dead' ? event.reason : null,
+    lastError: status === 'delivered' ? null : event.reason,
+    ...(outcome.kind === 'delivered' && { targetId: outcome.targetId }),
     event,
   });
+  const again = (retryAfterMs = 0): Transition => {
+    const waitMs = Math.max(backoffMs(attempts, random, longestBackoffMs), retryAfterMs);
+    if (isProbe) return waiting('pending', attempts - 1, waitMs);
+    return attempts >= maxAttempts ? atItsEnd('dead') : waiting('pending', attempts, waitMs);
+  };
 
   switch (outcome.kind) {
     case 'delivered':
       return atItsEnd('delivered');
     case 'permanent':
+    case 'stale':
       return atItsEnd('dead');
     case 'aborted':
     case 'unauthorized':
-      return pending(attempts - 1, 0);
+      return waiting('pending', attempts - 1, 0);
     case 'throttled':
-      return pending(attempts - 1, outcome.retryAfterMs ?? 0);
-    case 'unknown':
+      return waiting('pending', attempts - 1, outcome.retryAfterMs ?? 0);
+    case 'transient':
+      return again(outcome.retryAfterMs);
+    case 'unknown': {
+      if (target.isRepeatable) return again(outcome.retryAfterMs);
+      if (!canLookUp(target)) {
+        const lastError = `${outcome.reason}; the ${target.name} cannot be asked about it`;
+        return { ...atItsEnd('held'), lastError };
+      }
+      const waitMs = Math.max(target.lookUpAfterMs[0] ?? 0, outcome.retryAfterMs ?? 0);
       return {
-        ...pending(attempts, Math.max(SETTLE_DELAYS_MS[0] as number, outcome.retryAfterMs ?? 0)),
-        status: 'unknown',
+        ...waiting('unknown', attempts, waitMs),
         ...(outcome.saysItExists && { reads: READS_OF_EXISTING }),
       };
-    case 'transient': {
-      const waitMs = Math.max(backoffMs(attempts, random), outcome.retryAfterMs ?? 0);
-      if (isProbe) return pending(attempts - 1, waitMs);
-      return attempts >= maxAttempts ? atItsEnd('dead') : pending(attempts, waitMs);
     }
   }
 }
@@ -92,43 +114,43 @@ export function unclaimed({ attempts, lastError }: Claim, now: number): Transiti
  * What becomes of an unknown delivery after the target was asked: delivered, asked once more, sent again,
  * dead, or held.
  *
- * @param evidence the target's id of the delivery; `undefined` when the target does not have it
+ * @param finding what the target said; `undefined` when it does not have the delivery
  * @param doubt why the target may have it all the same: it is then held until a person releases it
  */
-export function afterRead(
+export function afterLookUp(
   claim: Claim,
-  evidence: string | undefined,
-  { maxAttempts, now, random, doubt }: Policy & { doubt?: string | undefined },
+  finding: Finding | undefined,
+  { target, maxAttempts, longestBackoffMs }: Rules,
+  { now, random, doubt }: Moment & { doubt?: string | undefined },
 ): Transition {
   const { attempts, lastError } = claim;
-  if (evidence !== undefined) {
-    const event = { what: 'found', attempt: attempts, reason: evidence };
-    return { status: 'delivered', attempts, reads: 0, nextAttemptAt: null, lastError: null, event };
+  const atItsEnd = { attempts, reads: 0, nextAttemptAt: null };
+  if (finding?.kind === 'applied') {
+    const { targetId } = finding;
+    const event = { what: 'found', attempt: attempts, reason: targetId };
+    return { ...atItsEnd, status: 'delivered', lastError: null, targetId, event };
+  }
+  if (finding?.kind === 'overtaken') {
+    const { reason } = finding;
+    const event = { what: 'stale', attempt: attempts, reason };
+    return { ...atItsEnd, status: 'dead', lastError: reason, event };
   }
   const event = { what: 'not_found', attempt: attempts, reason: 'the target does not have it' };
-  const dead = {
-    status: 'dead',
-    attempts,
-    reads: 0,
-    nextAttemptAt: null,
-    lastError,
-    event,
-  } as const;
-  if (claim.reads === READS_OF_EXISTING) return dead;
+  if (claim.reads === READS_OF_EXISTING) return { ...atItsEnd, status: 'dead', lastError, event };
   if (claim.reads === READS_OF_RELEASED) {
     // As after a release of what the surge guard holds: no attempt is used up.
     return { status: 'pending', attempts: 0, reads: 0, nextAttemptAt: now, lastError, event };
   }
   const reads = claim.reads + 1;
-  const delayMs = SETTLE_DELAYS_MS[reads];
+  const delayMs = target.lookUpAfterMs[reads];
   if (delayMs !== undefined) {
     return { status: 'unknown', attempts, reads, nextAttemptAt: now + delayMs, lastError, event };
   }
   if (doubt !== undefined) {
     const held = { what: 'held', attempt: attempts, reason: doubt };
-    return { ...dead, status: 'held', lastError: doubt, event: held };
+    return { ...atItsEnd, status: 'held', lastError: doubt, event: held };
   }
-  if (attempts >= maxAttempts) return dead;
-  const nextAttemptAt = now + backoffMs(attempts, random);
+  if (attempts >= maxAttempts) return { ...atItsEnd, status: 'dead', lastError, event };
+  const nextAttemptAt = now + backoffMs(attempts, random, longestBackoffMs);
   return { status: 'pending', attempts, reads: 0, nextAttemptAt, lastError, event };
 }

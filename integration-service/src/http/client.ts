@@ -29,7 +29,7 @@ export interface HttpRequest {
   /** A user name and password in the URL are sent as Basic authentication. */
   url: URL;
   /** Sent as JSON. */
-  json?: unknown;
+  body?: string;
   headers?: Record<string, string>;
   /** The call fails if the answer's body is larger. */
   maxBytes: number;
@@ -93,7 +93,7 @@ export function createHttpClient({ connections, timeoutMs }: HttpClientOptions):
    * which is built on it, takes half as long again for a short answer: it makes a stream of each body.
    */
   function call(request: HttpRequest, receiver: Receiver): Call {
-    const { method, url, json, headers, maxBytes, signal } = request;
+    const { method, url, body, headers, maxBytes, signal } = request;
     let controller: Dispatcher.DispatchController | undefined;
     let isOver = false;
     let isSent = false;
@@ -153,8 +153,8 @@ export function createHttpClient({ connections, timeoutMs }: HttpClientOptions):
           origin: url.origin,
           path: url.pathname + url.search,
           method,
-          headers: { ...headersFor(url, json !== undefined), ...headers },
-          body: json === undefined ? null : JSON.stringify(json),
+          headers: { ...headersFor(url, body !== undefined), ...headers },
+          body: body ?? null,
         },
         handler,
       );

@@ -1,11 +1,11 @@
 import { STATUS_CODES } from 'node:http';
-import { isUnauthorized } from '../delivery/outcome.ts';
 import { ReadError } from '../delivery/target.ts';
 import type { HttpClient, HttpStream } from './client.ts';
 import { hideQuery, hideSecrets } from './hide-secrets.ts';
 import { readJsonArray } from './json-array.ts';
 import { type Link, parseLinks } from './link-header.ts';
 import { claimsOf, type ListClaims, linesOf, staleBy } from './list-claims.ts';
+import { isThrottling, isUnauthorized } from './outcome.ts';
 import { collectBegin, describeResponse, isSuccess } from './response.ts';
 import { createTrail } from './trail.ts';
 
@@ -163,11 +163,13 @@ async function refusePart(stream: HttpStream, source: ListSource, url: URL): Pro
 async function refusalOf(stream: HttpStream, source: ListSource, url: URL): Promise<ReadError> {
   const response = await collectBegin(stream);
   const { status, headers } = response;
+  const retryAfterMs = source.retryAfterMs?.(headers);
   return new ReadError(hideSecrets(describeResponse(response), url), {
     system: source.system,
     status,
     isUnauthorized: isUnauthorized(status),
-    retryAfterMs: source.retryAfterMs?.(headers),
+    isThrottled: isThrottling(status, retryAfterMs),
+    retryAfterMs,
   });
 }
 

@@ -4,13 +4,11 @@ import type { Claim } from '../delivery/delivery.ts';
 import type { Target } from '../delivery/target.ts';
 import { createHttpClient } from '../http/client.ts';
 import type { Customer } from '../systems/crm/customer-list.ts';
-import {
-  createInventoryClient,
-  WELCOME_PACKAGE,
-  welcomePackageFor,
-} from '../systems/inventory/client.ts';
+import { createInventoryClient } from '../systems/inventory/client.ts';
+import { PACKAGE_TYPE, WELCOME_PACKAGE, welcomePackageFor } from './item.ts';
 import type { LambdaConfig } from './lambda-config.ts';
 import { workBatch } from './sqs-batch.ts';
+import { createInventoryTarget } from './target.ts';
 
 export type SqsHandler = (
   event: SQSEvent,
@@ -35,14 +33,15 @@ export function createSqsHandler(config: LambdaConfig, log: Logger): SqsHandler 
     if (workMs <= 0) time.abort();
     const timer = setTimeout(() => time.abort(), workMs);
     const http = createHttpClient({ connections: concurrency, timeoutMs });
+    const { inventoryUrl: url, maxResponseBytes } = config;
     const inventory = createInventoryClient({
-      ...config,
-      ...{ http, url: config.inventoryUrl, log, now: Date.now },
+      ...{ http, url, packageType: PACKAGE_TYPE, maxResponseBytes, now: Date.now },
     });
+    const target = createInventoryTarget({ inventory, log });
     try {
       return await workBatch(event.Records, {
         concurrency,
-        deliver: (customer) => attempt(inventory, customer, time.signal),
+        deliver: (customer) => attempt(target, customer, time.signal),
         signal: time.signal,
         log,
       });
@@ -59,19 +58,22 @@ export function createSqsHandler(config: LambdaConfig, log: Logger): SqsHandler 
  * @returns why the package is not requested; `undefined` when it is
  */
 async function attempt(
-  inventory: Target,
+  target: Target,
   { id }: Customer,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const outcome = await inventory.send(claimOf(id), { signal, onSend: () => {} });
+  const { outcomes } = await target.send([claimOf(id)], { signal, onSend: () => {} });
+  const [outcome] = outcomes;
+  if (!outcome) return 'the target said nothing';
   return outcome.kind === 'delivered' ? undefined : `${outcome.kind}: ${outcome.reason}`;
 }
 
 /** A claim on a delivery that is in no ledger. */
 function claimOf(customerId: string): Claim {
+  const { key, lane, payload } = welcomePackageFor(customerId);
   return {
-    ...welcomePackageFor(customerId),
-    ...{ leg: WELCOME_PACKAGE, sequence: 0, attempts: 1, reads: 0, fencingToken: 0 },
+    ...{ key, lane, payload, operation: undefined },
+    ...{ flow: WELCOME_PACKAGE, sequence: 0, attempts: 1, reads: 0, fencingToken: 0 },
     ...{ lastError: null, createdAt: 0 },
   };
 }

@@ -5,11 +5,12 @@ import type { Logger } from 'service-kit/logger';
 import { createRateLimitedLog } from 'service-kit/rate-limited-log';
 import { verifyWebhook, webhookHeaders } from 'service-kit/webhook-signature';
 import { z } from 'zod';
-import type { Intake } from '../delivery/ingest/intake.ts';
+import type { Item } from '../delivery/delivery.ts';
+import type { Sink } from '../delivery/flow.ts';
 import type { EventMetrics } from '../delivery/ingest/metrics.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
-import { documentedEventSchema, EventError, readEvent } from '../systems/crm/customer-event.ts';
-import type { Customer } from '../systems/crm/customer-list.ts';
+import { documentedEventSchema } from '../systems/crm/customer-event.ts';
+import { readMessage } from './message.ts';
 
 export const WEBHOOKS_TAG = {
   name: 'webhooks',
@@ -19,7 +20,7 @@ export const WEBHOOKS_TAG = {
 export interface WebhookRouteOptions {
   /** A webhook must be signed with one of them. */
   secrets: Buffer[];
-  intake: Intake;
+  sink: Sink;
   metrics: EventMetrics;
   log: Logger;
   /** Unix time in milliseconds. */
@@ -31,7 +32,7 @@ const RETRY_AFTER_SECONDS = '5';
 
 /** `POST /webhooks/customers`: takes an event that was sent according to Standard Webhooks 1.0.0. */
 export function addWebhookRoute(app: HttpService, options: WebhookRouteOptions): void {
-  const { secrets, intake, metrics, log, now } = options;
+  const { secrets, sink, metrics, log, now } = options;
   const source = 'webhook';
   const logLimited = createRateLimitedLog(log, 'warn');
 
@@ -39,16 +40,6 @@ export function addWebhookRoute(app: HttpService, options: WebhookRouteOptions):
     metrics.received.inc({ source, result: 'invalid' });
     logLimited('refused webhooks', `Refused a webhook: ${reason}.`);
     return new HttpError(statusCode, reason);
-  }
-
-  function parse(body: Buffer) {
-    try {
-      return readEvent(body);
-    } catch (error) {
-      if (error instanceof EventError)
-        throw refuse(400, `The event cannot be used: ${error.message}`);
-      throw error;
-    }
   }
 
   app.register(async (scope: HttpService) => {
@@ -111,17 +102,20 @@ export function addWebhookRoute(app: HttpService, options: WebhookRouteOptions):
         const bytes = Buffer.isBuffer(body) ? body : Buffer.alloc(0);
         const verified = verifyWebhook(secrets, headers, bytes, now());
         if (!verified.isValid) throw refuse(401, verified.reason);
-        const event = parse(bytes);
-        if (event.kind === 'created') await commit(event.customer);
+        const message = readMessage(bytes);
+        if (message.kind === 'unusable') {
+          throw refuse(400, `The event cannot be used: ${message.reason}`);
+        }
+        if (message.kind === 'items') await commit(message.items);
         else metrics.received.inc({ source, result: 'ignored' });
         return reply.code(202).send();
       },
     );
   });
 
-  async function commit(customer: Customer): Promise<void> {
+  async function commit(items: readonly Item[]): Promise<void> {
     try {
-      await intake.take(customer);
+      await sink(items);
     } catch (error) {
       if (error instanceof LedgerError) throw new HttpError(503, error.message);
       throw error;

@@ -9,7 +9,7 @@ const { compose, run, set, ports, createCustomers, packages } = await createProj
   {
     ...(await withReplicas()),
     ...SELDOM,
-    CUSTOMER_EVENTS_URL: 'amqp://somebody:a-password@rabbitmq',
+    CRM_EVENTS_URL: 'amqp://somebody:a-password@rabbitmq',
     RABBITMQ_USER: 'somebody',
     RABBITMQ_PASSWORD: 'a-password',
   },
@@ -69,7 +69,7 @@ describe('with events for three replicas', () => {
   it('a webhook takes over when it is set in place of the broker', async () => {
     const before = (await packages()).length;
     set({
-      CUSTOMER_EVENTS_URL: 'http://integration-service:8002/webhooks/customers',
+      CRM_EVENTS_URL: 'http://integration-service:8002/webhooks/customers',
       WEBHOOK_SECRET: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
     });
     await compose('up', '--wait', ...REPLICAS.scale);

@@ -91,7 +91,7 @@ describe('npm run audit', () => {
     });
     const metrics = await (await fetch(`${service.url}/metrics`)).text();
     for (const kind of ['missing', 'doubled', 'orphaned', 'dead']) {
-      expect(metrics).toContain(`audit_drift{leg="welcome-package",kind="${kind}"} 1`);
+      expect(metrics).toContain(`audit_drift{flow="welcome-package",kind="${kind}"} 1`);
     }
   });
 
@@ -218,7 +218,7 @@ describe('npm run explain', () => {
     const time = String.raw`\d{4}-\d\d-\d\dT[\d:.]+Z`;
     expect(lines).toEqual([
       `welcome-package/${ALICE}: dead, 1 attempt(s), 422 Unprocessable Entity: no such address`,
-      expect.stringMatching(new RegExp(`^ {2}${time} {2}sighted$`)),
+      expect.stringMatching(new RegExp(`^ {2}${time} {2}ingested$`)),
       expect.stringMatching(
         new RegExp(
           `^ {2}${time} {2}permanent {2}attempt 1 {2}422 {2}422 Unprocessable Entity: no such`,
@@ -285,7 +285,7 @@ describe('npm run replay', () => {
     settings.npm_config_dry_run = '';
     expect((await command('replay', '--reason', '')).exitCode).toBe(2);
     expect((await command('replay', '--reason', '4', '--reason', '5')).exitCode).toBe(2);
-    expect((await command('replay', '--all', '--leg', 'welcome-package')).exitCode).toBe(2);
+    expect((await command('replay', '--all', '--flow', 'welcome-package')).exitCode).toBe(2);
     expect(await command('replay', '--all')).toEqual({
       exitCode: 0,
       lines: [...verdicts, `${summary} A running service sends them.`],

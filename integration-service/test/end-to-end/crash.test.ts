@@ -50,7 +50,7 @@ async function untilAllDelivered(url: string): Promise<void> {
         const metrics = await (await fetch(`${url}/metrics`)).text();
         const count = (status: string) =>
           Number(
-            new RegExp(`deliveries\\{leg="welcome-package",status="${status}"\\} (\\d+)`).exec(
+            new RegExp(`deliveries\\{flow="welcome-package",status="${status}"\\} (\\d+)`).exec(
               metrics,
             )?.[1],
           );

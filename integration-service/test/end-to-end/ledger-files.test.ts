@@ -192,7 +192,8 @@ it.each(['deleted', 'replaced'])(
       POLLING_INTERVAL_SECONDS: '0.1',
     });
     await service.until(/No new customers found/);
-    expect((await fetch(`${service.url}/readyz`)).status).toBe(200);
+    // Not in an instant: a slow machine may need longer than three polling intervals for a poll.
+    await expect.poll(async () => (await fetch(`${service.url}/readyz`)).status).toBe(200);
     rmSync(path);
     if (how === 'replaced') writeFileSync(path, '');
     listed.push({ id: 'a' });
@@ -201,7 +202,7 @@ it.each(['deleted', 'replaced'])(
     const readiness = await fetch(`${service.url}/readyz`);
     expect(readiness.status).toBe(503);
     const reason = expect.stringContaining(message);
-    const degraded = [{ part: 'ledger', reason }];
+    const degraded = expect.arrayContaining([{ part: 'ledger', reason }]);
     expect(await readiness.json()).toEqual({ detail: reason, degraded });
     expect((await fetch(`${service.url}/deliveries`)).status).toBe(503);
     expect((await fetch(`${service.url}/metrics`)).status).toBe(200);
@@ -252,9 +253,7 @@ describe.runIf(isRoot)('a disk that is full', () => {
     rmSync(filler);
     await service.until(/Successfully created package request/, 1_000);
     expect(stored.sort()).toEqual(listed.map(({ id }) => id).sort());
-    await expect
-      .poll(async () => (await fetch(`${service.url}/readyz`)).status, { timeout: 50_000 })
-      .toBe(200);
+    await expect.poll(async () => (await fetch(`${service.url}/readyz`)).status).toBe(200);
   });
 });
 

@@ -14,11 +14,11 @@ it.each(LEDGER_KINDS)(
     const location = await newLocation(kind);
     const count = 400;
     const workers = Array.from({ length: Number(PROCESSES) }, () =>
-      execute(process.execPath, [WORKER, JSON.stringify({ location, leg: 'a-leg', count })]),
+      execute(process.execPath, [WORKER, JSON.stringify({ location, flow: 'a-flow', count })]),
     );
     const outputs = (await Promise.all(workers)).map(({ stdout }) => JSON.parse(stdout));
-    const sightings = Array.from({ length: count }, (_, i) => `key-${i}`).sort();
-    expect(outputs.flatMap(({ sighted }) => sighted).sort()).toEqual(sightings);
-    expect(outputs.flatMap(({ claimed }) => claimed).sort()).toEqual(sightings);
+    const items = Array.from({ length: count }, (_, i) => `key-${i}`).sort();
+    expect(outputs.flatMap(({ ingested }) => ingested).sort()).toEqual(items);
+    expect(outputs.flatMap(({ claimed }) => claimed).sort()).toEqual(items);
   },
 );

@@ -1,23 +1,20 @@
-/** A process that uses a ledger together with others, and prints what it sighted and claimed. */
+/** A process that uses a ledger together with others, and prints what it ingested and claimed. */
 import { pino } from 'pino';
-import { openLedger } from '../../src/delivery/ledger/ledger.ts';
+import { openLedger } from '../../src/delivery/ledger/open-ledger.ts';
 
-const { location, leg, count } = JSON.parse(process.argv[2] as string);
+const { location, flow, count } = JSON.parse(process.argv[2] as string);
 const ledger = await openLedger(location, pino({ level: 'silent' }));
 const now = Date.now();
 const keys = Array.from({ length: count }, (_, i) => `key-${i}`);
-const sightings = keys.map((key) => ({ key, customerId: key, payload: {} }));
-const sighted: string[] = [];
-await ledger.sight(leg, sightings, {
-  now,
-  onFresh: (fresh) => sighted.push(...fresh.map(({ key }) => key)),
-});
+const items = keys.map((key) => ({ key, lane: key, payload: '{}' }));
+const rules = { name: flow, supersedes: false, hasOwnKeys: false, keepsLabels: false };
+const ingested = await ledger.ingest(rules, async () => items, { now });
 const claimed: string[] = [];
 for (;;) {
-  const claims = await ledger.claim(leg, { limit: 7, now: Date.now() });
+  const claims = await ledger.claim(flow, { order: 'lane', limit: 7, now: Date.now() });
   if (claims.length === 0) break;
   claimed.push(...claims.map(({ key }) => key));
-  const lost = await ledger.commit(
+  const { lost } = await ledger.commit(
     claims.map((claim) => ({
       claim,
       transition: {
@@ -34,4 +31,4 @@ for (;;) {
   if (lost.length > 0) throw new Error('lost a claim');
 }
 await ledger.close();
-process.stdout.write(JSON.stringify({ sighted, claimed }));
+process.stdout.write(JSON.stringify({ ingested: ingested.items.map(({ key }) => key), claimed }));

@@ -3,13 +3,14 @@ import { Connection, type SyncMessage } from 'rabbitmq-client';
 import { receiveBytes } from 'service-kit/rabbitmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createTcpProxy } from '../../prove/events/tcp-proxy.ts';
-import type { Intake } from '../../src/delivery/ingest/intake.ts';
+import type { Item } from '../../src/delivery/delivery.ts';
 import { createEventMetrics } from '../../src/delivery/ingest/metrics.ts';
 import { LedgerError } from '../../src/delivery/ledger/ledger-error.ts';
 import {
   type ConsumerOptions,
   createRabbitmqConsumer,
 } from '../../src/messaging/rabbitmq-consumer.ts';
+import { readMessage } from '../../src/welcome-package/message.ts';
 import { captureLog, packageRequest, startHttpServer } from '../support.ts';
 import { hasDocker, useBroker } from './broker.ts';
 import { startService } from './processes.ts';
@@ -51,7 +52,7 @@ async function startConsumer(env: NodeJS.ProcessEnv = {}) {
   const service = await startService('integration-service', {
     CRM_API_URL: await startCrm(),
     INVENTORY_API_URL: inventory.url,
-    CUSTOMER_EVENTS_URL: brokerUrl(),
+    CRM_EVENTS_URL: brokerUrl(),
     LOG_LEVEL: 'debug',
     ...env,
   });
@@ -105,12 +106,20 @@ async function connected(serviceUrl: string): Promise<string | undefined> {
   return /^event_source_connected\{source="rabbitmq"\} (.)$/m.exec(metrics)?.[1];
 }
 
-/** A consumer in this process whose `take` the test provides; with its log. */
-async function consume(take: Intake['take'], options: Partial<ConsumerOptions> = {}) {
+/** A consumer in this process whose items the test takes; with its log. */
+async function consume(
+  take: (item: Item) => Promise<void>,
+  options: Partial<ConsumerOptions> = {},
+) {
   const { log, ...logged } = captureLog();
   const consumer = createRabbitmqConsumer({
     url: new URL(brokerUrl()),
-    intake: { take, close: async () => {} },
+    ...{ source: 'rabbitmq', queue: QUEUE, routingKey: 'customer.#', read: readMessage },
+    exchange: { exchange: EXCHANGE, type: 'topic', durable: true },
+    async sink(items) {
+      for (const item of items) await take(item);
+      return { new: items.length, known: 0, held: 0, superseded: 0 };
+    },
     metrics: createEventMetrics(new Registry()),
     log,
     random: () => 0,
@@ -198,10 +207,10 @@ describe.skipIf(!hasDocker)('a consumer of RabbitMQ', () => {
     const taken: string[] = [];
     const tried = Promise.withResolvers<void>();
     let failures = 3;
-    const { consumer, connection, send } = await consume(async (customer) => {
-      if (customer.id === 'never') tried.resolve();
-      if (customer.id === 'never' || failures-- > 0) throw new LedgerError('full', 'no room');
-      taken.push(customer.id);
+    const { consumer, connection, send } = await consume(async ({ lane }) => {
+      if (lane === 'never') tried.resolve();
+      if (lane === 'never' || failures-- > 0) throw new LedgerError('full', 'no room');
+      taken.push(lane);
     });
     await send(eventOf('soon'));
     await expect.poll(() => taken).toEqual(['soon']);
@@ -241,7 +250,7 @@ describe.skipIf(!hasDocker)('a consumer of RabbitMQ', () => {
 
   it('binds its queue again when the binding is gone', async () => {
     const taken: string[] = [];
-    const { connection, send } = await consume(async (customer) => void taken.push(customer.id), {
+    const { connection, send } = await consume(async ({ lane }) => void taken.push(lane), {
       declareEveryMs: 100,
     });
     await connection.queueUnbind({ exchange: EXCHANGE, queue: QUEUE, routingKey: 'customer.#' });
@@ -258,14 +267,14 @@ describe.skipIf(!hasDocker)('a consumer of RabbitMQ', () => {
     using proxy = await createTcpProxy('consuming', Number(new URL(brokerUrl()).port), signal);
     const url = new URL(brokerUrl());
     url.port = String(proxy.port);
-    const { stop } = await startConnected({ CUSTOMER_EVENTS_URL: url.href });
+    const { stop } = await startConnected({ CRM_EVENTS_URL: url.href });
     const cut = proxy.cut('request');
     expect(await stop()).toBe(0);
     await cut;
   });
 
   it('stops at once also while nobody answers at its URL', async () => {
-    const service = await startConsumer({ CUSTOMER_EVENTS_URL: 'amqp://a:b@127.0.0.1:1' });
+    const service = await startConsumer({ CRM_EVENTS_URL: 'amqp://a:b@127.0.0.1:1' });
     await service.until(
       /No connection to RabbitMQ at 127\.0\.0\.1:1: .*ECONNREFUSED.*Trying again/,
     );
@@ -292,7 +301,7 @@ describe.skipIf(!hasDocker)('crm-api as a publisher to RabbitMQ', () => {
     await connection.exchangeDeclare({ exchange: EXCHANGE, type: 'topic', durable: true });
     await connection.queueDeclare({ queue, exclusive: true });
     await connection.queueBind({ exchange: EXCHANGE, queue, routingKey: 'customer.create' });
-    const crm = await startService('crm-api', { CUSTOMER_EVENTS_URL: brokerUrl() });
+    const crm = await startService('crm-api', { CRM_EVENTS_URL: brokerUrl() });
     const customer = await create(crm.url, 'Jane');
     const message = await get(connection, queue);
     expect(message).toMatchObject({
@@ -307,7 +316,7 @@ describe.skipIf(!hasDocker)('crm-api as a publisher to RabbitMQ', () => {
   it('keeps what no queue takes, says so, and sends it when there is one', async () => {
     const connection = connect();
     await connection.queueDelete(QUEUE);
-    const crm = await startService('crm-api', { CUSTOMER_EVENTS_URL: brokerUrl() });
+    const crm = await startService('crm-api', { CRM_EVENTS_URL: brokerUrl() });
     const customer = await create(crm.url, 'Jane');
     await crm.until(/do not reach RabbitMQ .*: no queue is bound to the exchange crm\.customers/);
     expect(await (await fetch(`${crm.url}/metrics`)).text()).toMatch(
@@ -320,7 +329,7 @@ describe.skipIf(!hasDocker)('crm-api as a publisher to RabbitMQ', () => {
   });
 
   it('creates customers while there is no broker', async () => {
-    const crm = await startService('crm-api', { CUSTOMER_EVENTS_URL: 'amqp://a:b@127.0.0.1:1' });
+    const crm = await startService('crm-api', { CRM_EVENTS_URL: 'amqp://a:b@127.0.0.1:1' });
     await create(crm.url, 'Jane');
     await crm.until(/No connection to RabbitMQ/);
     expect(await crm.stop()).toBe(0);

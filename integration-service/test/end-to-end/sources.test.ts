@@ -146,7 +146,7 @@ it.each(LEDGER_KINDS)(
     );
     if (rabbitmqUrl) {
       await serveBy(
-        { ...byEvents, CUSTOMER_EVENTS_URL: rabbitmqUrl() },
+        { ...byEvents, CRM_EVENTS_URL: rabbitmqUrl() },
         createRabbitmqPublisher({ url: new URL(rabbitmqUrl()), log }),
       );
     }

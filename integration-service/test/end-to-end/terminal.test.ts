@@ -4,9 +4,9 @@ import { text } from 'node:stream/consumers';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import type { Transition } from '../../src/delivery/delivery.ts';
-import { openLedger } from '../../src/delivery/ledger/ledger.ts';
-import { welcomePackageFor } from '../../src/systems/inventory/client.ts';
-import { temporaryFolder } from '../ledgers.ts';
+import { openLedger } from '../../src/delivery/ledger/open-ledger.ts';
+import { welcomePackageFor } from '../../src/welcome-package/item.ts';
+import { ingestList, temporaryFolder } from '../ledgers.ts';
 import { packageRequest, startHttpServer } from '../support.ts';
 import { ROOT, run } from './processes.ts';
 
@@ -17,9 +17,9 @@ const SHOWN = String.raw`\u001b[31mEVIL\u009b\u202e\r\nFORGED`;
 async function setUp(id: string) {
   const path = join(temporaryFolder(), 'ledger.sqlite');
   const ledger = await openLedger({ kind: 'sqlite', path }, pino({ level: 'silent' }));
-  const [leg, now] = ['welcome-package', Date.now()];
-  await ledger.sight(leg, [welcomePackageFor(id)], { now });
-  const [claim] = await ledger.claim(leg, { limit: 1, now });
+  const [flow, now] = ['welcome-package', Date.now()];
+  await ingestList(ledger, flow, [welcomePackageFor(id)], { now });
+  const [claim] = await ledger.claim(flow, { order: 'lane', limit: 1, now });
   if (!claim) throw new Error('nothing to claim');
   const transition: Transition = {
     status: 'dead',

@@ -53,7 +53,7 @@ describe('the three services', () => {
     expect((await fetch(`${service.url}/readyz`)).status).toBe(200);
     const metrics = await (await fetch(`${service.url}/metrics`)).text();
     expect(metrics).toContain(
-      'delivery_attempts_total{leg="welcome-package",outcome="delivered"} 1',
+      'delivery_attempts_total{flow="welcome-package",outcome="delivered"} 1',
     );
   });
 

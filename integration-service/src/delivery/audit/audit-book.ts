@@ -1,6 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
 import type { Status } from '../delivery.ts';
-import type { AuditKind } from './audit.ts';
+import type { AuditKind } from './audit-kinds.ts';
 
 const CONDITIONS: Record<AuditKind, string> = {
   missing: "in_source and packages = 0 and ifnull(status, 'delivered') = 'delivered'",
@@ -67,11 +67,11 @@ export function createAuditBook() {
     enterLedger: (key: string, status: Status): void => {
       statements.ledger.run(key, status);
     },
-    enterTarget: ({ key }: { key: string }): void => {
-      statements.target.run(key);
+    enterTarget: ({ identity }: { identity: string }): void => {
+      statements.target.run(identity);
     },
     /** Whether the source shows a key that neither the ledger nor the target knows. */
-    hasUnsighted: exists('in_source and status is null and packages = 0'),
+    hasUnknown: exists('in_source and status is null and packages = 0'),
     hasOrphans: exists(CONDITIONS.orphaned),
 
     counts(): Record<AuditKind, number> {
@@ -100,9 +100,9 @@ export function createAuditBook() {
     },
 
     /** Whether a key is missing, and if so, whether the ledger calls it delivered. */
-    missing(key: string): 'unsighted' | 'delivered' | undefined {
+    missing(key: string): 'notIngested' | 'delivered' | undefined {
       const row = missing.get(key);
-      return row && (row.status === null ? 'unsighted' : 'delivered');
+      return row && (row.status === null ? 'notIngested' : 'delivered');
     },
 
     close: () => database.close(),

@@ -1,14 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Sighting } from '../delivery.ts';
-import type { Ledger } from '../ledger/ledger.ts';
-import type { Target } from '../target.ts';
+import type { Flow } from '../flow.ts';
+import type { Ledger, RejectedRecord } from '../ledger/ledger.ts';
+import { ReadError } from '../target.ts';
 import { type AuditBook, createAuditBook } from './audit-book.ts';
+import { type AuditKind, DRIFT } from './audit-kinds.ts';
 import { shortfallOf } from './delivered-check.ts';
-
-/** What an audit distinguishes. The first four are drift: they do not go away by themselves. */
-export const AUDIT_KINDS = ['missing', 'doubled', 'orphaned', 'dead', 'held', 'in_flight'] as const;
-export type AuditKind = (typeof AUDIT_KINDS)[number];
-const DRIFT: AuditKind[] = ['missing', 'doubled', 'orphaned', 'dead'];
 
 export interface AuditReport {
   /** How many customers of each kind. */
@@ -29,12 +25,10 @@ export interface AuditReport {
 }
 
 export interface AuditOptions {
-  leg: string;
-  /** Everything that the source shows now; read up to three times. */
-  readSource: () => AsyncIterable<Sighting>;
-  target: Target;
+  flow: Pick<Flow, 'name' | 'target' | 'policy' | 'audit'>;
+  /** Called with every record of the source that cannot become an item, each time it is read. */
+  onUnusable: (record: RejectedRecord) => void;
   ledger: Ledger;
-  pollingIntervalMs: number;
   /** Makes missing deliveries pending. */
   repair: boolean;
   /**
@@ -62,19 +56,22 @@ const POLL_MS = 5_000;
  *   the end; there is no report then
  */
 export async function audit(options: AuditOptions): Promise<AuditReport> {
-  const { leg, readSource, target, ledger, now } = options;
+  const { flow, onUnusable, ledger, now } = options;
+  const { name, target } = flow;
+  const readSource = () => flow.audit.expected(onUnusable);
   const book = createAuditBook();
   try {
     await book.enterAll(readSource(), book.enterSource);
     const sequence = await enterLedger(options, book, 0);
-    await book.enterAll(target.read(), book.enterTarget);
-    if (book.hasUnsighted()) await waitForPoll(options, book, sequence);
+    if (!target.list) throw new ReadError('it has no list', { system: target.name });
+    await book.enterAll(target.list(), book.enterTarget);
+    if (book.hasUnknown()) await waitForPoll(options, book, sequence);
     // Only keys that are in the book: a customer that is new now was not looked up in ledger and target.
     if (book.hasOrphans()) await book.enterAll(readSource(), book.enterSourceOfKnown);
 
     const counts = book.counts();
     const drift = DRIFT.map((kind) => [kind, counts[kind]] as const);
-    await ledger.saveAudit(leg, Object.fromEntries(drift), now());
+    await ledger.saveAudit(name, Object.fromEntries(drift), now());
     const known = book.known();
     const delivered = book.delivered();
     return {
@@ -99,19 +96,20 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
 
 /** Makes those missing deliveries pending that the source still shows. */
 async function repair(
-  { leg, ledger, readSource, trustList = false, now }: AuditOptions,
+  { flow, ledger, trustList = false, now }: AuditOptions,
   book: AuditBook,
 ): Promise<Pick<AuditReport, 'repaired' | 'unrepaired'>> {
   let [repaired, unrepaired] = [0, 0];
-  for await (const sighting of readSource()) {
-    const found = book.missing(sighting.key);
+  const rules = { name: flow.name, ...flow.policy };
+  for await (const item of flow.audit.expected()) {
+    const found = book.missing(item.key);
     if (found === 'delivered' && !trustList) unrepaired += 1;
     if (found === 'delivered' && trustList) {
-      repaired += await ledger.repair(leg, sighting.key, now());
+      repaired += await ledger.repair(flow.name, item.key, now());
     }
-    // `sight` leaves alone what has been sighted, and maybe delivered, since the ledger was read.
-    if (found === 'unsighted') {
-      repaired += (await ledger.sight(leg, [sighting], { now: now() })).fresh;
+    // `ingest` leaves alone what has been ingested, and maybe delivered, since the ledger was read.
+    if (found === 'notIngested') {
+      repaired += (await ledger.ingest(rules, async () => [item], { now: now() })).new;
     }
   }
   return { repaired, unrepaired };
@@ -119,14 +117,14 @@ async function repair(
 
 /** Enters what the ledger has after a sequence number; returns the last one. */
 async function enterLedger(
-  { leg, ledger }: AuditOptions,
+  { flow, ledger }: AuditOptions,
   book: AuditBook,
   after: number,
   enter = book.enterLedger,
 ): Promise<number> {
   let last = after;
   for (;;) {
-    const rows = await ledger.statuses(leg, PAGE, last);
+    const rows = await ledger.statuses(flow.name, PAGE, last);
     for (const { key, status } of rows) enter(key, status);
     last = rows.at(-1)?.sequence ?? last;
     if (rows.length < PAGE) return last;
@@ -134,16 +132,17 @@ async function enterLedger(
 }
 
 /**
- * Lets a service that polls sight the customers that the ledger does not know: waits for up to one polling
+ * Lets a service that polls ingest the customers that the ledger does not know: waits for up to one polling
  * interval and 5 s. Without such a service, it does not wait.
  */
 async function waitForPoll(options: AuditOptions, book: AuditBook, after: number): Promise<void> {
-  const { leg, ledger, pollingIntervalMs, now } = options;
-  const polledAt = (await ledger.polledAt(leg)) ?? Number.NEGATIVE_INFINITY;
-  const isPolled = now() - polledAt <= 3 * pollingIntervalMs + POLL_MS;
-  const until = performance.now() + (isPolled ? pollingIntervalMs + POLL_MS : 0);
+  const { flow, ledger, now } = options;
+  const { intervalMs } = flow.audit;
+  const polledAt = (await ledger.polledAt(flow.name)) ?? Number.NEGATIVE_INFINITY;
+  const isPolled = now() - polledAt <= 3 * intervalMs + POLL_MS;
+  const until = performance.now() + (isPolled ? intervalMs + POLL_MS : 0);
   let last = after;
-  while (book.hasUnsighted() && performance.now() < until) {
+  while (book.hasUnknown() && performance.now() < until) {
     await sleep(RECHECK_MS);
     // Even what has been delivered since then counts as in flight: the target was read before.
     last = await enterLedger(options, book, last, (key) => book.enterLedger(key, 'pending'));

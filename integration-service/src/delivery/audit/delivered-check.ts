@@ -1,4 +1,4 @@
-import { CHUNK } from '../ledger/events.ts';
+import { CHUNK } from '../ledger/history.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
 const PAGE = 10_000;
@@ -19,11 +19,11 @@ export interface DeliveredCheck {
  */
 export async function createDeliveredCheck(
   ledger: Pick<Ledger, 'deliveredSequences' | 'sequencesOf'>,
-  leg: string,
+  flow: string,
 ): Promise<DeliveredCheck> {
   const missing = new Set<number>();
   for (let page: number[] | undefined; page === undefined || page.length === PAGE; ) {
-    page = await ledger.deliveredSequences(leg, PAGE, page?.at(-1) ?? 0);
+    page = await ledger.deliveredSequences(flow, PAGE, page?.at(-1) ?? 0);
     for (const sequence of page) missing.add(sequence);
   }
   const count = missing.size;
@@ -32,7 +32,7 @@ export async function createDeliveredCheck(
   async function strikeOff(): Promise<void> {
     const chunk = keys;
     keys = [];
-    for (const sequence of await ledger.sequencesOf(leg, chunk)) missing.delete(sequence);
+    for (const sequence of await ledger.sequencesOf(flow, chunk)) missing.delete(sequence);
   }
 
   return {

@@ -1,6 +1,5 @@
 import { DatabaseSync } from 'node:sqlite';
-import type { Ledger } from '../ledger/ledger.ts';
-import type { KnownReject, RejectedRecord } from '../ledger/rejected-records.ts';
+import type { KnownReject, Ledger, RejectedRecord } from '../ledger/ledger.ts';
 
 /** A rejected record that a source shows now, or has shown. */
 export interface ReviewedReject extends Omit<KnownReject, 'fingerprint'> {
@@ -8,7 +7,8 @@ export interface ReviewedReject extends Omit<KnownReject, 'fingerprint'> {
 }
 
 export interface RejectBookOptions {
-  leg: string;
+  flow: string;
+  source: string;
   ledger: Pick<Ledger, 'reject' | 'rejectedRecords' | 'acceptRejected'>;
   /** Unix time in milliseconds. */
   now: () => number;
@@ -21,7 +21,7 @@ const PAGE = 1_000;
  * temporary file, because a list of nothing but unusable records must not fill the memory. Records with the
  * same fingerprint are one entry.
  */
-export function createRejectBook({ leg, ledger, now }: RejectBookOptions) {
+export function createRejectBook({ flow, source, ledger, now }: RejectBookOptions) {
   const database = new DatabaseSync('');
   database.exec(`
     pragma journal_mode = off;
@@ -59,7 +59,7 @@ export function createRejectBook({ leg, ledger, now }: RejectBookOptions) {
     /** Adds the records that the ledger knows. Call it after the last `enter`. */
     async enterLedger(): Promise<void> {
       for (let after = ''; ; ) {
-        const known = await ledger.rejectedRecords(leg, PAGE, after);
+        const known = await ledger.rejectedRecords(flow, source, PAGE, after);
         for (const { fingerprint, position, id, reason, isAccepted } of known) {
           enterKnown.run(fingerprint, position, id, reason, 0, Number(isAccepted));
           after = fingerprint;
@@ -82,9 +82,10 @@ export function createRejectBook({ leg, ledger, now }: RejectBookOptions) {
     async accept(): Promise<void> {
       let page: RejectedRecord[] = [];
       const acceptPage = async () => {
-        await ledger.reject(leg, page, now());
+        await ledger.reject(flow, source, page, now());
         await ledger.acceptRejected(
-          leg,
+          flow,
+          source,
           page.map(({ fingerprint }) => fingerprint),
           now(),
         );

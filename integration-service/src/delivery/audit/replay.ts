@@ -1,8 +1,7 @@
 import type { Claim } from '../delivery.ts';
-import { findAtTarget } from '../dispatch/settle.ts';
-import type { Ledger } from '../ledger/ledger.ts';
-import type { DeliveryFilter } from '../ledger/reading.ts';
+import type { DeliveryFilter, Ledger } from '../ledger/ledger.ts';
 import { ReadError, type Target } from '../target.ts';
+import { compare } from './compare.ts';
 
 /** What a replay did with a dead letter, or would do; `no_longer_dead` when another replay came first. */
 export const REPLAY_VERDICTS = ['to_send', 'already_delivered', 'no_longer_dead'] as const;
@@ -11,7 +10,7 @@ export type ReplayVerdict = (typeof REPLAY_VERDICTS)[number];
 /** How many dead letters matched, and how many of them have each verdict. */
 export interface ReplayReport extends Record<ReplayVerdict, number> {
   matched: number;
-  deliveries: { leg: string; key: string; verdict: ReplayVerdict }[];
+  deliveries: { flow: string; key: string; verdict: ReplayVerdict }[];
 }
 
 const PAGE = 1_000;
@@ -20,13 +19,13 @@ const PAGE = 1_000;
  * Asks the targets about dead letters. Those that a target already has become delivered. The others become
  * pending, and a running service sends them. With `dryRun`, nothing is changed.
  *
- * @param targets by leg
+ * @param flows those whose targets can be asked
  * @throws {ReadError} when a target gave no usable answer, or does not list a dead letter and lacks what was
  *   delivered; nothing is changed then
  */
 export async function replay(options: {
   ledger: Ledger;
-  targets: Record<string, Target>;
+  flows: readonly { name: string; target: Target }[];
   filter: Omit<DeliveryFilter, 'status'>;
   dryRun: boolean;
   /**
@@ -36,7 +35,7 @@ export async function replay(options: {
   trustList?: boolean;
   now: () => number;
 }): Promise<ReplayReport> {
-  const { ledger, targets, filter, dryRun, trustList = false, now } = options;
+  const { ledger, flows, filter, dryRun, trustList = false, now } = options;
   const dead: Claim[] = [];
   for (;;) {
     const page = await ledger.deadLetters(filter, PAGE, dead.at(-1)?.sequence);
@@ -46,17 +45,17 @@ export async function replay(options: {
 
   /** The target's ids, by sequence number. */
   const found = new Map<number, string>();
-  for (const [leg, target] of Object.entries(targets)) {
-    const ofLeg = dead.filter((claim) => claim.leg === leg);
-    if (ofLeg.length === 0) continue;
-    const { findings, shortfall } = await findAtTarget({
-      ...{ leg, target, claims: ofLeg, mayFilter: false },
-      checkedBy: trustList ? undefined : ledger,
+  for (const { name: flow, target } of flows) {
+    const expected = dead.filter((claim) => claim.flow === flow);
+    // To send again does no harm at a repeatable target: it need not be asked.
+    if (expected.length === 0 || target.isRepeatable) continue;
+    const { findings, shortfall } = await compare({
+      ...{ flow, target, expected, checkedBy: trustList ? undefined : ledger },
     });
-    if (shortfall && findings.size < ofLeg.length) throw notWhole(target.name, shortfall);
-    for (const claim of ofLeg) {
-      const evidence = findings.get(claim.key);
-      if (evidence !== undefined) found.set(claim.sequence, evidence);
+    if (shortfall && findings.size < expected.length) throw notWhole(target.name, shortfall);
+    for (const claim of expected) {
+      const finding = findings.get(claim.key);
+      if (finding?.kind === 'applied') found.set(claim.sequence, finding.targetId);
     }
   }
 
@@ -67,9 +66,9 @@ export async function replay(options: {
       ? sequences
       : [...(await ledger.markFound(found, now())), ...(await ledger.replay(toSend, now()))],
   );
-  const deliveries = dead.map(({ leg, key, sequence }): ReplayReport['deliveries'][number] => {
+  const deliveries = dead.map(({ flow, key, sequence }): ReplayReport['deliveries'][number] => {
     const verdict = found.has(sequence) ? 'already_delivered' : 'to_send';
-    return { leg, key, verdict: moved.has(sequence) ? verdict : 'no_longer_dead' };
+    return { flow, key, verdict: moved.has(sequence) ? verdict : 'no_longer_dead' };
   });
   const count = (verdict: ReplayVerdict) =>
     deliveries.filter((delivery) => delivery.verdict === verdict).length;

@@ -1,15 +1,14 @@
 import type { Logger } from 'service-kit/logger';
-import type { Evidence } from '../delivery.ts';
-import { CHUNK } from '../ledger/events.ts';
+import type { Flow } from '../flow.ts';
+import { CHUNK } from '../ledger/history.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { MOST_NAMED, nameSome } from '../name-some.ts';
-import { ReadError, type Target } from '../target.ts';
+import { ReadError } from '../target.ts';
 import type { Gate, Permit } from './gate.ts';
-import { readThrough } from './settle.ts';
+import { readThrough } from './read-through.ts';
 
 export interface AdoptionOptions {
-  leg: string;
-  target: Target;
+  flow: Pick<Flow, 'name' | 'target' | 'adopt'>;
   ledger: Ledger;
   gate: Gate;
   log: Logger;
@@ -21,8 +20,9 @@ export interface AdoptionOptions {
 
 /** Makes sure that a new ledger adopts what the target holds before anything is sent. */
 export function createAdoption(options: AdoptionOptions) {
-  const { leg, target, ledger, gate, log, signal } = options;
-  let isDone = false;
+  const { flow, ledger, gate, log, signal } = options;
+  const { name, target } = flow;
+  let isDone = flow.adopt === undefined;
 
   async function read(permit: Permit): Promise<void> {
     log.info(`The ledger is new: asking the ${target.name} what it already holds.`);
@@ -43,7 +43,7 @@ export function createAdoption(options: AdoptionOptions) {
     isDone: () => isDone,
     /** Adopts, if that is not done yet; returns whether it is done now. */
     async ensure(): Promise<boolean> {
-      isDone ||= await ledger.isAdopted(leg);
+      isDone ||= await ledger.isAdopted(name);
       const permit = isDone ? undefined : gate.pass();
       if (permit) await read(permit);
       return isDone;
@@ -59,20 +59,22 @@ export function createAdoption(options: AdoptionOptions) {
  *
  * @throws {ReadError} when the target could not be read to the end
  */
-async function adopt(options: Omit<AdoptionOptions, 'gate' | 'log'>) {
-  const { leg, target, ledger, now, signal } = options;
+async function adopt({ flow, ledger, now, signal }: Omit<AdoptionOptions, 'gate' | 'log'>) {
+  const { name, target, adopt: toItem } = flow;
+  if (!toItem || !target.list) throw new Error(`${name} cannot adopt: its target has no list.`);
   let count = 0;
   const first: string[] = [];
-  let chunk: Evidence[] = [];
-  for await (const evidence of target.read({ signal })) {
+  let chunk: Parameters<Ledger['adopt']>[1][number][] = [];
+  for await (const held of target.list(signal)) {
+    const item = toItem(held);
     count += 1;
-    chunk.push(evidence);
-    if (first.length < MOST_NAMED) first.push(evidence.key);
+    chunk.push({ ...item, targetId: held.targetId });
+    if (first.length < MOST_NAMED) first.push(item.key);
     if (chunk.length < CHUNK) continue;
-    await ledger.adopt(leg, chunk, now());
+    await ledger.adopt(name, chunk, now());
     chunk = [];
   }
-  await ledger.adopt(leg, chunk, now());
-  await ledger.setAdopted(leg, now());
+  await ledger.adopt(name, chunk, now());
+  await ledger.setAdopted(name, now());
   return { count, first };
 }

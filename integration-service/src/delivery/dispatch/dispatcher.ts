@@ -1,43 +1,25 @@
 import type { Logger } from 'service-kit/logger';
 import type { Claim } from '../delivery.ts';
+import type { OnEvent, Result } from '../engine-event.ts';
+import type { Flow } from '../flow.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { LedgerError } from '../ledger/ledger-error.ts';
 import { nameSome } from '../name-some.ts';
 import type { Outcome } from '../outcome.ts';
-import type { Target } from '../target.ts';
-import { afterAttempt, unclaimed } from '../transition.ts';
+import type { Sent } from '../target.ts';
+import { afterAttempt, type Rules, unclaimed } from '../transition.ts';
 import { createAdoption } from './adopt.ts';
 import type { Gate, Permit } from './gate.ts';
 import { createLeases } from './leases.ts';
-import type { DeliveryMetrics } from './metrics.ts';
 import { createQueue } from './queue.ts';
 import { createResults } from './results.ts';
 import { createSettler } from './settle.ts';
-
-/**
- * The steps at which a test can make a crash happen: before (`…ing`) and after (`…ed`) each step that
- * matters.
- */
-export type DispatchStep =
-  | 'claiming'
-  | 'claimed'
-  | 'sending'
-  | 'sent'
-  | 'received'
-  | 'committing'
-  | 'committed';
+import { tellGate } from './tell-gate.ts';
 
 export interface DispatcherOptions {
-  leg: string;
-  target: Target;
+  flow: Pick<Flow, 'name' | 'target' | 'policy' | 'adopt'>;
   ledger: Ledger;
   gate: Gate;
-  /** The most deliveries under way at the same time. */
-  concurrency: number;
-  /** Attempts of one delivery before it is dead. */
-  maxAttempts: number;
-  /** Default: nothing is counted. */
-  metrics?: DeliveryMetrics | undefined;
   log: Logger;
   /** Unix time in milliseconds. */
   now: () => number;
@@ -45,8 +27,8 @@ export interface DispatcherOptions {
   monotonicNow: () => number;
   /** From 0 to below 1. */
   random: () => number;
-  /** Called at every step. Default: not called. */
-  onStep?: ((step: DispatchStep) => void) | undefined;
+  /** Called at every step. */
+  onEvent: OnEvent;
 }
 
 export interface Dispatcher {
@@ -81,29 +63,33 @@ const RECOUNT_MS = 60_000;
 const CLOCK_BACK_MS = 1_000;
 
 /**
- * Claims a leg's due deliveries in the ledger, sends them, and writes their results. One loop does all the
+ * Claims a flow's due deliveries in the ledger, sends them, and writes their results down. One loop does all the
  * writing: results that arrive during a transaction are written in the next one. The loop claims more than
  * it can send at once, because a transaction takes as long as many calls; but only as much as it sends in a
  * moment, because every delivery that is claimed when the process dies must be settled.
  */
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const { leg, target, ledger, gate, concurrency, maxAttempts, log } = options;
-  const { now, monotonicNow, random, onStep = () => {} } = options;
+  const { flow: whole, ledger, gate, log, now, monotonicNow, random, onEvent } = options;
+  const { name: flow, target, policy } = whole;
+  const { concurrency, order, batch } = policy;
+  const rules: Rules = { target, ...policy };
   const stopping = new AbortController();
   const cutOff = new AbortController();
   const leases = createLeases(options);
-  const results = createResults({ ...options, leases, onStep });
+  const results = createResults({ ...options, flow, rules, leases });
   const adoption = createAdoption({ ...options, signal: stopping.signal });
   const settler = createSettler({
     ...options,
-    leases,
+    ...{ flow, target, rules, leases },
     signal: cutOff.signal,
     onSettled(settled) {
       results.add(...settled);
       wake();
     },
   });
-  const queue = createQueue({ concurrency, monotonicNow });
+  const queue = createQueue({ concurrency, atMost: batch.atMost, monotonicNow });
+  /** Default: whatever is due is sent. */
+  const readiness = batch.size > 1 ? batch : undefined;
   let running: Promise<void> | undefined;
   let sending = 0;
   let lookedAt = Number.NEGATIVE_INFINITY;
@@ -144,7 +130,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     if (stopping.signal.aborted) return TICK_MS;
     await recount();
     if (adoption.isDone() && sending === 0 && queue.isEmpty()) {
-      const { isIdle, dueAt } = await ledger.look(leg, now());
+      const { isIdle, dueAt } = await ledger.look(flow, now());
       if (isIdle) return untilDue(dueAt);
     }
     if (monotonicNow() - recoveredAt >= TICK_MS) {
@@ -172,14 +158,14 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const isBack = aheadMs < clockAheadMs - CLOCK_BACK_MS;
     if (!isBack) clockAheadMs = aheadMs;
     if (!isBack && monotonicNow() - recountedAt < RECOUNT_MS) return;
-    await ledger.recount(leg, now());
+    await ledger.recount(flow, now());
     recountedAt = monotonicNow();
     clockAheadMs = aheadMs;
   }
 
   async function recover(options: { isAlone: boolean }): Promise<void> {
     await gate.pause.refresh();
-    const keys = await ledger.recover(leg, now(), options);
+    const keys = await ledger.recover(flow, now(), options);
     if (keys.length === 0) return;
     log.info(
       `A process ended with ${keys.length} under way (${nameSome(keys)}): asking the ${target.name} what became of them.`,
@@ -195,12 +181,12 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   async function claim(): Promise<void> {
     // The gate may have opened without the end of a call.
     sendQueued();
-    const limit = Math.min(queue.room(sending), gate.capacity());
+    const limit = Math.min(queue.room(sending), gate.capacity() * batch.atMost);
     if (limit <= 0 || stopping.signal.aborted) return;
     const lease = leases.lease();
-    onStep('claiming');
-    const claims = await ledger.claim(leg, { limit, now: now() });
-    if (claims.length > 0) onStep('claimed');
+    onEvent({ flow, kind: 'claiming' });
+    const claims = await ledger.claim(flow, { limit, now: now(), order, batch: readiness });
+    if (claims.length > 0) onEvent({ flow, kind: 'claimed', claims });
     for (const each of claims) leases.hold(each, lease);
     queue.add(claims);
     sendQueued();
@@ -215,13 +201,18 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     }
   }
 
-  async function send(claim: Claim, permit: Permit): Promise<void> {
+  async function send(claims: Claim[], permit: Permit): Promise<void> {
     const isProbe = gate.isProbing();
-    const answer = await call(claim);
-    onStep('received');
-    const outcome = tell(permit, claim, answer);
-    const policy = { maxAttempts, now: now(), random, isProbe };
-    results.add({ claim, outcome, transition: afterAttempt(claim, outcome, policy) });
+    const sent = await call(claims);
+    onEvent({ flow, kind: 'received', claims, outcomes: sent.outcomes });
+    const outcomes = tellGate(permit, claims, sent.outcomes);
+    const moment = { now: now(), random, isProbe };
+    const ended = claims.map((claim, i): Result => {
+      const outcome = outcomes[i] as Outcome;
+      return { claim, outcome, transition: afterAttempt(claim, outcome, rules, moment) };
+    });
+    if (sent.together) results.addTogether(ended, sent.together);
+    else results.add(...ended);
     sending -= 1;
     queue.end();
     sendQueued();
@@ -232,18 +223,19 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   /** Makes deliveries that were claimed and not begun pending again, without counting an attempt. */
   function giveBack(): void {
     while (!queue.isEmpty()) {
-      const claim = queue.take();
-      results.add({ claim, transition: unclaimed(claim, now()) });
+      for (const claim of queue.take()) {
+        results.add({ claim, transition: unclaimed(claim, now()) });
+      }
     }
   }
 
-  function call(claim: Claim): Promise<Outcome> {
-    return target.send(claim, {
+  function call(claims: Claim[]): Promise<Sent> {
+    return target.send(claims, {
       signal: cutOff.signal,
       onSend() {
-        leases.assert(claim);
-        onStep('sending');
-        if (options.onStep) setImmediate(onStep, 'sent');
+        for (const claim of claims) leases.assert(claim);
+        onEvent({ flow, kind: 'sending', claims });
+        setImmediate(onEvent, { flow, kind: 'sent', claims });
       },
     });
   }
@@ -251,7 +243,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   async function untilNextDue(): Promise<number> {
     if (gate.capacity() === 0) return TICK_MS;
     if (!queue.isEmpty()) return SETTLE_LOOK_MS;
-    return untilDue(await ledger.nextDueAt(leg, now()));
+    return untilDue(await ledger.nextDueAt(flow, now()));
   }
 
   function untilDue(dueAt: number | undefined): number {
@@ -295,36 +287,4 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       for (const timer of timers) clearTimeout(timer);
     },
   };
-}
-
-/** Tells the gate what the outcome of a call says about the target; returns the outcome for the delivery. */
-function tell(permit: Permit, { key }: Claim, outcome: Outcome): Outcome {
-  switch (outcome.kind) {
-    case 'delivered':
-    case 'permanent':
-      permit.succeed(key);
-      break;
-    case 'throttled': {
-      const { reason, retryAfterMs } = outcome;
-      const { verdict, waitMs } = permit.throttle(key, reason, retryAfterMs);
-      const isOwn = verdict === 'its own';
-      return isOwn
-        ? { ...outcome, kind: 'transient', isSent: true, retryAfterMs: waitMs }
-        : { ...outcome, retryAfterMs: waitMs };
-    }
-    case 'unknown':
-      // The target works: it has looked for the record.
-      if (outcome.saysItExists) permit.succeed(key);
-      else permit.fail(outcome.reason, outcome.retryAfterMs);
-      break;
-    case 'transient':
-      permit.fail(outcome.reason, outcome.retryAfterMs);
-      break;
-    case 'unauthorized':
-      permit.refuse(outcome.reason);
-      break;
-    case 'aborted':
-      permit.cancel();
-  }
-  return outcome;
 }

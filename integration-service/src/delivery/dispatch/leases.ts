@@ -24,6 +24,7 @@ export interface LeasesOptions {
   monotonicNow: () => number;
 }
 
+/** The claims of one worker, and how long it holds them. */
 export type Leases = ReturnType<typeof createLeases>;
 
 /** The claims of one worker, and how long it holds them. */

@@ -1,28 +1,31 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { type OnEvent, VERDICTS } from '../engine-event.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { OUTCOMES } from '../outcome.ts';
 import type { CircuitBreaker } from './circuit-breaker.ts';
 import type { Pause } from './pauses.ts';
 
-/** What one read of the target says about an attempt of unknown outcome. */
-export const VERDICTS = ['found', 'not_found', 'unreadable'] as const;
-
 const BREAKER_STATES = { closed: 0, 'half-open': 1, open: 2 };
 
-/** The metrics of all legs, in the registry that `/metrics` shows. */
+export interface DeliveryMetrics {
+  /** Shows a flow from now on; the returned listener counts what is committed. */
+  watch(of: { flow: string; target: string; breaker: CircuitBreaker }): OnEvent;
+}
+
+/** The metrics of all flows, in the registry that `/metrics` shows. */
 export function createDeliveryMetrics(
   registry: Registry,
   options: {
-    legs: string[];
     ledger: Ledger;
-    breakers: Record<string, CircuitBreaker>;
-    /** Of all systems. */
-    pauses: Pause[];
+    /** The pauses of all systems that are called; more may come. */
+    pauses: () => Iterable<Pause>;
     /** Unix time in milliseconds. */
     now: () => number;
   },
-) {
-  const { legs, ledger, breakers, pauses, now } = options;
+): DeliveryMetrics {
+  const { ledger, pauses, now } = options;
+  const flows: string[] = [];
+  const breakers: Record<string, CircuitBreaker> = {};
   const registers = [registry];
 
   /** A gauge that is read from the ledger at each scrape; it has no values when the ledger cannot be read. */
@@ -30,34 +33,34 @@ export function createDeliveryMetrics(
     name: string,
     help: string,
     label: string | undefined,
-    read: (leg: string) => Promise<Record<string, number>>,
+    read: (flow: string) => Promise<Record<string, number>>,
   ): void {
     new Gauge({
       name,
       help,
-      labelNames: label ? ['leg', label] : ['leg'],
+      labelNames: label ? ['flow', label] : ['flow'],
       registers,
       async collect() {
         this.reset();
-        for (const leg of legs) {
-          const values = await read(leg).catch(() => ({}));
+        for (const flow of flows) {
+          const values = await read(flow).catch(() => ({}));
           for (const [key, value] of Object.entries(values)) {
-            this.set(label ? { leg, [label]: key } : { leg }, value);
+            this.set(label ? { flow, [label]: key } : { flow }, value);
           }
         }
       },
     });
   }
 
-  ledgerGauge('deliveries', 'Deliveries in the ledger by status', 'status', (leg) =>
-    ledger.countByStatus(leg),
+  ledgerGauge('deliveries', 'Deliveries in the ledger by status', 'status', (flow) =>
+    ledger.countByStatus(flow),
   );
   ledgerGauge(
     'oldest_undelivered_age_seconds',
     'Since when the oldest delivery that is neither delivered nor dead has been known; 0 when there is none',
     undefined,
-    async (leg) => {
-      const since = await ledger.oldestUndelivered(leg);
+    async (flow) => {
+      const since = await ledger.oldestUndelivered(flow);
       return { age: since === undefined ? 0 : Math.max(0, now() - since) / 1000 };
     },
   );
@@ -65,7 +68,7 @@ export function createDeliveryMetrics(
     'audit_drift',
     'What the last audit found, by kind; without values before the first',
     'kind',
-    async (leg) => (await ledger.lastAudit(leg)) ?? {},
+    async (flow) => (await ledger.lastAudit(flow)) ?? {},
   );
   new Gauge({
     name: 'breaker_state',
@@ -84,13 +87,13 @@ export function createDeliveryMetrics(
     labelNames: ['system'],
     registers,
     collect() {
-      for (const { system, waitMs } of pauses) this.set({ system }, waitMs() / 1000);
+      for (const { system, waitMs } of pauses()) this.set({ system }, waitMs() / 1000);
     },
   });
   const attempts = new Counter({
     name: 'delivery_attempts_total',
     help: 'Calls to a target by outcome',
-    labelNames: ['leg', 'outcome'],
+    labelNames: ['flow', 'outcome'],
     registers,
   });
   const settled = new Counter({
@@ -99,19 +102,31 @@ export function createDeliveryMetrics(
     labelNames: ['verdict'],
     registers,
   });
-  // A rate needs the zero before the first event.
-  for (const leg of legs) for (const outcome of OUTCOMES) attempts.inc({ leg, outcome }, 0);
   for (const verdict of VERDICTS) settled.inc({ verdict }, 0);
+  const latency = new Histogram({
+    name: 'delivery_latency_seconds',
+    help: 'From the ingest to delivered',
+    buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3_600, 86_400],
+    registers,
+  });
+  const count: OnEvent = (event) => {
+    if (event.kind !== 'committed') return;
+    const { flow } = event;
+    for (const { claim, transition, outcome, verdict } of event.results) {
+      if (outcome) attempts.inc({ flow, outcome: outcome.kind });
+      if (verdict) settled.inc({ verdict });
+      if (transition.status === 'delivered') {
+        latency.observe(Math.max(0, now() - claim.createdAt) / 1000);
+      }
+    }
+  };
   return {
-    attempts,
-    settled,
-    latency: new Histogram({
-      name: 'delivery_latency_seconds',
-      help: 'From the first sighting to delivered',
-      buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3_600, 86_400],
-      registers,
-    }),
+    watch({ flow, target, breaker }) {
+      flows.push(flow);
+      breakers[target] = breaker;
+      // A rate needs the zero before the first event.
+      for (const outcome of OUTCOMES) attempts.inc({ flow, outcome }, 0);
+      return count;
+    },
   };
 }
-
-export type DeliveryMetrics = ReturnType<typeof createDeliveryMetrics>;

@@ -5,9 +5,9 @@ import { createQueue } from './queue.ts';
 const claims = (count: number) =>
   Array.from({ length: count }, (_, key) => ({ key }) as never as Claim);
 
-function setUp(concurrency = 16) {
+function setUp({ concurrency = 16, atMost = 1 } = {}) {
   const clock = { now: 0 };
-  const queue = createQueue({ concurrency, monotonicNow: () => clock.now });
+  const queue = createQueue({ concurrency, atMost, monotonicNow: () => clock.now });
   /** `count` deliveries were sent in `ms` milliseconds. */
   const send = (count: number, ms: number) => {
     queue.add(claims(count));
@@ -59,8 +59,25 @@ it('has room again when half of what was claimed ahead is gone', () => {
 it('gives out what waits in its order', () => {
   const { queue } = setUp();
   queue.add(claims(2));
-  expect(queue.take()).toEqual({ key: 0 });
+  expect(queue.take()).toEqual([{ key: 0 }]);
   queue.add(claims(1));
-  expect([queue.take(), queue.take()]).toEqual([{ key: 1 }, { key: 0 }]);
+  expect([queue.take(), queue.take()]).toEqual([[{ key: 1 }], [{ key: 0 }]]);
+  expect(queue.isEmpty()).toBe(true);
+});
+
+it('has room for one batch when none waits and one more may be under way, however fast they are', () => {
+  const { queue, send } = setUp({ concurrency: 2, atMost: 3 });
+  send(3, 1);
+  expect([queue.room(0), queue.room(1), queue.room(2)]).toEqual([3, 3, 0]);
+  queue.add(claims(1));
+  expect(queue.room(0)).toBe(0);
+});
+
+it('gives out batches that are as large as they may be, in its order', () => {
+  const { queue } = setUp({ atMost: 3 });
+  queue.add(claims(4));
+  expect(queue.take()).toEqual([{ key: 0 }, { key: 1 }, { key: 2 }]);
+  expect(queue.isEmpty()).toBe(false);
+  expect(queue.take()).toEqual([{ key: 3 }]);
   expect(queue.isEmpty()).toBe(true);
 });

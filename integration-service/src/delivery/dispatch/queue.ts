@@ -9,8 +9,14 @@ const MAX_AHEAD = 1_024;
  * takes as long as many calls. For a slow target there are none: other replicas can claim the deliveries,
  * and little must be settled after a crash.
  */
-export function createQueue(options: { concurrency: number; monotonicNow: () => number }) {
-  const { concurrency, monotonicNow } = options;
+export function createQueue(options: {
+  /** Batches that may be under way at the same time. */
+  concurrency: number;
+  /** The most deliveries of a batch. With more than one, no batch is claimed ahead. */
+  atMost: number;
+  monotonicNow: () => number;
+}) {
+  const { concurrency, atMost, monotonicNow } = options;
   let waiting: Claim[] = [];
   let next = 0;
   let ended = 0;
@@ -25,8 +31,9 @@ export function createQueue(options: { concurrency: number; monotonicNow: () => 
     isEmpty: () => length() === 0,
     /** At most half of what was claimed ahead is left: it is time to claim more while the rest is sent. */
     isLow,
-    /** How many deliveries may be claimed while `sending` deliveries are being sent. */
+    /** How many deliveries may be claimed while `sending` batches are being sent. */
     room(sending: number): number {
+      if (atMost > 1) return sending < concurrency && length() === 0 ? atMost : 0;
       if (!isLow()) return 0;
       const elapsedMs = Math.max(endedAt - addedAt, 1);
       ahead = Math.min(Math.floor((ended * AHEAD_MS) / elapsedMs), MAX_AHEAD);
@@ -36,12 +43,13 @@ export function createQueue(options: { concurrency: number; monotonicNow: () => 
       [waiting, next] = [[...waiting.slice(next), ...claims], 0];
       [ended, addedAt] = [0, monotonicNow()];
     },
-    /** Removes and returns the delivery that has waited longest. The queue must not be empty. */
-    take(): Claim {
-      next += 1;
-      return waiting[next - 1] as Claim;
+    /** Removes and returns a batch: the deliveries that have waited longest. */
+    take(): Claim[] {
+      const batch = waiting.slice(next, next + atMost);
+      next += batch.length;
+      return batch;
     },
-    /** A delivery has been sent. */
+    /** A batch has been sent. */
     end(): void {
       ended += 1;
       endedAt = monotonicNow();

@@ -1,48 +1,71 @@
 import type { Logger } from 'service-kit/logger';
-import type { Claim, Transition } from '../delivery.ts';
-import type { Ledger } from '../ledger/ledger.ts';
-import type { Outcome } from '../outcome.ts';
-import type { Target } from '../target.ts';
-import type { DispatchStep } from './dispatcher.ts';
+import type { OnEvent, Result } from '../engine-event.ts';
+import type { Ledger, Together } from '../ledger/ledger.ts';
+import { LedgerError } from '../ledger/ledger-error.ts';
+import { afterAttempt, type Rules } from '../transition.ts';
 import type { Leases } from './leases.ts';
-import type { DeliveryMetrics } from './metrics.ts';
-import type { Settled } from './settle.ts';
-import { createSettleLog } from './settle-log.ts';
-
-/** The result of a claim: of an attempt, of a read of the target, or of a claim that was not used. */
-export type Result =
-  | { claim: Claim; transition: Transition; outcome?: Outcome; verdict?: undefined }
-  | (Settled & { outcome?: undefined });
 
 export interface ResultsOptions {
-  leg: string;
-  target: Pick<Target, 'name'>;
-  ledger: Pick<Ledger, 'commit'>;
+  flow: string;
+  rules: Rules;
+  ledger: Pick<Ledger, 'commit' | 'commitTogether'>;
   leases: Leases;
-  metrics?: DeliveryMetrics | undefined;
   log: Logger;
   /** Unix time in milliseconds. */
   now: () => number;
-  onStep: (step: DispatchStep) => void;
+  /** From 0 to below 1. */
+  random: () => number;
+  onEvent: OnEvent;
+}
+
+/** Results of a batch that are written with something else, or not at all. */
+interface Batch {
+  results: Result[];
+  together: Together;
 }
 
 /** Results that are not in the ledger yet. */
 export function createResults(options: ResultsOptions) {
-  const { leg, target, ledger, leases, metrics, log, now, onStep } = options;
-  const tellSettled = createSettleLog({ leg, targetName: target.name, log });
+  const { flow, rules, ledger, leases, log, now, random, onEvent } = options;
   const waiting: Result[] = [];
+  const batches: Batch[] = [];
 
-  function tell({ claim, transition, outcome, verdict }: Result): void {
-    if (outcome) metrics?.attempts.inc({ leg, outcome: outcome.kind });
-    if (verdict) metrics?.settled.inc({ verdict });
-    if (transition.status === 'delivered') {
-      metrics?.latency.observe(Math.max(0, now() - claim.createdAt) / 1000);
-    }
-    if (transition.status === 'dead') {
-      log.error(
-        `Giving up on ${leg}/${claim.key} after ${transition.attempts} attempt(s): ${transition.lastError}. It is sent again when it is replayed.`,
-      );
-    }
+  /** Writes results in one transaction, and gives up their claims. */
+  async function write(
+    results: readonly Result[],
+    commit: (entries: ReturnType<typeof toEntry>[]) => ReturnType<Ledger['commitTogether']>,
+  ): Promise<boolean> {
+    onEvent({ flow, kind: 'committing', results });
+    const committed = await commit(results.map(toEntry));
+    if (!committed) return false;
+    for (const { claim } of results) leases.giveUp(claim);
+    const [lost, superseded] = [new Set(committed.lost), new Set(committed.superseded)];
+    const written = results.filter(({ claim }) => !lost.has(claim));
+    onEvent({
+      ...{ flow, kind: 'committed' },
+      results: written.map((each) => ({ ...each, isSuperseded: superseded.has(each.claim) })),
+    });
+    return true;
+  }
+
+  async function writeBatch({ results, together }: Batch): Promise<void> {
+    const reason = await write(results, (entries) =>
+      ledger.commitTogether(entries, together, now()),
+    )
+      .then((isWritten) => (isWritten ? undefined : 'a lease of its batch ran out'))
+      .catch((error: unknown) => {
+        if (error instanceof LedgerError) throw error;
+        return (error as Error).message;
+      });
+    if (reason === undefined) return;
+    log.error(`A batch of ${results.length} of ${flow} cannot be committed: ${reason}.`);
+    const moment = { now: now(), random };
+    const outcome = { kind: 'unknown', reason } as const;
+    waiting.push(
+      ...results.map(({ claim }) => {
+        return { claim, outcome, transition: afterAttempt(claim, outcome, rules, moment) };
+      }),
+    );
   }
 
   return {
@@ -50,22 +73,28 @@ export function createResults(options: ResultsOptions) {
       waiting.push(...results);
     },
 
+    /** Adds the results of a batch that are written with `together`, or not at all. */
+    addTogether(results: Result[], together: Together): void {
+      batches.push({ results, together });
+    },
+
     /**
-     * Writes all waiting results in one transaction, and gives up their claims.
-     * @throws {LedgerError} when that fails: all of them still wait then
+     * Writes all waiting results: in one transaction, but for the batches that have one of their own.
+     * @throws {LedgerError} when that fails: what is not written still waits then
      */
     async commit(): Promise<void> {
+      for (let batch = batches[0]; batch; batch = batches[0]) {
+        await writeBatch(batch);
+        batches.shift();
+      }
       if (waiting.length === 0) return;
       const results = [...waiting];
-      onStep('committing');
-      const transitions = results.map(({ claim, transition }) => ({ claim, transition }));
-      const lost = new Set(await ledger.commit(transitions, now()));
-      onStep('committed');
+      await write(results, (entries) => ledger.commit(entries, now()));
       waiting.splice(0, results.length);
-      for (const { claim } of results) leases.giveUp(claim);
-      const written = results.filter(({ claim }) => !lost.has(claim));
-      tellSettled(written.filter((result) => result.verdict !== undefined));
-      for (const result of written) tell(result);
     },
   };
+}
+
+function toEntry({ claim, transition, outcome }: Result) {
+  return { claim, transition, outcome: outcome?.kind };
 }

@@ -1,62 +1,72 @@
 import type { Logger } from 'service-kit/logger';
-import { createDeliveredCheck } from '../audit/delivered-check.ts';
+import { type Comparison, compare } from '../audit/compare.ts';
 import type { Claim, Transition } from '../delivery.ts';
+import type { Result } from '../engine-event.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { LedgerError } from '../ledger/ledger-error.ts';
 import { nameSome } from '../name-some.ts';
 import { ReadError, type Target } from '../target.ts';
-import { afterRead, LAST_READ } from '../transition.ts';
+import {
+  afterAttempt,
+  afterLookUp,
+  canLookUp,
+  isLastLookUp,
+  READS_OF_RELEASED,
+  type Rules,
+} from '../transition.ts';
 import { type Gate, type Permit, READ } from './gate.ts';
 import type { Leases } from './leases.ts';
-import type { VERDICTS } from './metrics.ts';
+import { readThrough } from './read-through.ts';
 
-/** The most unknown deliveries that one read of the target settles. */
+/** The most unknown deliveries that one look-up settles. */
 const ROUND = 10_000;
 const RETRY_MS = 1_000;
 
-type Verdict = (typeof VERDICTS)[number];
-
-/** What one read of the target said about a delivery, and what becomes of it. */
-export interface Settled {
-  claim: Claim;
-  verdict: Verdict;
-  transition: Transition;
-}
-
 export interface SettlerOptions {
-  leg: string;
+  flow: string;
   target: Target;
+  rules: Rules;
   ledger: Ledger;
   gate: Gate;
   leases: Leases;
-  maxAttempts: number;
   log: Logger;
   /** Unix time in milliseconds. */
   now: () => number;
   random: () => number;
-  /** Aborts a read. */
+  /** Aborts a look-up. */
   signal: AbortSignal;
   /** Called with the results of a round. */
-  onSettled: (results: Settled[]) => void;
+  onSettled: (results: Result[]) => void;
 }
 
 /** Finds out what became of attempts of unknown outcome, one round at a time, during sending. */
 export function createSettler(options: SettlerOptions) {
-  const { leg, target, ledger, gate, leases, maxAttempts, log } = options;
+  const { flow, target, rules, ledger, gate, leases, log } = options;
   const { now, random, signal, onSettled } = options;
   /** Why each delivery could not be settled, as its history says: a reason is not repeated at every read. */
   const told = new Map<string, string>();
   let isSettling = false;
 
+  /** Only the whole list shows that something is not there; before the last look-up, less is enough. */
+  async function lookUp(claims: Claim[]): Promise<Comparison> {
+    const isLast = claims.some((claim) => isLastLookUp(target, claim));
+    if (target.lookUp && !(isLast && target.list)) {
+      return { findings: await target.lookUp(claims, signal), shortfall: undefined };
+    }
+    // What the target refused as existing is never sent again, whatever its list says.
+    const decides = claims.some((claim) => isLastLookUp(target, claim) && claim.reads >= 0);
+    return compare({
+      ...{ flow, target, expected: claims, signal },
+      checkedBy: decides ? ledger : undefined,
+    });
+  }
+
   async function settle(claims: Claim[], permit: Permit): Promise<void> {
     let waitMs = RETRY_MS;
     try {
-      // A delivery is sent again only if the target's complete list does not have it.
-      const mayFilter = claims.every(({ reads }) => reads >= 0 && reads < LAST_READ);
-      const checkedBy = claims.some(({ reads }) => reads === LAST_READ) ? ledger : undefined;
       const { findings, shortfall } = await readThrough(
         permit,
-        () => findAtTarget({ leg, target, claims, mayFilter, checkedBy, signal }),
+        () => lookUp(claims),
         (throttledMs) => {
           waitMs = Math.max(RETRY_MS, throttledMs);
         },
@@ -65,13 +75,13 @@ export function createSettler(options: SettlerOptions) {
       if (findings.size > 0) permit.succeed(READ);
       else permit.cancel();
       const doubt = shortfall && `the ${target.name} ${shortfall}`;
-      const policy = { maxAttempts, now: now(), random, doubt };
+      const moment = { now: now(), random, doubt };
       told.clear();
       onSettled(
         claims.map((claim) => {
-          const evidence = findings.get(claim.key);
-          const verdict = evidence === undefined ? 'not_found' : 'found';
-          return { claim, verdict, transition: afterRead(claim, evidence, policy) };
+          const finding = findings.get(claim.key);
+          const verdict = finding === undefined ? 'not_found' : 'found';
+          return { claim, verdict, transition: afterLookUp(claim, finding, rules, moment) };
         }),
       );
     } catch (error) {
@@ -99,21 +109,48 @@ export function createSettler(options: SettlerOptions) {
     );
   }
 
+  /**
+   * Without a question: what was released is sent, and an attempt whose worker is gone is like one without an
+   * answer.
+   */
+  function decideAlone(claims: Claim[]): void {
+    const moment = { now: now(), random };
+    onSettled(
+      claims.map((claim) => {
+        const reason = claim.lastError ?? 'no answer';
+        const outcome = { kind: 'unknown', reason } as const;
+        const { event: _, ...transition } =
+          claim.reads === READS_OF_RELEASED
+            ? afterLookUp(claim, undefined, rules, moment)
+            : afterAttempt(claim, outcome, rules, moment);
+        return { claim, transition };
+      }),
+    );
+  }
+
+  async function claim(): Promise<Claim[]> {
+    const lease = leases.lease();
+    const claims = await ledger.claimUnknown(flow, { limit: ROUND, now: now() });
+    for (const each of claims) leases.hold(each, lease);
+    return claims;
+  }
+
   return {
     /** Begins a round, if none is under way, one is due, and the target may be called. */
     async begin(): Promise<void> {
       if (isSettling) return;
+      if (target.isRepeatable || !canLookUp(target)) {
+        const claims = await claim();
+        if (claims.length > 0) decideAlone(claims);
+        return;
+      }
       const permit = gate.pass();
       if (!permit) return;
-      const lease = leases.lease();
-      const claims = await ledger
-        .claimUnknown(leg, { limit: ROUND, now: now() })
-        .catch((error: unknown) => {
-          permit.cancel();
-          throw error;
-        });
+      const claims = await claim().catch((error: unknown) => {
+        permit.cancel();
+        throw error;
+      });
       if (claims.length === 0) return permit.cancel();
-      for (const claim of claims) leases.hold(claim, lease);
       isSettling = true;
       void settle(claims, permit);
     },
@@ -124,67 +161,4 @@ function stillUnknown(claim: Claim, nextAttemptAt: number, reason: string | unde
   const { attempts, reads, lastError } = claim;
   const event = reason === undefined ? undefined : { what: 'not_read', attempt: attempts, reason };
   return { status: 'unknown', attempts, reads, nextAttemptAt, lastError, event };
-}
-
-/** Which of the deliveries a target has. */
-export interface Findings {
-  /** The target's ids, by key. */
-  findings: Map<string, string>;
-  /** Why the target may have more (its list lacks what was delivered), as a text that follows its name. */
-  shortfall: string | undefined;
-}
-
-/**
- * Asks a target, in one read, which of these deliveries it has.
- *
- * @throws {ReadError} when the target could not be read to the end; nothing is known then
- * @throws {LedgerError} when the list could not be checked against the ledger
- */
-export async function findAtTarget(options: {
-  leg: string;
-  target: Target;
-  claims: Claim[];
-  /**
-   * Whether the target may be asked for a single delivery alone. That is cheaper, but depends on a filter:
-   * a target that understands the filter differently may not list a delivery that it has.
-   */
-  mayFilter: boolean;
-  /** Shows whether the list is complete; needed if a delivery is sent because it is not listed. */
-  checkedBy: Ledger | undefined;
-  signal?: AbortSignal;
-}): Promise<Findings> {
-  const { leg, target, claims, mayFilter, checkedBy, signal } = options;
-  const check = checkedBy && (await createDeliveredCheck(checkedBy, leg));
-  const wanted = new Set(claims.map(({ key }) => key));
-  const only = mayFilter && claims.length === 1 ? claims[0] : undefined;
-  const findings = new Map<string, string>();
-  for await (const { key, evidence } of target.read({ only, signal })) {
-    if (wanted.has(key) && !findings.has(key)) findings.set(key, evidence);
-    const checking = check?.see(key);
-    if (checking) await checking;
-  }
-  return { findings, shortfall: await check?.shortfall() };
-}
-
-/**
- * Runs a read of the target, and reports a failure to the gate. The caller reports a success.
- *
- * @param onThrottled called when the target asks for fewer calls, with how long the read must wait, in
- *   milliseconds
- */
-export async function readThrough<Result>(
-  permit: Permit,
-  read: () => Promise<Result>,
-  onThrottled?: (waitMs: number) => void,
-): Promise<Result> {
-  try {
-    return await read();
-  } catch (error) {
-    if (!(error instanceof ReadError)) permit.cancel();
-    else if (error.isUnauthorized) permit.refuse(error.message);
-    else if (error.isThrottled) {
-      onThrottled?.(permit.throttle(READ, error.message, error.retryAfterMs).waitMs);
-    } else permit.fail(error.message, error.retryAfterMs);
-    throw error;
-  }
 }

@@ -1,37 +1,54 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { IngestCounts } from '../ledger/ledger.ts';
 
-/** The poller's metrics, in the registry that `/metrics` shows. */
-export function createPollerMetrics(registry: Registry) {
+/** The metrics of polls, in the registry that `/metrics` shows. */
+export function createPollMetrics(registry: Registry) {
   const registers = [registry];
+  const labels = ['flow', 'source'] as const;
   const polls = new Counter({
     name: 'polls_total',
-    help: 'Polls of the CRM by result; the attempts of one cycle are one poll',
-    labelNames: ['result'],
+    help: 'Polls of a source by result; the attempts of one cycle are one poll',
+    labelNames: [...labels, 'result'],
     registers,
   });
-  const customersSeen = new Counter({
-    name: 'customers_seen_total',
-    help: 'Customer records in the answers of the CRM, each counted once: new, known, held or invalid',
-    labelNames: ['result'],
+  const seen = new Counter({
+    name: 'records_seen_total',
+    help: 'Records in what polls read, each counted once: new, known, held, superseded or invalid',
+    labelNames: [...labels, 'result'],
     registers,
   });
-  // A rate needs the zero before the first event.
-  for (const result of ['success', 'failure']) polls.inc({ result }, 0);
-  for (const result of ['new', 'known', 'held', 'invalid']) customersSeen.inc({ result }, 0);
+  const duration = new Histogram({
+    name: 'poll_duration_seconds',
+    help: 'Time to read a source, waiting between attempts included',
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+    labelNames: labels,
+    registers,
+  });
+  const succeededAt = new Gauge({
+    name: 'last_successful_poll_timestamp_seconds',
+    help: 'When a poll last succeeded, Unix time; 0 before the first',
+    labelNames: labels,
+    registers,
+  });
   return {
-    polls,
-    customersSeen,
-    pollDuration: new Histogram({
-      name: 'poll_duration_seconds',
-      help: 'Time to fetch the customers, waiting between attempts included',
-      buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
-      registers,
-    }),
-    lastSuccessfulPoll: new Gauge({
-      name: 'last_successful_poll_timestamp_seconds',
-      help: 'When a poll last succeeded, Unix time; 0 before the first',
-      registers,
-    }),
+    /** The metrics of one source. A rate needs the zero before the first event. */
+    of(flow: string, source: string) {
+      const of = { flow, source };
+      for (const result of ['success', 'failure']) polls.inc({ ...of, result }, 0);
+      for (const result of ['new', 'known', 'held', 'superseded', 'invalid']) {
+        seen.inc({ ...of, result }, 0);
+      }
+      succeededAt.set(of, 0);
+      return {
+        startTimer: () => duration.startTimer(of),
+        ended(isSuccess: boolean): void {
+          polls.inc({ ...of, result: isSuccess ? 'success' : 'failure' });
+          if (isSuccess) succeededAt.setToCurrentTime(of);
+        },
+        saw: (result: keyof IngestCounts | 'invalid', count: number) =>
+          seen.inc({ ...of, result }, count),
+      };
+    },
   };
 }
 
@@ -39,7 +56,7 @@ export function createPollerMetrics(registry: Registry) {
 export function createEventMetrics(registry: Registry) {
   const received = new Counter({
     name: 'events_received_total',
-    help: 'Events of customers, each counted once: new, known, held, ignored or invalid',
+    help: 'What sources sent by themselves, each counted once: new, known, held, superseded, ignored or invalid',
     labelNames: ['source', 'result'],
     registers: [registry],
   });
@@ -59,7 +76,7 @@ export function createEventMetrics(registry: Registry) {
     watch: (source: string, isConnected: () => boolean) => connections.set(source, isConnected),
     /** From now on, counts what comes from a source. */
     add(source: string): void {
-      for (const result of ['new', 'known', 'held', 'ignored', 'invalid']) {
+      for (const result of ['new', 'known', 'held', 'superseded', 'ignored', 'invalid']) {
         received.inc({ source, result }, 0);
       }
     },
@@ -67,4 +84,4 @@ export function createEventMetrics(registry: Registry) {
 }
 
 export type EventMetrics = ReturnType<typeof createEventMetrics>;
-export type PollerMetrics = ReturnType<typeof createPollerMetrics>;
+export type PollMetrics = ReturnType<typeof createPollMetrics>;

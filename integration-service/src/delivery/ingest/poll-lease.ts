@@ -1,18 +1,18 @@
-import type { Ledger } from '../ledger/ledger.ts';
-import type { Turn } from '../ledger/legs.ts';
+import type { Ledger, PollLease } from '../ledger/ledger.ts';
 import { LEASE_MS } from '../ledger/work.ts';
 
-/** A turn is kept for the next poll only if that poll begins at least this long before the turn ends. */
+/** A lease is kept for the next poll only if that poll begins at least this long before the lease ends. */
 const MARGIN_MS = LEASE_MS / 4;
 
-export interface TurnsOptions {
-  leg: string;
-  ledger: Pick<Ledger, 'takeTurn' | 'endTurn' | 'isAlone'>;
-  /** No turn is longer, unless a clock was wrong. */
+export interface PollLeaseOptions {
+  flow: string;
+  source: string;
+  ledger: Pick<Ledger, 'takePollLease' | 'endPollLease' | 'isAlone'>;
+  /** No lease is longer, unless a clock was wrong. */
   maxMs: number;
   /** Unix time in milliseconds. */
   now: () => number;
-  /** Called when a turn could not be kept. */
+  /** Called when a lease could not be renewed. */
   onError: (error: unknown) => void;
 }
 
@@ -27,10 +27,10 @@ export interface PollEnd {
 }
 
 /**
- * The turn to poll a source: of many replicas, one polls. A process that is alone on its ledger and polls
- * often keeps the turn from one poll to the next, so that it writes to the ledger once per poll when idle.
+ * The lease to poll a source: of several replicas, one polls. A process that is alone on its ledger and polls
+ * often keeps the lease from one poll to the next, so that it writes to the ledger once per poll when idle.
  */
-export function createTurns({ leg, ledger, maxMs, now, onError }: TurnsOptions) {
+export function createPollLease({ flow, source, ledger, maxMs, now, onError }: PollLeaseOptions) {
   let isFirst = true;
   let endsAt: number | undefined;
   let extending = Promise.resolve();
@@ -39,31 +39,31 @@ export function createTurns({ leg, ledger, maxMs, now, onError }: TurnsOptions) 
 
   async function extend(): Promise<void> {
     const until = now() + LEASE_MS;
-    await ledger.endTurn(leg, until);
+    await ledger.endPollLease(flow, source, until);
     endsAt = until;
   }
 
   async function endAt(time: number, polledAt: number | undefined): Promise<void> {
     endsAt = undefined;
-    await ledger.endTurn(leg, time, polledAt);
+    await ledger.endPollLease(flow, source, time, polledAt);
   }
 
   return {
     /** @param polledAt when this process last polled with success, Unix time in milliseconds */
-    async take(polledAt: number | undefined): Promise<Turn> {
-      // No other process works on the ledger: the turn belongs to a process that has ended.
+    async take(polledAt: number | undefined): Promise<PollLease> {
+      // No other process works on the ledger: the lease belongs to a process that has ended.
       const isOrphaned = isFirst && ledger.isAlone;
       isFirst = false;
       isTold ||= polledAt !== undefined;
-      const turn = await ledger.takeTurn(leg, {
+      const lease = await ledger.takePollLease(flow, source, {
         ...{ now: now(), forMs: LEASE_MS, maxMs: isOrphaned ? 0 : maxMs },
         ...{ ownEndsAt: endsAt, polledAt },
       });
-      endsAt = turn.isMine ? turn.endsAt : undefined;
-      return turn;
+      endsAt = lease.isMine ? lease.endsAt : undefined;
+      return lease;
     },
 
-    /** Extends the turn for as long as `run` runs. */
+    /** Renews the lease for as long as `run` runs. */
     async keepWhile(run: () => Promise<void>): Promise<void> {
       const timer = setInterval(() => {
         extending = extend().catch(onError);
@@ -83,7 +83,7 @@ export function createTurns({ leg, ledger, maxMs, now, onError }: TurnsOptions) 
       await endAt(now() + othersMs, polledAt);
     },
 
-    /** Ends the turn, if this process has it: it does not poll any more. */
+    /** Ends the lease, if this process has it: it does not poll any more. */
     async release(polledAt: number | undefined): Promise<void> {
       if (endsAt !== undefined) await endAt(now(), polledAt);
     },

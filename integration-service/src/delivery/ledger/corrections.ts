@@ -2,19 +2,22 @@ import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { Kysely } from 'kysely';
 import type { Status } from '../delivery.ts';
 import { READS_OF_RELEASED } from '../transition.ts';
-import { chunksOf, insertEvents } from './events.ts';
-import { type DeliveryFilter, filtered } from './reading.ts';
+import { chunksOf, insertEvents } from './history.ts';
+import type { Ledger } from './ledger.ts';
+import { filtered } from './reading.ts';
 import type { Tables } from './tables.ts';
 import { toClaim } from './work.ts';
 
 /** The part of the ledger with which people correct deliveries. */
-export function createCorrections(db: Kysely<Tables>) {
+export function createCorrections(
+  db: Kysely<Tables>,
+): Pick<Ledger, 'deadLetters' | 'replay' | 'markFound' | 'release' | 'repair' | 'saveAudit'> {
   /**
    * Moves deliveries to another status if they still have the status `from`; returns the sequence numbers
    * of those that were moved.
    */
   async function move(
-    sequences: number[],
+    sequences: readonly number[],
     how: {
       from: Status;
       to: Status;
@@ -42,6 +45,8 @@ export function createCorrections(db: Kysely<Tables>) {
           }))
           .where('sequence', 'in', chunk)
           .where('status', '=', from)
+          // What has a successor, or whose record is gone, is never to be sent.
+          .$if(to !== 'delivered', (query) => query.where('superseded_by', 'is', null))
           .returning('sequence')
           .execute();
         const events = updated.map(({ sequence }) => {
@@ -57,8 +62,7 @@ export function createCorrections(db: Kysely<Tables>) {
   }
 
   return {
-    /** Up to `limit` dead letters after a sequence number, in order of first sighting. */
-    async deadLetters(filter: DeliveryFilter, limit: number, after = 0) {
+    async deadLetters(filter, limit, after = 0) {
       const rows = await filtered(db, db.selectFrom('deliveries').selectAll(), {
         ...filter,
         status: 'dead',
@@ -70,26 +74,17 @@ export function createCorrections(db: Kysely<Tables>) {
       return rows.map(toClaim);
     },
 
-    /**
-     * Makes dead letters pending, with no attempt used up; returns the sequence numbers of those that were
-     * dead.
-     */
-    replay: (sequences: number[], now: number) =>
+    replay: (sequences, now) =>
       move(sequences, { from: 'dead', to: 'pending', what: 'replayed' }, now),
 
-    /** Makes dead letters delivered that the target has, by its ids; returns their sequence numbers. */
-    markFound: (evidence: Map<number, string>, now: number) =>
+    markFound: (targetIds, now) =>
       move(
-        [...evidence.keys()],
-        { from: 'dead', to: 'delivered', what: 'found', reasonOf: (each) => evidence.get(each) },
+        [...targetIds.keys()],
+        { from: 'dead', to: 'delivered', what: 'found', reasonOf: (each) => targetIds.get(each) },
         now,
       ),
 
-    /**
-     * Releases held deliveries; returns how many. A delivery that has been attempted is looked up at the
-     * target once more: the target's list may have been cut off then, and be complete now.
-     */
-    async release(filter: Omit<DeliveryFilter, 'status'>, now: number): Promise<number> {
+    async release(filter, now) {
       let released = 0;
       for (;;) {
         const rows = await filtered(
@@ -116,12 +111,11 @@ export function createCorrections(db: Kysely<Tables>) {
       }
     },
 
-    /** Makes a delivery pending that the target has lost; returns 1, or 0 when it is not delivered. */
-    async repair(leg: string, key: string, now: number): Promise<number> {
+    async repair(flow, key, now) {
       const row = await db
         .selectFrom('deliveries')
         .select('sequence')
-        .where('leg', '=', leg)
+        .where('flow', '=', flow)
         .where('key', '=', key)
         .executeTakeFirst();
       const reason = 'an audit found that the target does not have it';
@@ -134,11 +128,10 @@ export function createCorrections(db: Kysely<Tables>) {
       return row ? (await move([row.sequence], how, now)).length : 0;
     },
 
-    /** Stores what an audit found, for the metrics of the running service. */
-    async saveAudit(leg: string, counts: Record<string, number>, now: number): Promise<void> {
+    async saveAudit(flow, counts, now) {
       await db
         .insertInto('audits')
-        .values({ leg, finished_at: now, counts: JSON.stringify(counts) })
+        .values({ flow, finished_at: now, counts: JSON.stringify(counts) })
         .execute();
     },
   };

@@ -1,162 +1,340 @@
-import { existsSync, statSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { Kysely } from 'kysely';
-import type { Logger } from 'service-kit/logger';
-import { createCorrections } from './corrections.ts';
-import { LedgerError } from './ledger-error.ts';
-import { createLegs } from './legs.ts';
-import { migrate } from './migrations.ts';
-import { explainPostgres, openPostgres } from './postgres.ts';
-import { createReading } from './reading.ts';
-import { createRejectedRecords } from './rejected-records.ts';
-import { createSightings } from './sightings.ts';
-import { openSqlite } from './sqlite.ts';
-import { IN_MEMORY } from './sqlite-file.ts';
-import { createSystems } from './systems.ts';
-import type { Tables } from './tables.ts';
-import { createWork } from './work.ts';
+import type { Claim, Event, Item, Operation, Status, Transition } from '../delivery.ts';
+import type { LedgerError } from './ledger-error.ts';
+import type { DeliveryRow, HistoryEvent, LedgerTransaction } from './tables.ts';
 
 /** Where the ledger is: a SQLite file (or `:memory:`), or a PostgreSQL database. */
 export type LedgerLocation = { kind: 'sqlite'; path: string } | { kind: 'postgres'; url: string };
 
-type Parts = ReturnType<typeof createLegs> &
-  ReturnType<typeof createSightings> &
-  ReturnType<typeof createRejectedRecords> &
-  ReturnType<typeof createSystems> &
-  ReturnType<typeof createWork> &
-  ReturnType<typeof createReading> &
-  ReturnType<typeof createCorrections>;
+/** What must become true in the same transaction as something else, or not at all. Throws to refuse both. */
+export type Together = (transaction: LedgerTransaction) => Promise<void>;
 
 /**
- * The durable table of deliveries. Its delivered rows are the "processed-ID set". Every method throws a
- * `LedgerError` when the ledger cannot be read or written; no transaction is half written then.
+ * Makes the items inside the transaction that writes them down. Whatever must be true together with them is
+ * written there: the position of a poll, the customer that an API call has changed. If it throws, nothing is
+ * written. Items that end lanes come in an array.
  */
-export interface Ledger extends Parts {
+export type Produce = (transaction: LedgerTransaction) => Promise<Iterable<Item>>;
+
+/** What the ledger must know of a flow to ingest its items. */
+export interface IngestRules {
+  name: string;
+  /** A new item replaces what its lane has not delivered yet. */
+  supersedes: boolean;
+  /** No other source or process can ingest the same keys. */
+  hasOwnKeys: boolean;
+  keepsLabels: boolean;
+}
+
+export interface IngestOptions {
+  /** Unix time in milliseconds. */
+  now: number;
+  /** Keeps back what is new. Default: no. */
+  isHeld?: boolean;
+}
+
+/** What became of the items; each is counted in one of the four: seen = new + known + held + superseded. */
+export interface IngestCounts {
+  new: number;
+  known: number;
+  held: number;
+  superseded: number;
+}
+
+export interface Ingested extends IngestCounts {
+  /** The items that were new and are to be sent. */
+  items: Item[];
+}
+
+/** Which deliveries a worker claims. */
+export interface ClaimOptions {
+  limit: number;
+  /** Unix time in milliseconds. */
+  now: number;
+  /** `lane`: of a lane, one at a time and in order. `none`: nothing waits for another. */
+  order: 'lane' | 'none';
+  /** Claims nothing unless so many are due, or one has been for so long. Default: claims what is due. */
+  batch?: { size: number; waitMs: number } | undefined;
+}
+
+/** The result of a claim: what becomes of the delivery, and how its attempt ended, if there was one. */
+export interface CommitEntry {
+  claim: Claim;
+  transition: Transition;
+  outcome?: string | undefined;
+}
+
+/** What a commit could not write as it was asked to. */
+export interface Committed {
+  /** Claims that this worker no longer holds: nothing of them is written. */
+  lost: Claim[];
+  /** Claims whose delivery has a successor, and is superseded instead of pending, dead or held. */
+  superseded: Claim[];
+}
+
+/** How far a source has been read. */
+export interface Progress {
+  /** Where the next read continues, in the source's own format; `undefined`: at the beginning. */
+  position: unknown;
+  /** When the source was last read from its beginning, Unix time in milliseconds. */
+  sweptAt: number | undefined;
+}
+
+/** How far a source has now been read. */
+export interface NewProgress {
+  position: unknown;
+  /** The source was read from its beginning. */
+  isWhole: boolean;
+}
+
+/** Whether this process may poll now, or another one has the poll lease. */
+export type PollLease =
+  | ({ isMine: true; endsAt: number } & Progress)
+  | { isMine: false; waitMs: number; polledAt: number | null };
+
+export interface LeaseRequest {
+  /** Unix time in milliseconds, as are the other times. */
+  now: number;
+  forMs: number;
+  /** A lease that ends later than this was written under a wrong clock, and is taken. */
+  maxMs: number;
+  /** The end of the lease that this process still has. */
+  ownEndsAt?: number | undefined;
+  /** Written as the time of the last successful poll. */
+  polledAt?: number | undefined;
+}
+
+/** A record of a source that can never become a delivery, described without its content. */
+export interface RejectedRecord {
+  /** Identifies the record, wherever it is in the list: see `fingerprintOf`. */
+  fingerprint: string;
+  /** The position in the list, from 0; null when it is not known. */
+  position: number | null;
+  /** The id, or what is in its place, shortened; null when there is none. */
+  id: string | null;
+  reason: string;
+}
+
+/** A rejected record that is in the ledger. */
+export interface KnownReject extends RejectedRecord {
+  /** A person has accepted it: it is not reported any more. */
+  isAccepted: boolean;
+}
+
+/** When a system last asked for a pause, and until when: Unix time in milliseconds. */
+export interface StoredPause {
+  pausedAt: number;
+  pausedUntil: number;
+}
+
+/** Which deliveries; a field that is missing does not filter. */
+export interface DeliveryFilter {
+  status?: Status | undefined;
+  flow?: string | undefined;
+  lane?: string | undefined;
+  keys?: string[] | undefined;
+  /** A part of `last_error`; upper and lower case are the same. */
+  reason?: string | undefined;
+  /** Ingested then or later, Unix time in milliseconds. */
+  from?: number | undefined;
+  /** Ingested before that, Unix time in milliseconds. */
+  to?: number | undefined;
+}
+
+/** The same filter for one or several statuses. */
+export interface ListFilter extends Omit<DeliveryFilter, 'status'> {
+  status?: Status | Status[] | undefined;
+}
+
+/** Which page of a list. */
+export interface ListPage {
+  /** In the order in which they were ingested: `asc` (default), or the newest first. */
+  order?: 'asc' | 'desc' | undefined;
+  /** The sequence number of the last delivery of the previous page. Default: the first page. */
+  after?: number | undefined;
+}
+
+/**
+ * Everything that must survive a crash. SQLite and PostgreSQL implement it alike. Every method throws a
+ * `LedgerError` when the ledger cannot be read or written; no transaction is half written then. Every time
+ * is Unix time in milliseconds.
+ */
+export interface Ledger {
   /** No other service worked on this ledger when it was opened. Always false for PostgreSQL. */
   readonly isAlone: boolean;
   /** What is wrong with the ledger, according to its latest use; `undefined` when nothing is. */
   problem(): LedgerError | undefined;
   close(): Promise<void>;
-}
+  /** Runs statements on a flow's own tables, in a transaction. */
+  within<Value>(run: (transaction: LedgerTransaction) => Promise<Value>): Promise<Value>;
 
-export interface LedgerOptions {
-  /** The ledger is for a service, of which other services must know. Default: yes. */
-  isService?: boolean;
+  // ------------------------------------------------------------------------------------ ingest
+
   /**
-   * SQLite runs in a thread of its own, which takes 40 ms to start. Default: for a service, unless it is in
-   * memory.
+   * Writes items down, all in one transaction, with whatever else `produce` writes. A key that the flow has
+   * had is known, and changes nothing. In the same transaction, older deliveries of a lane are superseded
+   * where the flow supersedes, and those of an ended lane in every flow.
    */
-  hasThread?: boolean;
+  ingest(flow: IngestRules, produce: Produce, options: IngestOptions): Promise<Ingested>;
+  /** Those of these keys that the flow has not had. */
+  findNew(flow: string, keys: readonly string[]): Promise<string[]>;
+  /** Writes down what the target holds already as delivered, in chunks, whether it was ingested or not. */
+  adopt(flow: string, held: readonly (Item & { targetId: string })[], now: number): Promise<void>;
+  /** Whether the target of a flow has been asked what it holds. */
+  isAdopted(flow: string): Promise<boolean>;
+  /** Marks a flow as adopted: everything that its target held is in the ledger. */
+  setAdopted(flow: string, now: number): Promise<void>;
+
+  // ------------------------------------------------------------------------------------ sources
+
+  /**
+   * Takes the lease to poll a source, for `forMs`: of several replicas, one polls. If another process has
+   * it, tells for how long, and when a poll last succeeded.
+   */
+  takePollLease(flow: string, source: string, request: LeaseRequest): Promise<PollLease>;
+  /** Moves the end of this process's poll lease; `polledAt` is the time of the last successful poll. */
+  endPollLease(flow: string, source: string, endsAt: number, polledAt?: number): Promise<void>;
+  /** How far a source has been read, according to the ledger. */
+  readProgress(flow: string, source: string): Promise<Progress>;
+  /** Writes how far a source has been read, inside the transaction that ingests what was read. */
+  writeProgress(
+    transaction: LedgerTransaction,
+    source: { flow: string; source: string },
+    progress: NewProgress,
+    now: number,
+  ): Promise<void>;
+  /** Makes the next poll read the source from its beginning, because its position has failed. */
+  forgetPosition(flow: string, source: string): Promise<void>;
+  /** When a poll of a flow's sources last succeeded; `null` before the first. */
+  polledAt(flow: string): Promise<number | null>;
+  /** Stores records that cannot be used; returns those that were not known. */
+  reject<Rejected extends RejectedRecord>(
+    flow: string,
+    source: string,
+    records: Iterable<Rejected>,
+    now: number,
+  ): Promise<Rejected[]>;
+  /** Up to `limit` rejected records of a source after a fingerprint, in order of fingerprint. */
+  rejectedRecords(
+    flow: string,
+    source: string,
+    limit: number,
+    after?: string,
+  ): Promise<KnownReject[]>;
+  /** How many rejected records of a source are not accepted. */
+  countUnaccepted(flow: string, source: string): Promise<number>;
+  /** Accepts the rejected records with these fingerprints. */
+  acceptRejected(
+    flow: string,
+    source: string,
+    fingerprints: Iterable<string>,
+    now: number,
+  ): Promise<void>;
+  /** The latest pause of a system, even if it is over. */
+  readPause(system: string): Promise<StoredPause | undefined>;
+  /** Writes a pause, unless the ledger has one that ends later and was not written in the future. */
+  savePause(system: string, pause: StoredPause): Promise<void>;
+
+  // ------------------------------------------------------------------------------------ dispatch
+
+  /**
+   * Takes over deliveries whose lease is over, or, when no other service works on this ledger, all that a
+   * worker left behind; returns the keys of those that were being sent. Cuts waits short that a wrong clock
+   * made too long.
+   */
+  recover(flow: string, now: number, options?: { isAlone?: boolean }): Promise<string[]>;
+  /**
+   * Shortens waits that were written in the future, under a clock that was wrong or has gone back since: each
+   * counts from now on, for its intended length. Looks at all deliveries that wait.
+   */
+  recount(flow: string, now: number): Promise<void>;
+  /**
+   * Claims up to `limit` deliveries that are due, the longest due first. In a lane, only the first delivery
+   * that is still to be sent can be claimed, and only when no other is under way. The attempt is counted
+   * here, so that a delivery which kills the process each time is not tried for ever.
+   */
+  claim(flow: string, options: ClaimOptions): Promise<Claim[]>;
+  /** Claims up to `limit` unknown deliveries that are due to be settled. They stay unknown. */
+  claimUnknown(flow: string, options: { limit: number; now: number }): Promise<Claim[]>;
+  /** Renews the leases of claims; returns the claims that this worker no longer holds. */
+  renew(claims: readonly Claim[], now: number): Promise<Claim[]>;
+  /** Writes the results of claims, all in one transaction. */
+  commit(entries: readonly CommitEntry[], now: number): Promise<Committed>;
+  /**
+   * Writes the results of one batch and what must be true with them, or nothing: `undefined` when a claim of
+   * the batch was lost.
+   *
+   * @throws what `together` throws; nothing is written then
+   */
+  commitTogether(
+    entries: readonly CommitEntry[],
+    together: Together,
+    now: number,
+  ): Promise<Committed | undefined>;
+  /**
+   * Finds out, in one cheap query, whether nothing is to be recovered, claimed or settled, as most of the
+   * time. `dueAt` is when the first delivery that waits is due; `undefined` when none waits.
+   */
+  look(flow: string, now: number): Promise<{ isIdle: boolean; dueAt: number | undefined }>;
+  /** When the next delivery that waits is due, after `now`; `undefined` when none waits. */
+  nextDueAt(flow: string, now: number): Promise<number | undefined>;
+
+  // ------------------------------------------------------------------------------------ read
+
+  /** Up to `limit` deliveries of a page. */
+  list(filter: ListFilter, limit: number, page?: ListPage): Promise<DeliveryRow[]>;
+  /** How many deliveries match, counted up to `limit`. */
+  count(filter: ListFilter, limit: number): Promise<number>;
+  /** The attempts in the history of each delivery, by sequence number; no entry if there are none. */
+  countAttempts(sequences: readonly number[]): Promise<Map<number, number>>;
+  /** One delivery with everything that happened to it; `undefined` when there is none. */
+  get(
+    flow: string,
+    key: string,
+  ): Promise<{ delivery: DeliveryRow; history: HistoryEvent[] } | undefined>;
+  /** The status of up to `limit` deliveries of a flow after a sequence number. */
+  statuses(
+    flow: string,
+    limit: number,
+    after: number,
+  ): Promise<Pick<DeliveryRow, 'sequence' | 'key' | 'status'>[]>;
+  /** The sequence numbers, in order, of up to `limit` deliveries of a flow that are delivered. */
+  deliveredSequences(flow: string, limit: number, after: number): Promise<number[]>;
+  /** The sequence numbers of the deliveries of a flow with these keys; unknown keys are left out. */
+  sequencesOf(flow: string, keys: readonly string[]): Promise<number[]>;
+  /** How many deliveries a flow has of each status. */
+  countByStatus(flow: string): Promise<Record<Status, number>>;
+  /** When the oldest delivery was ingested that is still to be delivered. */
+  oldestUndelivered(flow: string): Promise<number | undefined>;
+  /** The counts of the last audit of a flow, by kind. */
+  lastAudit(flow: string): Promise<Record<string, number> | undefined>;
+
+  // ------------------------------------------------------------------------------------ correct
+
+  /** Up to `limit` dead letters after a sequence number, in the order in which they were ingested. */
+  deadLetters(filter: DeliveryFilter, limit: number, after?: number): Promise<Claim[]>;
+  /**
+   * Makes dead letters pending, with no attempt used up; returns the sequence numbers of those that were
+   * dead.
+   */
+  replay(sequences: readonly number[], now: number): Promise<number[]>;
+  /** Makes dead letters delivered that the target has, by its ids; returns their sequence numbers. */
+  markFound(targetIds: ReadonlyMap<number, string>, now: number): Promise<number[]>;
+  /**
+   * Releases held deliveries; returns how many. A delivery that has been attempted is looked up at the target
+   * once more: the target's list may have been cut off then, and be complete now.
+   */
+  release(filter: Omit<DeliveryFilter, 'status'>, now: number): Promise<number>;
+  /** Makes a delivery pending that the target has lost; returns 1, or 0 when it is not delivered. */
+  repair(flow: string, key: string, now: number): Promise<number>;
+  /** Stores what an audit found, for the metrics of the running service. */
+  saveAudit(flow: string, counts: Record<string, number>, now: number): Promise<void>;
 }
 
-/**
- * Opens the ledger and brings its tables up to date.
- *
- * @throws {LedgerError} when the ledger cannot be used; it stays as it is then
- */
-export async function openLedger(
-  location: LedgerLocation,
-  log: Logger,
-  options: LedgerOptions = {},
-): Promise<Ledger> {
-  const { dialect, isAlone, explain } = await open(location, log, options);
-  const db = new Kysely<Tables>({ dialect });
-  const health = createHealth(log);
-  try {
-    await migrate(db, nameOf(location));
-  } catch (error) {
-    await db.destroy();
-    throw explain(error);
-  }
-
-  const parts: Parts = {
-    ...createLegs(db),
-    ...createSightings(db),
-    ...createRejectedRecords(db),
-    ...createSystems(db),
-    ...createWork(db, { skipLocked: location.kind === 'postgres' }),
-    ...createReading(db),
-    ...createCorrections(db),
-  };
-  const watched = Object.fromEntries(
-    Object.entries(parts).map(([name, method]) => [
-      name,
-      async (...values: unknown[]) => {
-        try {
-          const result = await (method as (...values: unknown[]) => Promise<unknown>)(...values);
-          health.worked(name);
-          return result;
-        } catch (error) {
-          const explained = explain(error);
-          if (explained instanceof LedgerError) health.failed(name, explained);
-          throw explained;
-        }
-      },
-    ]),
-  ) as unknown as Parts;
-  return { ...watched, isAlone, problem: health.problem, close: () => db.destroy() };
+/** One line of the history of a delivery. */
+export interface EventOfDelivery extends Event {
+  /** The delivery's sequence number. */
+  delivery: number;
+  nextAttemptAt?: number | null;
 }
 
-/**
- * A failed call that is still needed is repeated within a second; other failures are forgotten after this.
- */
-const FORGET_AFTER_MS = 10_000;
-
-/** Remembers failures by method, because reading still works on a full disk. Logs each new failure. */
-function createHealth(log: Logger) {
-  const failures = new Map<string, { error: LedgerError; at: number }>();
-  const current = () =>
-    [...failures.values()].filter(({ at }) => performance.now() - at < FORGET_AFTER_MS);
-  return {
-    problem: () => current()[0]?.error,
-    failed(use: string, error: LedgerError): void {
-      if (!current().some((known) => known.error.message === error.message)) {
-        log.error(error.message);
-      }
-      failures.set(use, { error, at: performance.now() });
-    },
-    worked(use: string): void {
-      if (failures.delete(use) && current().length === 0) log.info('The ledger works again.');
-    },
-  };
-}
-
-/**
- * Opens an existing ledger, for the commands.
- *
- * @throws {LedgerError} also when there is none
- */
-export async function openExistingLedger(location: LedgerLocation, log: Logger): Promise<Ledger> {
-  if (location.kind === 'sqlite' && location.path === ':memory:') {
-    throw new LedgerError(
-      'unusable',
-      'The ledger is in the memory of the service (LEDGER_URL is sqlite::memory:): use its routes under /deliveries.',
-    );
-  }
-  if (location.kind === 'sqlite' && !(existsSync(location.path) && statSync(location.path).size)) {
-    throw new LedgerError(
-      'unusable',
-      `There is no ledger at ${resolve(location.path)}. Start the service first, or see LEDGER_URL.`,
-    );
-  }
-  return openLedger(location, log, { isService: false });
-}
-
-async function open(
-  location: LedgerLocation,
-  log: Logger,
-  { isService = true, hasThread }: LedgerOptions,
-) {
-  if (location.kind === 'postgres') {
-    const dialect = openPostgres(location.url, log);
-    return { dialect, isAlone: false, explain: explainPostgres };
-  }
-  const { path } = location;
-  const options = { path, isService, hasThread: hasThread ?? (isService && path !== IN_MEMORY) };
-  const opened = await openSqlite(options);
-  return { ...opened, explain: (error: unknown) => error };
-}
-
-function nameOf(location: LedgerLocation): string {
-  return location.kind === 'sqlite' ? `The ledger ${location.path}` : 'The ledger';
-}
+export type { DeliveryRow, HistoryEvent, LedgerTransaction, Operation };

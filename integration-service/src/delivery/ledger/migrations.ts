@@ -1,6 +1,14 @@
 import { type Kysely, sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
-import { checkMigrations, MIGRATION_TABLE, type MigrationName } from './migration-names.ts';
+import type { Logger } from 'service-kit/logger';
+import { giveLedgerToFlows } from './flows-migration.ts';
+import { LedgerError } from './ledger-error.ts';
+import {
+  checkMigrations,
+  isOfOldVersion,
+  MIGRATION_TABLE,
+  type MigrationName,
+} from './migration-names.ts';
 import { fingerprintOf, shownIdOf } from './record-identity.ts';
 import { isSqlite } from './rows.ts';
 
@@ -13,6 +21,7 @@ export const MIGRATIONS: Record<MigrationName, Migration> = {
   '2026-11-28-accepted-rejects': { up: scrubRejectedRecords },
   '2026-11-28-pauses': { up: createSystems },
   '2026-11-28-positions': { up: forgetPositions },
+  '2026-11-29-flows': { up: giveLedgerToFlows },
 };
 
 async function createTables(db: Kysely<unknown>): Promise<void> {
@@ -165,25 +174,63 @@ function numberType(db: Kysely<unknown>) {
   return isSqlite(db) ? sql`integer` : sql`bigint`;
 }
 
+/** The migrations that flows bring for tables of their own, by name; a name begins with a date. */
+export type FlowMigrations = Record<string, Migration>;
+
+export interface MigrateOptions {
+  /** How messages name the ledger. */
+  ledgerName: string;
+  /** Of all flows, whether they are switched on or not. */
+  ofFlows: FlowMigrations;
+  /** Whether a service of an older version works with this ledger. */
+  isOldServiceAtWork: () => Promise<boolean>;
+  log: Logger;
+}
+
 /**
  * Brings the tables to the version of this code. Several processes may do it at once.
  *
- * @throws {LedgerError} when the database is no ledger, or has a migration that this code does not know
+ * @throws {LedgerError} when the database is no ledger, has a migration that this code does not know, or is
+ *   used by an older version
  */
-export async function migrate<Tables>(db: Kysely<Tables>, ledgerName: string): Promise<void> {
-  const migrator = new Migrator({ db, provider: { getMigrations: async () => MIGRATIONS } });
+export async function migrate<Tables>(
+  db: Kysely<Tables>,
+  { ledgerName, ofFlows, isOldServiceAtWork, log }: MigrateOptions,
+): Promise<void> {
+  const migrations = { ...MIGRATIONS, ...ofFlows };
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
+  const isOld = isOfOldVersion(await executedMigrations(db));
+  if (isOld) {
+    if (await isOldServiceAtWork()) throw oldServiceAtWork(ledgerName);
+    log.info(
+      `${ledgerName} is of an older version: changing its tables. 300,000 deliveries take ten seconds.`,
+    );
+  }
   const { error, results = [] } = await migrator.migrateToLatest();
   if (error instanceof Error && error.message.includes('previously executed migration')) {
-    const table = sql.table(MIGRATION_TABLE);
-    const { rows } = await sql<{ name: string }>`select name from ${table}`.execute(db);
-    checkMigrations(
-      ledgerName,
-      rows.map(({ name }) => name),
-    );
+    checkMigrations(ledgerName, await executedMigrations(db), Object.keys(ofFlows));
   }
   if (error) throw error;
   // Until this checkpoint, the scrubbed content is still in the write-ahead log.
   if (isSqlite(db) && results.length > 0) {
     await sql`pragma wal_checkpoint(truncate)`.execute(db);
   }
+  if (isOld) log.info(`${ledgerName} is of this version now.`);
+}
+
+async function executedMigrations<Tables>(db: Kysely<Tables>): Promise<string[]> {
+  const table = isSqlite(db)
+    ? await sql`select 1 from sqlite_master where name = ${MIGRATION_TABLE}`.execute(db)
+    : await sql`select 1 where to_regclass(${MIGRATION_TABLE}) is not null`.execute(db);
+  if (table.rows.length === 0) return [];
+  const { rows } = await sql<{ name: string }>`
+    select name from ${sql.table(MIGRATION_TABLE)}`.execute(db);
+  return rows.map(({ name }) => name);
+}
+
+function oldServiceAtWork(ledgerName: string): LedgerError {
+  return new LedgerError(
+    'unusable',
+    `${ledgerName} is used by a service of an older version. Stop all services of that version, then start this one.`,
+  );
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { numberTextSchema } from 'service-kit/foreign-json';
+import type { RejectedRecord } from './ledger.ts';
 
 /** A record of a list has a handful of values; a malicious one may have millions. */
 const MAX_VALUES = 10_000;
@@ -41,4 +42,12 @@ export function shownIdOf(record: unknown): string | null {
   const whole = number ?? String(id);
   const text = whole.slice(0, MAX_ID_CHARACTERS).toWellFormed();
   return whole.length > text.length ? `${text}…` : text;
+}
+
+/** A record that cannot be used, at its position in the list. */
+export type UnusableRecord = RejectedRecord & { position: number };
+
+/** What may be kept and shown of a record that cannot be used: nothing else of its content. */
+export function unusableRecord(record: unknown, position: number, reason: string): UnusableRecord {
+  return { fingerprint: fingerprintOf(record), position, id: shownIdOf(record), reason };
 }

@@ -1,31 +1,17 @@
 import { type Kysely, sql } from 'kysely';
-import { chunksOf } from './events.ts';
+import { chunksOf } from './history.ts';
+import type { Ledger, RejectedRecord } from './ledger.ts';
 import { rowsOf } from './rows.ts';
 import type { Tables } from './tables.ts';
 
-/** A record of a source that can never become a delivery, described without its content. */
-export interface RejectedRecord {
-  /** Identifies the record, wherever it is in the list: see `fingerprintOf`. */
-  fingerprint: string;
-  /** The position in the list, from 0; null when it is not known. */
-  position: number | null;
-  /** The id, or what is in its place, shortened; null when there is none. */
-  id: string | null;
-  reason: string;
-}
-
-/** A rejected record that is in the ledger. */
-export interface KnownReject extends RejectedRecord {
-  /** A person has accepted it: it is not reported any more. */
-  isAccepted: boolean;
-}
-
 /** The part of the ledger that stores which records of a source cannot be used. */
-export function createRejectedRecords(db: Kysely<Tables>) {
+export function createRejectedRecords(
+  db: Kysely<Tables>,
+): Pick<Ledger, 'reject' | 'rejectedRecords' | 'countUnaccepted' | 'acceptRejected'> {
   return {
-    /** Stores records that cannot be used; returns those that were not known. */
     async reject<Rejected extends RejectedRecord>(
-      leg: string,
+      flow: string,
+      source: string,
       records: Iterable<Rejected>,
       now: number,
     ): Promise<Rejected[]> {
@@ -40,22 +26,22 @@ export function createRejectedRecords(db: Kysely<Tables>) {
           ...[fingerprint, JSON.stringify({ position, id }), reason],
         ]);
         const { rows } = await sql<{ fingerprint: string }>`
-          insert into rejected_records (leg, fingerprint, record, reason, first_seen_at)
-          select cast(${leg} as text), value->>0, value->>1, value->>2, cast(${now} as bigint)
+          insert into rejected_records (flow, source, fingerprint, record, reason, first_seen_at)
+          select cast(${flow} as text), cast(${source} as text), value->>0, value->>1, value->>2, cast(${now} as bigint)
           from ${rowsOf(db, values)} where true
-          on conflict (leg, fingerprint) do nothing returning fingerprint`.execute(db);
+          on conflict (flow, source, fingerprint) do nothing returning fingerprint`.execute(db);
         const inserted = new Set(rows.map(({ fingerprint }) => fingerprint));
         fresh.push(...records.filter((each) => inserted.has(each.fingerprint)));
       }
       return fresh;
     },
 
-    /** Up to `limit` rejected records of a leg after a fingerprint, in order of fingerprint. */
-    async rejectedRecords(leg: string, limit: number, after = ''): Promise<KnownReject[]> {
+    async rejectedRecords(flow, source, limit, after = '') {
       const rows = await db
         .selectFrom('rejected_records')
         .selectAll()
-        .where('leg', '=', leg)
+        .where('flow', '=', flow)
+        .where('source', '=', source)
         .where('fingerprint', '>', after)
         .orderBy('fingerprint')
         .limit(limit)
@@ -66,24 +52,23 @@ export function createRejectedRecords(db: Kysely<Tables>) {
       });
     },
 
-    /** How many rejected records of a leg are not accepted. */
-    async countUnaccepted(leg: string): Promise<number> {
+    async countUnaccepted(flow, source) {
       const { count } = await db
         .selectFrom('rejected_records')
         .select((eb) => eb.fn.countAll().as('count'))
-        .where('leg', '=', leg)
+        .where('flow', '=', flow)
+        .where('source', '=', source)
         .where('accepted_at', 'is', null)
         .executeTakeFirstOrThrow();
       return Number(count);
     },
 
-    /** Accepts the rejected records with these fingerprints. */
-    async acceptRejected(leg: string, fingerprints: Iterable<string>, now: number): Promise<void> {
+    async acceptRejected(flow, source, fingerprints, now) {
       for (const chunk of chunksOf(fingerprints)) {
         const values = chunk.map((fingerprint) => [fingerprint]);
         await sql`
           update rejected_records set accepted_at = ${now}
-          where leg = ${leg} and accepted_at is null
+          where flow = ${flow} and source = ${source} and accepted_at is null
             and fingerprint in (select value->>0 from ${rowsOf(db, values)})`.execute(db);
       }
     },

@@ -11,9 +11,10 @@ import { z } from 'zod';
 import { guardErrors } from '../../admin-guard.ts';
 import { countAttempts, numberAttempts } from '../attempts.ts';
 import { replay } from '../audit/replay.ts';
+import type { Flow } from '../flow.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { LedgerError } from '../ledger/ledger-error.ts';
-import { ReadError, type Target } from '../target.ts';
+import { ReadError } from '../target.ts';
 import {
   deliveryParamsSchema,
   deliveryQuerySchema,
@@ -37,27 +38,28 @@ export const DELIVERIES_TAG = {
 
 export interface DeliveryRoutesOptions {
   ledger: Ledger;
-  /** By leg. */
-  targets: Record<string, Target>;
-  /** Returns a customer's id, or a key made of one, in the form in which the ledger stores it. */
-  canonicalId: (id: string) => string;
-  /** Called when there is something to send. */
-  onDue: () => void;
-  /**
-   * Until when the target of a leg is not called, Unix time in milliseconds; `undefined` when it may be
-   * called. Default: it may always be called.
-   */
-  blockedUntil?: ((leg: string) => number | undefined) | undefined;
+  flows: readonly RoutedFlow[];
   /** The security requirements of each route. */
   security: Record<string, string[]>[];
   guard: ReturnType<typeof import('../../admin-guard.ts').createAdminGuard>;
   now: () => number;
 }
 
+/** What the routes must know of a flow that is switched on. */
+export interface RoutedFlow {
+  flow: Pick<Flow, 'name' | 'target' | 'laneOf'>;
+  dispatcher: { wake(): void };
+  /** Until when its target is not called, Unix time in milliseconds; `undefined` when it may be. */
+  blockedUntil(): number | undefined;
+}
+
 /** `/deliveries`: read the ledger, replay dead letters, release held deliveries. */
 export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptions): void {
-  const { ledger, targets, canonicalId, onDue, security, guard, now } = options;
-  const { blockedUntil = () => undefined } = options;
+  const { ledger, flows, security, guard, now } = options;
+  const byName = new Map(flows.map((each) => [each.flow.name, each]));
+  const blockedUntil = (flow: string) => byName.get(flow)?.blockedUntil();
+  // An id has the same form in every flow.
+  const laneOf = flows[0]?.flow.laneOf ?? ((id: string) => id);
   const common = { tags: [DELIVERIES_TAG.name], security };
   const errors = {
     ...commonErrors,
@@ -68,14 +70,13 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
     ),
   };
 
-  function filterOf({
-    customer_id,
-    keys,
-    all: _,
-    ...filter
-  }: z.output<typeof releaseRequestSchema>) {
-    const customerId = customer_id && canonicalId(customer_id);
-    return { ...filter, customerId, keys: keys?.map(canonicalId) };
+  function filterOf(request: z.output<typeof releaseRequestSchema>) {
+    const { lane, keys, all: _, ...filter } = request;
+    return { ...filter, lane: lane && laneOf(lane), keys: keys?.map(laneOf) };
+  }
+
+  function wakeAll(): void {
+    for (const { dispatcher } of flows) dispatcher.wake();
   }
 
   app.get(
@@ -87,7 +88,7 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
         operationId: 'listDeliveries',
         summary: 'List deliveries',
         description:
-          'In order of first sighting, or the newest first. The `Link` header leads to the next page.',
+          'In the order in which they were ingested, or the newest first. The `Link` header leads to the next page.',
         querystring: deliveryQuerySchema,
         response: {
           ...errors,
@@ -102,8 +103,8 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
         },
       },
     },
-    async ({ query: { limit, cursor: after, order, customer_id, ...rest }, url }, reply) => {
-      const filter = { ...rest, customerId: customer_id && canonicalId(customer_id) };
+    async ({ query: { limit, cursor: after, order, lane, ...rest }, url }, reply) => {
+      const filter = { ...rest, lane: lane && laneOf(lane) };
       const { rows, total, attempts } = await usable(async () => {
         const rows = await ledger.list(filter, limit + 1, { order, after });
         const attempts = await ledger.countAttempts(rows.map(({ sequence }) => sequence));
@@ -119,14 +120,14 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
       return page.map((row) =>
         presentDelivery(row, {
           attempts: attempts.get(row.sequence) ?? 0,
-          blockedUntil: blockedUntil(row.leg),
+          blockedUntil: blockedUntil(row.flow),
         }),
       );
     },
   );
 
   app.get(
-    '/deliveries/:leg/:key',
+    '/deliveries/:flow/:key',
     {
       onRequest: guard,
       schema: {
@@ -143,15 +144,15 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
         },
       },
     },
-    async ({ params: { leg, key } }) => {
+    async ({ params: { flow, key } }) => {
       const found =
-        (await usable(() => ledger.get(leg, key))) ??
-        (await usable(() => ledger.get(leg, canonicalId(key))));
+        (await usable(() => ledger.get(flow, key))) ??
+        (await usable(() => ledger.get(flow, laneOf(key))));
       if (!found) throw new HttpError(404, 'Not Found');
       const history = numberAttempts(found.history);
       const attempts = countAttempts(history);
       return {
-        ...presentDelivery(found.delivery, { attempts, blockedUntil: blockedUntil(leg) }),
+        ...presentDelivery(found.delivery, { attempts, blockedUntil: blockedUntil(flow) }),
         history: history.map(presentEvent),
       };
     },
@@ -183,9 +184,9 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
     async ({ body: { dry_run: dryRun, trust_list: trustList, ...body } }) => {
       const filter = filterOf(body);
       const report = await usable(() =>
-        replay({ ledger, targets, filter, dryRun, trustList, now }),
+        replay({ ledger, flows: flows.map(({ flow }) => flow), filter, dryRun, trustList, now }),
       );
-      onDue();
+      wakeAll();
       return report;
     },
   );
@@ -211,7 +212,7 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
     },
     async ({ body }) => {
       const released = await usable(() => ledger.release(filterOf(body), now()));
-      onDue();
+      wakeAll();
       return { released };
     },
   );

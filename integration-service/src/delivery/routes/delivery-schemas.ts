@@ -15,22 +15,22 @@ const textSchema = anyTextSchema
 const timeSchema = z.iso.datetime();
 const statusSchema = z.enum(STATUSES, `Input should be one of ${STATUSES.join(', ')}`);
 const keySchema = textSchema.meta({
-  description: "What is delivered, within its leg. For welcome-package, the customer's id.",
+  description: "What is delivered, within its flow. For welcome-package, the customer's id.",
   examples: ['26903934-a784-469e-a61d-14023f521250'],
 });
-const legSchema = textSchema.meta({
+const flowSchema = textSchema.meta({
   description: 'The journey that it is on.',
   examples: ['welcome-package'],
 });
-const customerIdSchema = textSchema.meta({
+const laneSchema = textSchema.meta({
   description: 'Whose it is.',
   examples: ['26903934-a784-469e-a61d-14023f521250'],
 });
 
 const deliveryFields = {
-  leg: legSchema,
+  flow: flowSchema,
   key: keySchema,
-  customer_id: customerIdSchema,
+  lane: laneSchema,
   status: statusSchema.meta({ description: 'How far it has come.', examples: ['delivered'] }),
   attempts: z.int().meta({
     description: 'Calls to the target so far, each of them a line of the history.',
@@ -44,7 +44,7 @@ const deliveryFields = {
     .string()
     .nullable()
     .meta({ description: 'Why it is not delivered.', examples: [null] }),
-  created_at: timeSchema.meta({ description: 'When it was first sighted, UTC.' }),
+  created_at: timeSchema.meta({ description: 'When it was first ingested, UTC.' }),
   updated_at: timeSchema.meta({ description: 'When it last changed, UTC.' }),
 };
 
@@ -57,7 +57,7 @@ const eventSchema = z
     at: timeSchema.describe('When, UTC.'),
     what: z.string().meta({
       description:
-        'sighted, adopted (the target had it already), an attempt by its outcome (delivered, transient, throttled, unknown, permanent, unauthorized, aborted), a read of the target by its verdict (found, not_found, not_read), held, lease_lost, released, replayed or repaired.',
+        'ingested, adopted (the target had it already), an attempt by its outcome (delivered, transient, throttled, unknown, permanent, unauthorized, aborted), a read of the target by its verdict (found, not_found, not_read), held, lease_lost, released, replayed or repaired.',
       examples: ['delivered'],
     }),
     attempt: z.int().nullable().describe('The number of the attempt that it is about.'),
@@ -74,19 +74,17 @@ export const deliveryWithHistorySchema = z
     description: 'A delivery and everything that happened to it.',
   });
 
-export const deliveryParamsSchema = z.object({ leg: legSchema, key: keySchema });
+export const deliveryParamsSchema = z.object({ flow: flowSchema, key: keySchema });
 
 export const deliveryQuerySchema = strictObject({
   status: queryChoices(STATUSES, 'Only those of one of these: `dead,held`, or repeated.'),
-  leg: lastValue(textSchema).optional().meta({ description: 'Only those of this leg.' }),
-  customer_id: lastValue(textSchema)
-    .optional()
-    .meta({ description: 'Only those of this customer.' }),
-  from: queryTime('Only those that were first sighted then or later.'),
-  to: queryTime('Only those that were first sighted before that.'),
+  flow: lastValue(textSchema).optional().meta({ description: 'Only those of this flow.' }),
+  lane: lastValue(textSchema).optional().meta({ description: 'Only those of this customer.' }),
+  from: queryTime('Only those that were first ingested then or later.'),
+  to: queryTime('Only those that were first ingested before that.'),
   order: lastValue(z.enum(['asc', 'desc'], 'Input should be asc or desc'))
     .default('asc')
-    .meta({ description: 'By first sighting; `desc`: the newest first.' }),
+    .meta({ description: 'By the time of the ingest; `desc`: the newest first.' }),
   limit: queryNumber({
     description: 'How many at the most.',
     minimum: 1,
@@ -116,9 +114,9 @@ export const MAX_REASON_LENGTH = 1_000;
 const some = (schema: typeof textSchema) => schema.min(1, 'Input should not be empty');
 
 const filterFields = {
-  leg: some(legSchema).optional(),
+  flow: some(flowSchema).optional(),
   keys: z.array(some(keySchema)).max(10_000).optional().meta({ description: 'Only these.' }),
-  customer_id: some(customerIdSchema).optional(),
+  lane: some(laneSchema).optional(),
   reason: some(textSchema)
     .max(MAX_REASON_LENGTH, `Input should have at most ${MAX_REASON_LENGTH} characters`)
     .optional()
@@ -165,7 +163,7 @@ export const replayRequestSchema = strictObject({
   .superRefine(checkSelection)
   .meta({
     description: `Which dead letters: those that fit ${SHOWN_FILTERS}, or \`all\`. A dry run takes all where nothing is said.`,
-    examples: [{ leg: 'welcome-package', dry_run: true }],
+    examples: [{ flow: 'welcome-package', dry_run: true }],
     ...selectionRule('dry_run'),
   });
 
@@ -177,7 +175,7 @@ export const replayReportSchema = z
     no_longer_dead: z.int().describe('Those that another replay took in the meantime.'),
     deliveries: z.array(
       z.object({
-        leg: legSchema,
+        flow: flowSchema,
         key: keySchema,
         verdict: z.enum(REPLAY_VERDICTS).describe('In which of the three it is counted.'),
       }),
@@ -213,12 +211,12 @@ export function presentDelivery(
   row: DeliveryRow,
   circumstances: Circumstances,
 ): z.output<typeof deliverySchema> {
-  const { leg, key, customer_id, status, last_error, next_attempt_at: dueAt } = row;
+  const { flow, key, lane, status, last_error, next_attempt_at: dueAt } = row;
   const { attempts, blockedUntil = 0 } = circumstances;
   return {
-    leg,
+    flow,
     key,
-    customer_id,
+    lane,
     status,
     // The attempt under way has no line in the history yet.
     attempts: status === 'sending' ? attempts + 1 : attempts,

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'service-kit/logger';
 import { parseRetryAfter } from 'service-kit/retry';
 import type { Pause } from '../../delivery/dispatch/pauses.ts';
-import { type UnusableRecord, unusableRecord } from '../../delivery/ingest/unusable-records.ts';
+import { type UnusableRecord, unusableRecord } from '../../delivery/ledger/record-identity.ts';
 import { ReadError } from '../../delivery/target.ts';
 import type { HttpClient } from '../../http/client.ts';
 import {
@@ -12,6 +12,7 @@ import {
   type PageRequest,
   readPages,
 } from '../../http/pages.ts';
+import { withoutExcerpt } from '../../http/response.ts';
 import { createTrail, type Trail } from '../../http/trail.ts';
 import {
   type Customer,
@@ -19,7 +20,7 @@ import {
   createCustomerList,
   parseRecord,
 } from './customer-list.ts';
-import { type PageRead, type Position, positionAfter } from './position.ts';
+import { type PageRead, type Position, positionAfter, positionSchema } from './position.ts';
 import { fingerprintOf, restoreUrl } from './position-url.ts';
 
 /**
@@ -33,6 +34,7 @@ const MAX_PAUSE_IN_POLL_MS = 60_000;
 
 /** What a poll brought. */
 export interface Poll {
+  kind: 'customers';
   customers: CustomerList;
   /** Where the next poll can begin; if `undefined`, it must read the whole list. */
   position: Position | undefined;
@@ -54,18 +56,25 @@ export interface CrmClientOptions {
   now: () => number;
 }
 
-/** Why a poll brought nothing: the CRM refused our credentials, which is not retried, or another failure. */
+export interface Unchanged {
+  kind: 'unchanged';
+}
+
+/** Why a poll brought nothing. If the CRM refused our credentials, it is not retried. */
 export interface FailedPoll {
-  kind: 'failed' | 'refused';
+  kind: 'failed';
   reason: string;
+  isUnauthorized: boolean;
 }
 
 export interface CrmClient {
   /**
    * The customers from a position on, or all; `unchanged` when there is nothing new. After a failure at a
    * position, the next attempt reads the list from its beginning.
+   *
+   * @param from a position that an earlier poll gave; anything else stands for the beginning
    */
-  poll(from: Position | undefined, signal: AbortSignal): Promise<Poll | 'unchanged' | FailedPoll>;
+  poll(from: unknown, signal: AbortSignal): Promise<Poll | Unchanged | FailedPoll>;
   /**
    * The customers as they arrive, in one attempt; they are complete only if it ends without an error.
    *
@@ -90,7 +99,7 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
     from: Position | undefined,
     signal: AbortSignal,
     attempt: number,
-  ): Promise<Poll | 'unchanged'> {
+  ): Promise<Poll | Unchanged> {
     const start = from ? restoreUrl(from.url, listUrl) : listUrl;
     const behind = from?.next === undefined ? undefined : restoreUrl(from.next, listUrl);
     const isWhole = start.href === listUrl.href && !behind;
@@ -108,7 +117,7 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
       const next = page.next ?? behind;
       const leadsOn = next !== undefined && next.href !== start.href;
       if (!behind && (leadsOn || (isWhole && page.isPaged))) throw new StartOverError();
-      if (!leadsOn) return 'unchanged';
+      if (!leadsOn) return { kind: 'unchanged' };
       lastFull = { ...page, next, etag: from.etag, first: from.first };
       page = await readPage(customers, { url: next, signal }, { isSaved });
     } else if (from && !isWhole && hasMoved(from, page, listUrl)) {
@@ -122,7 +131,9 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
         // This poll may have missed customers: without a position, the next one reads the whole list.
         const position = hasMoved ? undefined : positionAfter(listUrl, { page, tail, lastFull });
         const isSame = JSON.stringify(position) === JSON.stringify(from);
-        return isSame && from && count === 0 ? 'unchanged' : { customers, isWhole, position };
+        return isSame && from && count === 0
+          ? { kind: 'unchanged' }
+          : { kind: 'customers', customers, isWhole, position };
       }
       page = await readPage(
         customers,
@@ -206,15 +217,19 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
   }
 
   return {
-    async poll(from, signal) {
+    async poll(position, signal) {
       try {
+        const from = positionSchema.safeParse(position).data;
         const poll = await read(from?.list === list ? from : undefined, signal);
         log.info('Successfully fetched customers.');
         return poll;
       } catch (error) {
-        if (signal.aborted) return { kind: 'failed', reason: 'it was stopped' };
+        if (signal.aborted) {
+          return { kind: 'failed', reason: 'it was stopped', isUnauthorized: false };
+        }
         if (!(error instanceof ReadError)) throw error;
-        return { kind: error.isUnauthorized ? 'refused' : 'failed', reason: error.message };
+        const reason = withoutExcerpt(error.message);
+        return { kind: 'failed', reason, isUnauthorized: error.isUnauthorized };
       }
     },
     async *readCustomers(onUnusable) {

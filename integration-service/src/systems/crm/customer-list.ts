@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type UnusableRecord, unusableRecord } from '../../delivery/ingest/unusable-records.ts';
+import { type UnusableRecord, unusableRecord } from '../../delivery/ledger/record-identity.ts';
 import { type CompressedBuffer, createCompressedBuffer } from '../../http/compressed-buffer.ts';
 import { idFlaw } from '../customer-id.ts';
 

@@ -1,12 +1,15 @@
-import { type Dialect, PostgresDialect } from 'kysely';
+import { type Dialect, type Kysely, PostgresDialect, sql } from 'kysely';
 import pg from 'pg';
 import type { Logger } from 'service-kit/logger';
-import { LedgerError } from './ledger-error.ts';
+import { LedgerError } from '../ledger-error.ts';
 
 const CONNECTIONS = 4;
 const CONNECT_TIMEOUT_MS = 5_000;
 /** No statement of the ledger takes this long unless the database is stuck. */
 const QUERY_TIMEOUT_MS = 30_000;
+
+/** How connections name their service; before there were several flows, the name was the first word alone. */
+const APPLICATION_NAME = 'integration-service (flows)';
 
 /** A ledger in a PostgreSQL database, which any number of services may share. */
 export function openPostgres(url: string, log: Logger): Dialect {
@@ -15,7 +18,7 @@ export function openPostgres(url: string, log: Logger): Dialect {
     max: CONNECTIONS,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     query_timeout: QUERY_TIMEOUT_MS,
-    application_name: 'integration-service',
+    application_name: APPLICATION_NAME,
     types: {
       // Sequences, counts and times fit a number; pg would make them strings.
       getTypeParser: (oid: number, format) =>
@@ -28,6 +31,15 @@ export function openPostgres(url: string, log: Logger): Dialect {
   pool.on('error', warn);
   pool.on('connect', (client) => client.on('error', () => {}));
   return new PostgresDialect({ pool });
+}
+
+/** Whether a service of the version before there were several flows is connected to the database. */
+export async function isOldServiceConnected<Of>(db: Kysely<Of>): Promise<boolean> {
+  const { rows } = await sql`
+    select 1 from pg_stat_activity
+    where datname = current_database() and application_name = 'integration-service'
+    limit 1`.execute(db);
+  return rows.length > 0;
 }
 
 /** A code for time-outs and broken connections, which pg reports without one. */

@@ -1,13 +1,15 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import type { MessagePort } from 'node:worker_threads';
-import { LedgerError, type LedgerFault } from './ledger-error.ts';
+import { LedgerError, type LedgerFault } from '../ledger-error.ts';
 import { explain } from './sqlite-errors.ts';
 import { openChecked, takeServiceLock, watchFiles } from './sqlite-file.ts';
 
 export interface ServerOptions {
   path: string;
-  /** Takes the service lock, so that other services know of this one. */
+  /** Keeps the service lock, so that other services know of this one. */
   isService: boolean;
+  /** The names of the migrations that flows bring. */
+  flowMigrations: string[];
 }
 
 export type Request = { sql: string; parameters: readonly unknown[] } | 'close';
@@ -26,19 +28,21 @@ export type Answer =
   | { fault: LedgerFault | undefined; message: string; stack: string | undefined };
 
 const NOTHING: Result = { columns: [], rows: [], changes: 0 };
-const NO_LOCK = { isAlone: false, release() {} };
 
 /** Opens a ledger for the other end of a port, reports how that went, and runs statements. */
-export function serve(port: MessagePort, { path, isService }: ServerOptions): void {
+export function serve(port: MessagePort, options: ServerOptions): void {
+  const { path, isService, flowMigrations } = options;
+
   function open(): Answer {
-    const database = openChecked(path);
+    const database = openChecked(path, flowMigrations);
     const run = createRunner(database, watchFiles(path));
-    const lock = isService ? takeServiceLock(path) : NO_LOCK;
+    const lock = takeServiceLock(path);
+    if (!isService) lock.release();
     port.on('message', (request: Request) => {
       if (request !== 'close') return answer(() => run(request.sql, request.parameters));
       answer(() => {
         database.close();
-        lock.release();
+        if (isService) lock.release();
         return NOTHING;
       });
       port.close();

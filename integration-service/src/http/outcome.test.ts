@@ -1,8 +1,9 @@
-import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
-import { CallError, type HttpClient, type HttpResponse } from '../http/client.ts';
-import { createInventoryClient, welcomePackageFor } from '../systems/inventory/client.ts';
-import { AbortedError, outcomeOfFailure, outcomeOfResponse } from './outcome.ts';
+import { AbortedError } from '../delivery/outcome.ts';
+import { createInventoryClient } from '../systems/inventory/client.ts';
+import { PACKAGE_TYPE, welcomePackageFor } from '../welcome-package/item.ts';
+import { CallError, type HttpClient, type HttpResponse } from './client.ts';
+import { outcomeOfFailure, outcomeOfResponse } from './outcome.ts';
 
 const NOW = Date.parse('2026-11-06T08:49:37Z');
 const ID = 'c3e8e5a6-3d7c-4c6c-8f3e-4d4b1a1b1a1a';
@@ -12,8 +13,8 @@ const DEEP = '['.repeat(2_000) + ']'.repeat(2_000);
 
 function outcomeOf(response: Partial<Omit<HttpResponse, 'body'>> & { body?: string }) {
   const { status = 200, headers = {}, body = '' } = response;
-  const findEvidence = (value: unknown) => (value === 'mine' ? 'r7' : undefined);
-  return outcomeOfResponse({ status, headers, body: Buffer.from(body) }, findEvidence, NOW);
+  const findTargetId = (value: unknown) => (value === 'mine' ? 'r7' : undefined);
+  return outcomeOfResponse({ status, headers, body: Buffer.from(body) }, findTargetId, NOW);
 }
 
 describe('a status', () => {
@@ -122,13 +123,13 @@ describe.each([200, 201])('a %d to a request for a welcome package', (status) =>
     const inventory = createInventoryClient({
       http: { send: async () => response } as Partial<HttpClient> as HttpClient,
       url: new URL('http://inventory.test/package-requests'),
+      packageType: PACKAGE_TYPE,
       maxResponseBytes: 1_000,
-      log: pino({ level: 'silent' }),
       now: () => NOW,
     });
-    const delivery = { sequence: 1, leg: 'welcome-package', attempts: 1, reads: 0, createdAt: NOW };
-    const claim = { ...welcomePackageFor(ID), ...delivery, fencingToken: 1, lastError: null };
-    return inventory.send(claim, { signal: AbortSignal.any([]), onSend() {} });
+    const { key, payload } = welcomePackageFor(ID);
+    const request = { body: payload, idempotencyKey: 'a-key', customerId: key };
+    return inventory.request(request, { signal: AbortSignal.any([]), onSend() {} });
   }
 
   it.each<[string, object, string]>([
@@ -139,8 +140,8 @@ describe.each([200, 201])('a %d to a request for a welcome package', (status) =>
     ['with 0 as its id', { ...REQUEST, request_id: 0 }, '0'],
     ['with a longer number', { ...REQUEST, request_id: LONG }, '90071992547409931234'],
     ['with a huge id', { ...REQUEST, request_id: 'r'.repeat(9e5) }, `${'r'.repeat(200)}…`],
-  ])('is delivered: a package request %s', async (_, body, evidence) => {
-    const expected = { kind: 'delivered', evidence, statusCode: status };
+  ])('is delivered: a package request %s', async (_, body, targetId) => {
+    const expected = { kind: 'delivered', targetId, statusCode: status };
     for (const mark of ['', '\ufeff']) {
       expect(await send(mark + JSON.stringify(body))).toEqual(expected);
     }

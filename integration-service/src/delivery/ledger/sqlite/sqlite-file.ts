@@ -1,7 +1,7 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import { LedgerError } from './ledger-error.ts';
-import { checkMigrations, MIGRATION_TABLE, noLedger } from './migration-names.ts';
+import { LedgerError } from '../ledger-error.ts';
+import { checkMigrations, MIGRATION_TABLE, noLedger } from '../migration-names.ts';
 import { BUSY_TIMEOUT_MS, CANTOPEN, corrupt, READONLY } from './sqlite-errors.ts';
 
 export const IN_MEMORY = ':memory:';
@@ -12,7 +12,7 @@ export const IN_MEMORY = ':memory:';
  * @throws {LedgerError} when the file is no ledger, is of a newer version, or is corrupt; the file stays as
  *   it is
  */
-export function openChecked(path: string): DatabaseSync {
+export function openChecked(path: string, flowMigrations: readonly string[] = []): DatabaseSync {
   const file = path === IN_MEMORY ? undefined : statSync(path, { throwIfNoEntry: false });
   if (file?.isFile()) checkNames(path, file.nlink);
   else if (file && !file.isDirectory()) {
@@ -25,7 +25,7 @@ export function openChecked(path: string): DatabaseSync {
   const reader = file?.isFile() && file.size > 0 ? openReadOnly(path) : undefined;
   if (reader) {
     try {
-      checkContent(path, reader);
+      checkContent(path, reader, flowMigrations);
     } finally {
       reader.close();
     }
@@ -34,11 +34,13 @@ export function openChecked(path: string): DatabaseSync {
   try {
     // The file was missing or empty, or it must be written to be read: it has a transaction to be rolled
     // back.
-    if (!reader) checkContent(path, database);
+    if (!reader) checkContent(path, database, flowMigrations);
     database.exec('pragma journal_mode = wal');
-    // Not `normal`, which may lose the last commits in a power failure: a sighting must be on disk before
+    // Not `normal`, which may lose the last commits in a power failure: an item must be on disk before
     // the first call about it is made. Commits come in batches, so there are few of them.
     database.exec('pragma synchronous = full');
+    // What is removed of a person must not stay in free pages of the file.
+    database.exec('pragma secure_delete = on');
     // 8 and 16 MB: the ids of new customers come in random order, and touch many pages again and again.
     database.exec('pragma cache_size = -8000; pragma wal_autocheckpoint = 4000');
     // When the file is read-only, this fails here and not at the first customer.
@@ -59,7 +61,11 @@ function checkNames(path: string, count: number): void {
   );
 }
 
-function checkContent(path: string, database: DatabaseSync): void {
+function checkContent(
+  path: string,
+  database: DatabaseSync,
+  flowMigrations: readonly string[],
+): void {
   const names = database.prepare('select name from sqlite_master').all();
   const has = (table: string) => names.some(({ name }) => name === table);
   const migrations = has(MIGRATION_TABLE)
@@ -69,6 +75,7 @@ function checkContent(path: string, database: DatabaseSync): void {
   checkMigrations(
     ledgerName,
     migrations.map(({ name }) => String(name)),
+    flowMigrations,
   );
   // If a service is killed while it creates its ledger, the file has the tables of its migrations, or
   // nothing.

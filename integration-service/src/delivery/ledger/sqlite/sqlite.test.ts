@@ -3,13 +3,15 @@ import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import { Kysely, sql } from 'kysely';
 import { expect, it, onTestFinished } from 'vitest';
-import { temporaryFolder } from '../../../test/ledgers.ts';
+import { temporaryFolder } from '../../../../test/ledgers.ts';
 import { openSqlite } from './sqlite.ts';
 
 it('fails what is asked of a broken thread, and all that is asked later', async () => {
   const path = join(temporaryFolder(), 'ledger.sqlite');
   const started: Promise<[Worker]> = once(process, 'worker') as Promise<[Worker]>;
-  const { dialect, isAlone } = await openSqlite({ path, isService: true, hasThread: true });
+  const { dialect, isAlone } = await openSqlite({
+    ...{ path, isService: true, hasThread: true, flowMigrations: [] },
+  });
   expect(isAlone).toBe(true);
   const [thread] = await started;
   onTestFinished(async () => {

@@ -9,7 +9,7 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely';
-import { LedgerError } from './ledger-error.ts';
+import { LedgerError } from '../ledger-error.ts';
 import {
   type Answer,
   type Request,

@@ -1,8 +1,8 @@
-import { sql, type Transaction } from 'kysely';
+import { sql } from 'kysely';
 import { shorten } from '../../shorten.ts';
-import type { Event } from '../delivery.ts';
+import type { EventOfDelivery } from './ledger.ts';
 import { rowsOf } from './rows.ts';
-import type { Tables } from './tables.ts';
+import type { LedgerTransaction } from './tables.ts';
 
 /** Rows per statement: few, so that it ends soon and others get their turn. */
 export const CHUNK = 500;
@@ -10,16 +10,9 @@ export const CHUNK = 500;
 /** The most characters stored of a text from outside. */
 const MOST_STORED = 1_000;
 
-export interface EventOfDelivery extends Event {
-  /** The delivery's sequence number. */
-  delivery: number;
-  /** Unix time in milliseconds. */
-  nextAttemptAt?: number | null;
-}
-
 /** Adds lines to the histories of deliveries. */
 export async function insertEvents(
-  transaction: Transaction<Tables>,
+  transaction: LedgerTransaction,
   at: number,
   events: EventOfDelivery[],
 ): Promise<void> {
@@ -36,12 +29,12 @@ export async function insertEvents(
   }
 }
 
-/** The items, as arrays of up to 500. */
-export function* chunksOf<Item>(items: Iterable<Item>): Generator<Item[]> {
+/** The items, as arrays of up to `size`; by default 500. */
+export function* chunksOf<Item>(items: Iterable<Item>, size = CHUNK): Generator<Item[]> {
   let chunk: Item[] = [];
   for (const item of items) {
     chunk.push(item);
-    if (chunk.length < CHUNK) continue;
+    if (chunk.length < size) continue;
     yield chunk;
     chunk = [];
   }

@@ -1,4 +1,4 @@
-import { LedgerError, type LedgerFault } from './ledger-error.ts';
+import { LedgerError, type LedgerFault } from '../ledger-error.ts';
 
 /** How long a statement waits for another process to end its transaction. */
 export const BUSY_TIMEOUT_MS = 5_000;

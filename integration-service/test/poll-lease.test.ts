@@ -1,5 +1,5 @@
 import { expect, it, onTestFinished, vi } from 'vitest';
-import { createTurns } from '../src/delivery/ingest/poll-lease.ts';
+import { createPollLease } from '../src/delivery/ingest/poll-lease.ts';
 import { LEASE_MS } from '../src/delivery/ledger/work.ts';
 import { newLocation, open } from './ledgers.ts';
 
@@ -10,16 +10,23 @@ async function setUp() {
   const opened = await open(await newLocation('sqlite'));
   const clock = { now: T0 };
   const onError = vi.fn();
-  const endTurn = vi.spyOn(opened, 'endTurn');
+  const endPollLease = vi.spyOn(opened, 'endPollLease');
   const create = (isAlone: boolean) => {
     const ledger = { ...opened, isAlone };
-    return createTurns({ leg: 'a-leg', ledger, maxMs: 300_000, now: () => clock.now, onError });
+    return createPollLease({
+      flow: 'a-flow',
+      source: 'crm',
+      ledger,
+      maxMs: 300_000,
+      now: () => clock.now,
+      onError,
+    });
   };
-  return { one: create(true), another: create(false), create, clock, onError, endTurn };
+  return { one: create(true), another: create(false), create, clock, onError, endPollLease };
 }
 
 it('stay with who is alone and polls again soon, without a word to the ledger in between', async () => {
-  const { one, another, clock, endTurn } = await setUp();
+  const { one, another, clock, endPollLease } = await setUp();
   for (let poll = 0; poll < 5; poll++) {
     expect(await one.take(clock.now)).toMatchObject({ isMine: true });
     await one.end({ waitMs: 10_000, othersMs: 10_000, polledAt: clock.now });
@@ -28,7 +35,7 @@ it('stay with who is alone and polls again soon, without a word to the ledger in
       ...{ isMine: false, waitMs: LEASE_MS - 10_000, polledAt: clock.now - 10_000 },
     });
   }
-  expect(endTurn).not.toHaveBeenCalled();
+  expect(endPollLease).not.toHaveBeenCalled();
 });
 
 it('end with each poll among replicas, who hear of it at once', async () => {
@@ -83,7 +90,7 @@ it('end when who had it does not poll soon', async () => {
 });
 
 it('are kept while a poll takes longer, and taken again after it', async () => {
-  const { one, another, clock, endTurn, onError } = await setUp();
+  const { one, another, clock, endPollLease, onError } = await setUp();
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
   onTestFinished(() => void vi.useRealTimers());
   await one.take(undefined);
@@ -95,7 +102,7 @@ it('are kept while a poll takes longer, and taken again after it', async () => {
     expect(await another.take(undefined)).toMatchObject({ isMine: false, waitMs: LEASE_MS });
   });
   vi.advanceTimersByTime(LEASE_MS);
-  expect(endTurn).toHaveBeenCalledTimes(6);
+  expect(endPollLease).toHaveBeenCalledTimes(6);
   expect(await one.take(undefined)).toMatchObject({ isMine: true });
   expect(onError).not.toHaveBeenCalled();
 });

@@ -11,7 +11,7 @@ import {
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { temporaryFolder } from '../../../test/ledgers.ts';
+import { temporaryFolder } from '../../../../test/ledgers.ts';
 import { corrupt } from './sqlite-errors.ts';
 import { openChecked, takeServiceLock, watchFiles } from './sqlite-file.ts';
 

@@ -1,0 +1,133 @@
+import type { HttpService } from 'service-kit/http-service';
+import type { Item } from './delivery.ts';
+import type { Pause } from './dispatch/pauses.ts';
+import type { IngestCounts, RejectedRecord } from './ledger/ledger.ts';
+import type { FlowMigrations } from './ledger/migrations.ts';
+import type { Holding, Target } from './target.ts';
+
+/** One journey of records, from its sources to a target. */
+export interface Flow {
+  /** In the ledger, the routes, the metrics and the idempotency keys. Never changes. */
+  name: string;
+  target: Target;
+  sources: readonly Source[];
+  policy: Policy;
+  /** The one form of a lane, for an id that a person or another system wrote in a form of its own. */
+  laneOf(id: string): string;
+  /**
+   * The delivery that something at the target stands for. A new ledger takes all that the target holds as
+   * delivered, before anything is sent. Default: nothing is adopted, because the ledger's own database has
+   * the truth that the flow carries.
+   */
+  adopt?(held: Holding): Item;
+  audit: Audited;
+}
+
+/** What an audit compares the target with. */
+export interface Audited {
+  /** The name of the source whose records that cannot be used are audited, too. */
+  source: string;
+  /** How often the source is polled: a service may be about to ingest what the ledger does not know. */
+  intervalMs: number;
+  /**
+   * Everything that should be at the target now; read up to three times.
+   *
+   * @param onUnusable called with every record that cannot become an item. Default: such records are skipped
+   * @throws {ReadError}
+   */
+  expected(onUnusable?: (record: RejectedRecord) => void): AsyncIterable<Item>;
+}
+
+export interface Policy {
+  /** `lane`: of a lane, one delivery is under way at a time, in order. `none`: nothing waits for another. */
+  order: 'lane' | 'none';
+  /**
+   * A new delivery replaces what its lane has not delivered. The key of a delivery is then not its lane.
+   */
+  supersedes: boolean;
+  /** No two sources or processes ever ingest the same key. */
+  hasOwnKeys: boolean;
+  /** The ledger stores what people call a record, until the record is gone. Otherwise, only the log has it. */
+  keepsLabels: boolean;
+  /** Deliveries are sent when `size` of them wait or one has waited for `waitMs`, up to `atMost` at once. */
+  batch: { size: number; waitMs: number; atMost: number };
+  /** Batches under way at the same time. 1 for a target that has one writer. */
+  concurrency: number;
+  /** Attempts of one delivery before it is dead. */
+  maxAttempts: number;
+  /** The longest wait between two attempts, in milliseconds. Default: five minutes. */
+  longestBackoffMs?: number | undefined;
+}
+
+/** A batch of one delivery, sent at once. */
+export const ONE_BY_ONE: Policy['batch'] = { size: 1, waitMs: 0, atMost: 1 };
+
+export type Source = PolledSource | PushedSource;
+
+/** A source that is read from time to time, by one replica. */
+export interface PolledSource {
+  kind: 'polled';
+  /** Names the position in the ledger. Never changes. */
+  name: string;
+  /** The system that is read, as people call it: `CRM`. */
+  system: string;
+  /** What people call its records: `customer`. */
+  noun: string;
+  /** The pause of the system: it is not polled before the pause ends. */
+  pause: Pause;
+  intervalMs: number;
+  /** How often the whole list is read, even if polls can read only what is new. */
+  sweepIntervalMs: number;
+  /** @param from where to read on, as an earlier reading said; `undefined`: the whole list */
+  read(from: unknown, signal: AbortSignal): Promise<Reading>;
+}
+
+export type Reading =
+  | {
+      kind: 'items';
+      items: Iterable<Item>;
+      /** Where the next reading can begin; if `undefined`, it must be of the whole list. */
+      position: unknown;
+      /** The list was read from its beginning, to its end or to `position`. */
+      isWhole: boolean;
+      /** Records that cannot become items: the first thousand, and how many there were. */
+      invalid: readonly RejectedRecord[];
+      invalidCount: number;
+    }
+  | { kind: 'unchanged' }
+  | { kind: 'failed'; reason: string; isUnauthorized: boolean };
+
+/** A source that comes by itself: a webhook, a queue, an API of our own. */
+export interface PushedSource {
+  kind: 'pushed';
+  /** In metrics: `webhook`, `rabbitmq`. */
+  name: string;
+  /** What people call its records: `customer`. */
+  noun: string;
+  /** Begins to take records; each is acknowledged when `sink` has resolved. */
+  open(sink: Sink): OpenSource;
+}
+
+export interface OpenSource {
+  /** Adds the routes by which records come. Default: there are none. */
+  addRoutes?(app: HttpService): void;
+  /** The heading of these routes in the documentation. */
+  tag?: { name: string; description: string };
+  /** Why nothing comes; `undefined` when something can. */
+  problem(): string | undefined;
+  /** Takes nothing more. When this resolves, all that was taken is committed or has failed. */
+  close(): Promise<void>;
+}
+
+/**
+ * Takes items, which are durable when it resolves.
+ *
+ * @throws {LedgerError} when they cannot be committed
+ */
+export type Sink = (items: readonly Item[]) => Promise<IngestCounts>;
+
+/** What a flow brings with it before it is opened. */
+export interface FlowTables {
+  /** Of tables of its own. They are registered whether or not the flow is switched on. */
+  migrations: FlowMigrations;
+}

@@ -1,0 +1,89 @@
+import type { Logger } from 'service-kit/logger';
+import { createRateLimitedLog } from 'service-kit/rate-limited-log';
+import type { Item } from '../delivery.ts';
+import type { Sink } from '../flow.ts';
+import type { IngestCounts } from '../ledger/ledger.ts';
+import { LedgerError } from '../ledger/ledger-error.ts';
+import type { Ingest } from './ingest.ts';
+import type { EventMetrics } from './metrics.ts';
+import type { SurgeGuard } from './surge-guard.ts';
+
+export interface GroupCommitOptions {
+  /** The name of the source. */
+  source: string;
+  /** What people call an item: `customer`. */
+  noun: string;
+  ingest: Ingest;
+  guard: SurgeGuard;
+  metrics: EventMetrics;
+  log: Logger;
+}
+
+interface Waiting extends PromiseWithResolvers<IngestCounts> {
+  items: readonly Item[];
+}
+
+/** The most calls whose items are committed together. */
+const MAX_AT_ONCE = 500;
+
+/** The sink of a source that comes by itself, and how to end it. */
+export interface GroupCommit {
+  sink: Sink;
+  /** Takes nothing more, and resolves when all that was taken is committed or has failed. */
+  close(): Promise<void>;
+}
+
+/** Items that come during a transaction go into the next one together, because each commit waits for the disk. */
+export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
+  const { source, noun, ingest, guard, metrics } = options;
+  const logLimited = createRateLimitedLog(options.log, 'warn');
+  const underWay = new Set<Promise<unknown>>();
+  let waiting: Waiting[] = [];
+  let isWriting = false;
+  let isClosed = false;
+
+  async function writeAll(): Promise<void> {
+    isWriting = true;
+    while (waiting.length > 0) {
+      const group = waiting.slice(0, MAX_AT_ONCE);
+      waiting = waiting.slice(MAX_AT_ONCE);
+      try {
+        const counts = await write(group.flatMap(({ items }) => items));
+        for (const { resolve } of group) resolve(counts);
+      } catch (error) {
+        for (const { reject } of group) reject(error);
+      }
+    }
+    isWriting = false;
+  }
+
+  async function write(items: readonly Item[]): Promise<IngestCounts> {
+    const counts = await ingest.list(items, { noun, guard });
+    if (counts.held > 0) {
+      const what = `${counts.held} new ${noun}(s) by ${source}`;
+      logLimited(
+        'such lines',
+        `Holding back ${what}: more than SURGE_LIMIT (${guard.limit}) came at once.`,
+      );
+    }
+    for (const result of ['new', 'held', 'known', 'superseded'] as const) {
+      metrics.received.inc({ source, result }, counts[result]);
+    }
+    return counts;
+  }
+
+  return {
+    async sink(items) {
+      if (isClosed) throw new LedgerError('unreachable', 'The service is stopping.');
+      const entry = { items, ...Promise.withResolvers<IngestCounts>() };
+      underWay.add(entry.promise);
+      waiting.push(entry);
+      if (!isWriting) void writeAll();
+      return entry.promise.finally(() => underWay.delete(entry.promise));
+    },
+    async close() {
+      isClosed = true;
+      await Promise.allSettled(underWay);
+    },
+  };
+}

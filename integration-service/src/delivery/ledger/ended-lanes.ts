@@ -1,0 +1,144 @@
+import { sql } from 'kysely';
+import { insertEvents } from './history.ts';
+import { sequencesOfLanes } from './lanes.ts';
+import { isSqlite, rowsOf } from './rows.ts';
+import type { LedgerTransaction } from './tables.ts';
+
+/** Why a delivery of an ended lane is superseded, as its history says. */
+export const RECORD_GONE = 'its record is gone';
+
+interface Superseded {
+  sequence: number;
+  status: string;
+}
+
+/**
+ * Marks what these deliveries replace: in each of their lanes, what the flow ingested before and has not
+ * delivered. What is not under way is superseded at once, the rest by the commit of its attempt.
+ */
+export async function supersedeOlder(
+  transaction: LedgerTransaction,
+  flow: string,
+  ingested: readonly { sequence: number; lane: string }[],
+  now: number,
+): Promise<void> {
+  const newest = new Map<string, number>();
+  for (const { sequence, lane } of ingested) {
+    newest.set(lane, Math.max(newest.get(lane) ?? 0, sequence));
+  }
+  const lanes = [...newest].map(([lane, sequence]) => [lane, sequence]);
+  const { rows } = await sql<Superseded>`
+    update deliveries set ${supersededBy('newer.sequence', now)}
+    from (select value->>0 as lane, cast(value->>1 as bigint) as sequence
+      from ${rowsOf(transaction, lanes)}) as newer
+    where deliveries.flow = ${flow} and deliveries.lane = newer.lane
+      and deliveries.lane != deliveries.key
+      and deliveries.sequence < newer.sequence and ${isUnfinished()}
+    returning deliveries.sequence, deliveries.status`.execute(transaction);
+  await tell(transaction, rows, now, 'a later state of its record replaces it');
+}
+
+/**
+ * Ends lanes: what they have not delivered is superseded in every flow, except deletes. Later deliveries of
+ * such a lane are born superseded.
+ *
+ * @param endings the deliveries that end lanes, which are deletes themselves
+ */
+export async function endLanes(
+  transaction: LedgerTransaction,
+  endings: readonly { sequence: number; lane: string }[],
+  now: number,
+): Promise<void> {
+  const lanes = endings.map(({ lane, sequence }) => [lane, sequence]);
+  await sql`
+    insert into ended_lanes (lane, ended_at)
+    select value->>0, cast(${now} as bigint) from ${rowsOf(transaction, lanes)} where true
+    on conflict (lane) do nothing`.execute(transaction);
+  const { rows } = await sql<Superseded>`
+    update deliveries set ${supersededBy('ended.sequence', now)}
+    from (select value->>0 as lane, cast(value->>1 as bigint) as sequence
+      from ${rowsOf(transaction, lanes)}) as ended
+    where deliveries.lane = ended.lane and deliveries.sequence in ${sequencesOfLanes(
+      transaction,
+      endings.map(({ lane }) => lane),
+    )}
+      and ${isUnfinished()} and coalesce(deliveries.operation, '') != 'delete'
+    returning deliveries.sequence, deliveries.status`.execute(transaction);
+  await tell(transaction, rows, now, RECORD_GONE);
+}
+
+/**
+ * Removes what these lanes say of a person, in every flow: payloads, labels, errors and reasons. Rows, keys,
+ * times and counts stay, and so do deliveries that are under way, whose own commit comes later.
+ */
+export async function scrub(
+  transaction: LedgerTransaction,
+  lanes: readonly string[],
+): Promise<void> {
+  const { rows } = await sql<{ sequence: number }>`
+    update deliveries set payload = null, label = null, last_error = null
+    where sequence in ${sequencesOfLanes(transaction, lanes)}
+      and status not in ('pending', 'sending', 'unknown', 'held')
+    returning sequence`.execute(transaction);
+  const scrubbed = rows.map(({ sequence }) => [sequence]);
+  await sql`
+    update events set reason = null
+    where delivery in (select cast(value->>0 as bigint) from ${rowsOf(transaction, scrubbed)})`.execute(
+    transaction,
+  );
+}
+
+/** Which of these lanes have ended, with the delete delivered that ended them. */
+export async function lanesToScrub(
+  transaction: LedgerTransaction,
+  lanes: readonly string[],
+): Promise<string[]> {
+  const wanted = [...new Set(lanes)].map((lane) => [lane]);
+  const { rows } = await sql<{ lane: string }>`
+    select lane from ended_lanes
+    where lane in (select value->>0 from ${rowsOf(transaction, wanted)})
+      and exists (select 1 from deliveries
+        where deliveries.lane = ended_lanes.lane and deliveries.lane != deliveries.key
+          and deliveries.operation = 'delete' and deliveries.status = 'delivered')`.execute(
+    transaction,
+  );
+  return rows.map(({ lane }) => lane);
+}
+
+/**
+ * Keeps a lane from ending while deliveries are ingested, and the other way round: on PostgreSQL, two
+ * transactions could not see each other's rows. SQLite has one writer.
+ */
+export async function lockLanes(transaction: LedgerTransaction, endsLanes: boolean): Promise<void> {
+  if (isSqlite(transaction)) return;
+  await (endsLanes
+    ? sql`select pg_advisory_xact_lock(${LANES_LOCK})`.execute(transaction)
+    : sql`select pg_advisory_xact_lock_shared(${LANES_LOCK})`.execute(transaction));
+}
+
+/** An arbitrary number that nothing else locks in the same database. */
+const LANES_LOCK = 2_026_112_901;
+
+function supersededBy(successor: string, now: number) {
+  return sql`superseded_by = ${sql.raw(successor)},
+    status = case when ${isWaiting()} then 'superseded' else status end,
+    next_attempt_at = case when ${isWaiting()} then null else next_attempt_at end,
+    fencing_token = case when ${isWaiting()} then fencing_token + 1 else fencing_token end,
+    updated_at = case when ${isWaiting()} then ${now} else updated_at end`;
+}
+
+const isWaiting = () => sql`status in ('pending', 'held', 'dead')`;
+const isUnfinished = () =>
+  sql`deliveries.status in ('pending', 'sending', 'unknown', 'held', 'dead')`;
+
+async function tell(
+  transaction: LedgerTransaction,
+  rows: Superseded[],
+  now: number,
+  reason: string,
+): Promise<void> {
+  const events = rows
+    .filter(({ status }) => status === 'superseded')
+    .map(({ sequence }) => ({ delivery: sequence, what: 'superseded', reason }));
+  await insertEvents(transaction, now, events);
+}

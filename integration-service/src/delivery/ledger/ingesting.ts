@@ -1,0 +1,172 @@
+import { type Kysely, sql } from 'kysely';
+import type { Item } from '../delivery.ts';
+import { endLanes, lockLanes, RECORD_GONE, supersedeOlder } from './ended-lanes.ts';
+import { chunksOf, insertEvents } from './history.ts';
+import type { IngestOptions, IngestRules, Ledger } from './ledger.ts';
+import { isSqlite, rowsOf } from './rows.ts';
+import type { LedgerTransaction, Tables } from './tables.ts';
+
+/** A delivery that was inserted. */
+interface Inserted {
+  sequence: number;
+  item: Item;
+  isSuperseded: boolean;
+}
+
+/** The part of the ledger that takes in what sources show. */
+export function createIngesting(db: Kysely<Tables>): Pick<Ledger, 'ingest' | 'findNew' | 'adopt'> {
+  async function findNew(
+    on: Kysely<Tables>,
+    flow: string,
+    keys: readonly string[],
+  ): Promise<string[]> {
+    if (keys.length === 0) return [];
+    const { rows } = await sql<{ key: string }>`
+      select key from deliveries where flow = ${flow}
+        and key in (select value->>0 from ${rowsOf(
+          on,
+          keys.map((key) => [key]),
+        )})`.execute(on);
+    const known = new Set(rows.map(({ key }) => key));
+    return [...new Set(keys)].filter((key) => !known.has(key));
+  }
+
+  /** Inserts the items of a chunk whose keys are new. */
+  async function insert(
+    transaction: LedgerTransaction,
+    flow: IngestRules,
+    chunk: Item[],
+    { now, isHeld = false }: IngestOptions,
+  ): Promise<Inserted[]> {
+    // Most of a list is known, and a row is not even tried to be inserted then.
+    const byKey = new Map(chunk.map((each) => [each.key, each]));
+    const keys = flow.hasOwnKeys
+      ? [...byKey.keys()]
+      : await findNew(transaction, flow.name, [...byKey.keys()]);
+    if (keys.length === 0) return [];
+    const values = keys.map((key) => {
+      const { lane, payload, operation, label } = byKey.get(key) as Item;
+      return [key, lane, payload, operation ?? null, (flow.keepsLabels && label) || null];
+    });
+    const [status, dueAt] = isHeld ? ['held', null] : ['pending', now];
+    // A conflict arises when another replica, or an event during the poll, was quicker.
+    const { rows } = await sql<{ sequence: number; key: string; status: string }>`
+      insert into deliveries (flow, key, lane, operation, label, payload, status, next_attempt_at,
+        created_at, updated_at)
+      select cast(${flow.name} as text), item.key, item.lane, item.operation,
+        case when item.is_gone then null else item.label end,
+        case when item.is_gone then null else item.payload end,
+        case when item.is_gone then 'superseded' else cast(${status} as text) end,
+        case when item.is_gone then null else cast(${dueAt} as bigint) end,
+        cast(${now} as bigint), cast(${now} as bigint)
+      from (select value->>0 as key, value->>1 as lane, value->>2 as payload,
+          value->>3 as operation, value->>4 as label,
+          coalesce(value->>3, '') != 'delete'
+            and value->>1 in (select lane from ended_lanes) as is_gone
+        from ${rowsOf(transaction, values)}) as item
+      where true
+      on conflict (flow, key) do nothing returning sequence, key, status`.execute(transaction);
+    return rows.map((row) => ({
+      sequence: row.sequence,
+      item: byKey.get(row.key) as Item,
+      isSuperseded: row.status === 'superseded',
+    }));
+  }
+
+  return {
+    async ingest(flow, produce, options) {
+      const { now, isHeld = false } = options;
+      return db.transaction().execute(async (transaction) => {
+        const items = await produce(transaction);
+        const endsLanes = Array.isArray(items) && items.some(({ endsLane }) => endsLane);
+        await lockLanes(transaction, endsLanes);
+        await lockInserts(transaction, flow);
+        const ingested = { new: 0, known: 0, held: 0, superseded: 0, items: [] as Item[] };
+        for (const chunk of chunksOf(items)) {
+          const inserted = await insert(transaction, flow, chunk, options);
+          const gone = inserted.filter(({ isSuperseded }) => isSuperseded);
+          const live = inserted.filter(({ isSuperseded }) => !isSuperseded);
+          ingested.known += chunk.length - inserted.length;
+          ingested.superseded += gone.length;
+          ingested[isHeld ? 'held' : 'new'] += live.length;
+          if (!isHeld) for (const { item } of live) ingested.items.push(item);
+          await tellGone(transaction, gone, now);
+          const rows = live.map(({ sequence, item }) => ({ sequence, lane: item.lane }));
+          if (flow.supersedes && live.length > 0) {
+            await supersedeOlder(transaction, flow.name, rows, now);
+          }
+          const endings = live.filter(({ item }) => item.endsLane);
+          if (endings.length > 0 && !endsLanes)
+            throw new Error('Items that end lanes come in an array.');
+          if (endings.length > 0) {
+            await endLanes(
+              transaction,
+              endings.map(({ sequence, item }) => ({ sequence, lane: item.lane })),
+              now,
+            );
+          }
+        }
+        return ingested;
+      });
+    },
+
+    findNew: (flow, keys) => findNew(db, flow, keys),
+
+    async adopt(flow, held, now) {
+      // One statement must not insert the same row twice.
+      const byKey = new Map(held.map((each) => [each.key, each]));
+      for (const chunk of chunksOf(byKey.values())) {
+        await db.transaction().execute(async (transaction) => {
+          await lockInserts(transaction, { name: flow, hasOwnKeys: false });
+          const values = chunk.map(({ key, lane, payload, targetId }) => [
+            ...[key, lane, payload, targetId],
+          ]);
+          const { rows } = await sql<{ sequence: number; key: string }>`
+            insert into deliveries
+              (flow, key, lane, payload, target_id, status, created_at, updated_at)
+            select cast(${flow} as text), value->>0, value->>1, value->>2, value->>3, 'delivered',
+              cast(${now} as bigint), cast(${now} as bigint)
+            from ${rowsOf(transaction, values)} where true
+            on conflict (flow, key) do update set status = 'delivered', next_attempt_at = null,
+              target_id = excluded.target_id, lease_expires_at = null,
+              fencing_token = deliveries.fencing_token + 1, updated_at = excluded.updated_at
+              where deliveries.status != 'delivered'
+            returning sequence, key`.execute(transaction);
+          const events = rows.map(({ sequence, key }) => ({
+            delivery: sequence,
+            what: 'adopted',
+            reason: byKey.get(key)?.targetId,
+          }));
+          await insertEvents(transaction, now, events);
+        });
+      }
+    },
+  };
+}
+
+async function tellGone(
+  transaction: LedgerTransaction,
+  gone: readonly Inserted[],
+  now: number,
+): Promise<void> {
+  const events = gone.map(({ sequence }) => {
+    return { delivery: sequence, what: 'superseded', reason: RECORD_GONE };
+  });
+  await insertEvents(transaction, now, events);
+}
+
+/** An arbitrary number that nothing else locks in the same database. */
+const INSERT_LOCK = 2_026_112_001;
+
+/**
+ * Only one transaction at a time inserts deliveries of a flow whose keys may collide. On PostgreSQL, two
+ * transactions that insert the same deliveries in different orders would deadlock, and PostgreSQL would abort
+ * one of them after a second.
+ */
+async function lockInserts(
+  transaction: LedgerTransaction,
+  { name, hasOwnKeys }: Pick<IngestRules, 'name' | 'hasOwnKeys'>,
+): Promise<void> {
+  if (isSqlite(transaction) || hasOwnKeys) return;
+  await sql`select pg_advisory_xact_lock(${INSERT_LOCK}, hashtext(${name}))`.execute(transaction);
+}

@@ -1,0 +1,175 @@
+import { existsSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { type Dialect, Kysely } from 'kysely';
+import type { Logger } from 'service-kit/logger';
+import { createCorrections } from './corrections.ts';
+import { createIngesting } from './ingesting.ts';
+import type { Ledger, LedgerLocation } from './ledger.ts';
+import { LedgerError } from './ledger-error.ts';
+import { type FlowMigrations, migrate } from './migrations.ts';
+import { explainPostgres, isOldServiceConnected, openPostgres } from './postgres/postgres.ts';
+import { createReading } from './reading.ts';
+import { createRejectedRecords } from './rejected-records.ts';
+import { createSources } from './sources.ts';
+import { openSqlite } from './sqlite/sqlite.ts';
+import { IN_MEMORY } from './sqlite/sqlite-file.ts';
+import { createSystems } from './systems.ts';
+import type { Tables } from './tables.ts';
+import { createWork } from './work.ts';
+
+export interface LedgerOptions {
+  /** The ledger is for a service, of which other services must know. Default: yes. */
+  isService?: boolean;
+  /**
+   * SQLite runs in a thread of its own, which takes 40 ms to start. Default: for a service, unless it is in
+   * memory.
+   */
+  hasThread?: boolean;
+  /** The migrations of all flows, whether they are switched on or not. Default: none. */
+  flowMigrations?: FlowMigrations;
+}
+
+type Parts = Omit<Ledger, 'isAlone' | 'problem' | 'close'>;
+
+/**
+ * Opens the ledger and brings its tables up to date.
+ *
+ * @throws {LedgerError} when the ledger cannot be used; it stays as it is then
+ */
+export async function openLedger(
+  location: LedgerLocation,
+  log: Logger,
+  options: LedgerOptions = {},
+): Promise<Ledger> {
+  const { dialect, isAlone, isOldServiceAtWork, explain } = await open(location, log, options);
+  const db = new Kysely<Tables>({ dialect });
+  const ledgerName = location.kind === 'sqlite' ? `The ledger ${location.path}` : 'The ledger';
+  try {
+    await migrate(db, {
+      ledgerName,
+      ofFlows: options.flowMigrations ?? {},
+      isOldServiceAtWork: () => isOldServiceAtWork(db),
+      log,
+    });
+  } catch (error) {
+    await db.destroy();
+    throw explain(error);
+  }
+  const parts: Parts = {
+    within: (run) => db.transaction().execute(run),
+    ...createIngesting(db),
+    ...createSources(db),
+    ...createRejectedRecords(db),
+    ...createSystems(db),
+    ...createWork(db),
+    ...createReading(db),
+    ...createCorrections(db),
+  };
+  const health = createHealth(log);
+  return {
+    ...watch(parts, health, explain),
+    isAlone,
+    problem: health.problem,
+    close: () => db.destroy(),
+  };
+}
+
+/**
+ * Opens an existing ledger, for the commands.
+ *
+ * @throws {LedgerError} also when there is none
+ */
+export async function openExistingLedger(
+  location: LedgerLocation,
+  log: Logger,
+  options: Pick<LedgerOptions, 'flowMigrations'> = {},
+): Promise<Ledger> {
+  if (location.kind === 'sqlite' && location.path === IN_MEMORY) {
+    throw new LedgerError(
+      'unusable',
+      'The ledger is in the memory of the service (LEDGER_URL is sqlite::memory:): use its routes under /deliveries.',
+    );
+  }
+  if (location.kind === 'sqlite' && !(existsSync(location.path) && statSync(location.path).size)) {
+    throw new LedgerError(
+      'unusable',
+      `There is no ledger at ${resolve(location.path)}. Start the service first, or see LEDGER_URL.`,
+    );
+  }
+  return openLedger(location, log, { ...options, isService: false });
+}
+
+interface Opened {
+  dialect: Dialect;
+  isAlone: boolean;
+  isOldServiceAtWork: (db: Kysely<Tables>) => Promise<boolean>;
+  explain: (error: unknown) => unknown;
+}
+
+async function open(
+  location: LedgerLocation,
+  log: Logger,
+  { isService = true, hasThread, flowMigrations = {} }: LedgerOptions,
+): Promise<Opened> {
+  if (location.kind === 'postgres') {
+    return {
+      dialect: openPostgres(location.url, log),
+      isAlone: false,
+      isOldServiceAtWork: isOldServiceConnected,
+      explain: explainPostgres,
+    };
+  }
+  const { path } = location;
+  const { dialect, isAlone } = await openSqlite({
+    path,
+    isService,
+    hasThread: hasThread ?? (isService && path !== IN_MEMORY),
+    flowMigrations: Object.keys(flowMigrations),
+  });
+  // A command takes no lock: it asks whether a service has one.
+  const isOldServiceAtWork = async () => !isAlone;
+  return { dialect, isAlone: isService && isAlone, isOldServiceAtWork, explain: (error) => error };
+}
+
+/** How long a failure counts: a failed call that is still needed is repeated within a second. */
+const FORGET_AFTER_MS = 10_000;
+
+type Health = ReturnType<typeof createHealth>;
+
+/** Remembers failures by method, because reading still works on a full disk. Logs each new failure. */
+function createHealth(log: Logger) {
+  const failures = new Map<string, { error: LedgerError; at: number }>();
+  const current = () =>
+    [...failures.values()].filter(({ at }) => performance.now() - at < FORGET_AFTER_MS);
+  return {
+    problem: () => current()[0]?.error,
+    failed(use: string, error: LedgerError): void {
+      if (!current().some((known) => known.error.message === error.message)) {
+        log.error(error.message);
+      }
+      failures.set(use, { error, at: performance.now() });
+    },
+    worked(use: string): void {
+      if (failures.delete(use) && current().length === 0) log.info('The ledger works again.');
+    },
+  };
+}
+
+/** The same methods, whose errors are explained and remembered. */
+function watch(parts: Parts, health: Health, explain: Opened['explain']): Parts {
+  const watched = Object.entries(parts).map(([name, method]) => [
+    name,
+    async (...values: unknown[]) => {
+      try {
+        const result = await (method as (...values: unknown[]) => Promise<unknown>)(...values);
+        health.worked(name);
+        return result;
+      } catch (error) {
+        const explained = explain(error);
+        if (explained instanceof LedgerError) health.failed(name, explained);
+        throw explained;
+      }
+    },
+  ]);
+  return Object.fromEntries(watched);
+}

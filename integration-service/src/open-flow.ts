@@ -1,0 +1,147 @@
+import type { HttpService } from 'service-kit/http-service';
+import type { Logger } from 'service-kit/logger';
+import type { Degradation, Readiness } from 'service-kit/operations';
+import { type CircuitBreaker, createCircuitBreaker } from './delivery/dispatch/circuit-breaker.ts';
+import { createDeliveryLog } from './delivery/dispatch/delivery-log.ts';
+import { createDispatcher, type Dispatcher } from './delivery/dispatch/dispatcher.ts';
+import { createGate, type Gate } from './delivery/dispatch/gate.ts';
+import type { DeliveryMetrics } from './delivery/dispatch/metrics.ts';
+import type { Pause } from './delivery/dispatch/pauses.ts';
+import type { OnEvent } from './delivery/engine-event.ts';
+import type { Flow, PolledSource, PushedSource } from './delivery/flow.ts';
+import type { CycleLog } from './delivery/ingest/cycle-log.ts';
+import { createGroupCommit } from './delivery/ingest/group-commit.ts';
+import { createIngest, type Ingest } from './delivery/ingest/ingest.ts';
+import type { EventMetrics, PollMetrics } from './delivery/ingest/metrics.ts';
+import { createPoller, type Poller } from './delivery/ingest/poller.ts';
+import { createSurgeGuard, type SurgeGuard } from './delivery/ingest/surge-guard.ts';
+import type { Ledger } from './delivery/ledger/ledger.ts';
+import { withoutExcerpt } from './http/response.ts';
+
+export interface OpenFlowOptions {
+  ledger: Ledger;
+  /** The pause of the target's system. */
+  pause: Pause;
+  cycleLog: CycleLog;
+  metrics: { delivery: DeliveryMetrics; polls: PollMetrics; events: EventMetrics };
+  /** More new items of a source than this at once are held. Default: there is no limit. */
+  surgeLimit?: number | undefined;
+  /** Items of a source that comes by itself come at once within this time. */
+  surgeWindowMs: number;
+  log: Logger;
+  /** Unix time in milliseconds. */
+  now: () => number;
+  /** Milliseconds of a clock that never jumps. */
+  monotonicNow: () => number;
+  /** From 0 to below 1. */
+  random: () => number;
+  /** Called at every step. Default: nobody listens. */
+  onEvent?: OnEvent | undefined;
+}
+
+/** A flow at work: its sources fill the ledger, and its dispatcher empties it. */
+export interface OpenFlow {
+  flow: Flow;
+  breaker: CircuitBreaker;
+  gate: Gate;
+  ingest: Ingest;
+  dispatcher: Dispatcher;
+  pollers: readonly Poller[];
+  /** Until when the target is not called, Unix time in milliseconds; `undefined` when it may be. */
+  blockedUntil(): number | undefined;
+  /** Ready when its sources can be read. What else does not work is listed. */
+  checkReadiness(): Readiness;
+  /** Adds the routes of the sources that come by HTTP. */
+  addRoutes(app: HttpService): void;
+  /** The headings of these routes in the documentation. */
+  tags: readonly { name: string; description: string }[];
+  /** Works until it is stopped. Rejects when the disk of the ledger reports errors, or when our code fails. */
+  run(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Wires a flow: the same for the service, the tests and the proof. Nothing runs yet, but pushed sources. */
+export function openFlow(flow: Flow, options: OpenFlowOptions): OpenFlow {
+  const { ledger, pause, cycleLog, metrics, surgeLimit: limit, surgeWindowMs } = options;
+  const { log, now, monotonicNow } = options;
+  const { name, target } = flow;
+  const breaker = createCircuitBreaker({ target: target.name, log, monotonicNow });
+  const gate = createGate({ breaker, pause, now });
+  const count = metrics.delivery.watch({ flow: name, target: target.name, breaker });
+  const listeners = [createDeliveryLog({ flow: name, target, log }), count, options.onEvent];
+  const onEvent: OnEvent = (event) => {
+    for (const listen of listeners) listen?.(event);
+  };
+  const dispatcher = createDispatcher({ ...options, flow, gate, onEvent });
+  const ingest = createIngest({ ...options, flow, onIngested: dispatcher.wake, onEvent });
+
+  const guardFor = (windowMs: number): SurgeGuard =>
+    createSurgeGuard({ flow: name, ledger, limit, windowMs, monotonicNow });
+  const pollers = flow.sources
+    .filter((source): source is PolledSource => source.kind === 'polled')
+    .map((source) =>
+      createPoller({
+        ...options,
+        // A poll is a surge by itself, however soon it follows.
+        ...{ flow, source, ingest, guard: guardFor(0), metrics: metrics.polls, cycleLog },
+      }),
+    );
+  const pushed = flow.sources
+    .filter((source): source is PushedSource => source.kind === 'pushed')
+    .map((source) => {
+      metrics.events.add(source.name);
+      const { sink, close } = createGroupCommit({
+        ...{ source: source.name, noun: source.noun, ingest, log },
+        ...{ guard: guardFor(surgeWindowMs), metrics: metrics.events },
+      });
+      return { ...source.open(sink), closeSink: close };
+    });
+
+  function checkReadiness(): Readiness {
+    const checks = pollers.map((poller) => poller.checkReadiness());
+    const degraded: Degradation[] = checks.flatMap((check) => check.degraded ?? []);
+    const note = (part: string, reason: string | undefined) => {
+      if (reason !== undefined) degraded.push({ part, reason });
+    };
+    note(target.name, failureOf(target.name, breaker.problem()));
+    note(target.name, pauseOf(target.name, pause.until()));
+    for (const source of pushed) note('events', source.problem());
+    return { ...(checks.find(({ ready }) => !ready) ?? { ready: true }), degraded };
+  }
+
+  return {
+    ...{ flow, breaker, gate, ingest, dispatcher, pollers },
+    blockedUntil: gate.blockedUntil,
+    checkReadiness,
+    tags: pushed.flatMap(({ tag }) => tag ?? []),
+    addRoutes(app) {
+      for (const source of pushed) source.addRoutes?.(app);
+    },
+    async run() {
+      await Promise.all([...pollers.map((poller) => poller.run()), dispatcher.run()]);
+    },
+    async stop() {
+      await Promise.all([
+        ...pollers.map((poller) => poller.stop()),
+        dispatcher.stop(),
+        ...pushed.map(async (source) => {
+          // First, messages that wait for the ledger go back to the queue.
+          await source.close();
+          await source.closeSink();
+        }),
+      ]);
+    },
+  };
+}
+
+function failureOf(target: string, problem: string | undefined): string | undefined {
+  return (
+    problem &&
+    `The ${target} fails: ${withoutExcerpt(problem)}. Nothing is lost. One call from time to time tests it.`
+  );
+}
+
+function pauseOf(target: string, until: number | undefined): string | undefined {
+  if (until === undefined) return undefined;
+  return `The ${target} asks for fewer calls, and is not called until ${new Date(until).toISOString()}.`;
+}

@@ -1,0 +1,120 @@
+/** Each new customer of the CRM gets one welcome package from the inventory, once in its life. */
+import { CUSTOMER_EXCHANGE } from 'service-kit/rabbitmq';
+import {
+  type Flow,
+  ONE_BY_ONE,
+  type OpenSource,
+  type PolledSource,
+  type PushedSource,
+  type Sink,
+} from '../delivery/flow.ts';
+import type { FlowParts } from '../flow-parts.ts';
+import { createRabbitmqConsumer } from '../messaging/rabbitmq-consumer.ts';
+import { createCrmClient } from '../systems/crm/client.ts';
+import type { CustomerList } from '../systems/crm/customer-list.ts';
+import { canonicalId } from '../systems/customer-id.ts';
+import { createInventoryClient } from '../systems/inventory/client.ts';
+import { PACKAGE_TYPE, WELCOME_PACKAGE, welcomePackageFor } from './item.ts';
+import { readMessage } from './message.ts';
+import { createInventoryTarget } from './target.ts';
+import { addWebhookRoute, WEBHOOKS_TAG } from './webhook-route.ts';
+
+/** What a person can set. */
+export interface WelcomePackageSettings {
+  crmUrl: URL;
+  inventoryUrl: URL;
+  /** Attempts to read a page of the CRM's list, the first one counted. */
+  maxRetries: number;
+  retryDelayMs: number;
+  maxResponseBytes: number;
+  pollingIntervalMs: number;
+  sweepIntervalMs: number;
+  deliveryConcurrency: number;
+  maxAttempts: number;
+  /** A webhook must be signed with one of them. Default: no webhooks are taken. */
+  webhookSecrets?: Buffer[] | undefined;
+  /** Where events are consumed. Default: nowhere. */
+  rabbitmqUrl?: URL | undefined;
+}
+
+const QUEUE = 'integration.welcome-package';
+
+export function createFlow(settings: WelcomePackageSettings, parts: FlowParts): Flow {
+  const { http, log, now } = parts;
+  const { crmUrl, inventoryUrl, maxResponseBytes, maxRetries, retryDelayMs } = settings;
+  const pause = parts.pauseOf('crm', 'CRM');
+  const crm = createCrmClient({
+    ...{ http, url: crmUrl, maxRetries, retryDelayMs, maxResponseBytes, pause, now },
+    log: parts.cycleLog.log,
+  });
+  const inventory = createInventoryClient({
+    ...{ http, url: inventoryUrl, packageType: PACKAGE_TYPE, maxResponseBytes, now },
+  });
+  const polled: PolledSource = {
+    ...{ kind: 'polled', name: 'crm', system: 'CRM', noun: 'customer', pause },
+    ...{ intervalMs: settings.pollingIntervalMs, sweepIntervalMs: settings.sweepIntervalMs },
+    async read(from, signal) {
+      const poll = await crm.poll(from, signal);
+      if (poll.kind !== 'customers') return poll;
+      const { customers, position, isWhole } = poll;
+      const { unusable: invalid, unusableCount: invalidCount } = customers;
+      return { kind: 'items', items: itemsOf(customers), position, isWhole, invalid, invalidCount };
+    },
+  };
+  return {
+    name: WELCOME_PACKAGE,
+    target: createInventoryTarget({ inventory, log }),
+    sources: [polled, ...pushedSources(settings, parts)],
+    policy: {
+      ...{ order: 'lane', supersedes: false, hasOwnKeys: false, keepsLabels: false },
+      batch: ONE_BY_ONE,
+      concurrency: settings.deliveryConcurrency,
+      maxAttempts: settings.maxAttempts,
+    },
+    laneOf: canonicalId,
+    adopt: ({ identity }) => welcomePackageFor(identity),
+    audit: {
+      ...{ source: polled.name, intervalMs: polled.intervalMs },
+      async *expected(onUnusable) {
+        for await (const { id, name } of crm.readCustomers(onUnusable)) {
+          yield welcomePackageFor(id, name);
+        }
+      },
+    },
+  };
+}
+
+function pushedSources(settings: WelcomePackageSettings, parts: FlowParts): PushedSource[] {
+  const { webhookSecrets: secrets, rabbitmqUrl: url } = settings;
+  const { eventMetrics: metrics, log, now, random } = parts;
+  const webhook = (sink: Sink): OpenSource => ({
+    problem: () => undefined,
+    async close() {},
+    tag: WEBHOOKS_TAG,
+    addRoutes: (app) => addWebhookRoute(app, { secrets: secrets ?? [], sink, metrics, log, now }),
+  });
+  const rabbitmq = (sink: Sink): OpenSource =>
+    createRabbitmqConsumer({
+      ...{ url: url as URL, source: 'rabbitmq', queue: QUEUE, routingKey: 'customer.#' },
+      exchange: { ...CUSTOMER_EXCHANGE, type: 'topic' },
+      read: readMessage,
+      ...{ sink, metrics, log, random },
+    });
+  return [
+    ...(secrets
+      ? [{ kind: 'pushed', name: 'webhook', noun: 'customer', open: webhook } as const]
+      : []),
+    ...(url
+      ? [{ kind: 'pushed', name: 'rabbitmq', noun: 'customer', open: rabbitmq } as const]
+      : []),
+  ];
+}
+
+/** Yields one item at a time, so that a million of them need not be in memory together. */
+function itemsOf(customers: CustomerList) {
+  return {
+    *[Symbol.iterator]() {
+      for (const { id, name } of customers) yield welcomePackageFor(id, name);
+    },
+  };
+}

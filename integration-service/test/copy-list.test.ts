@@ -1,0 +1,48 @@
+import { once } from 'node:events';
+import { expect, it } from 'vitest';
+import { audit } from '../src/delivery/audit/audit.ts';
+import { createFlow } from './copy-list/flow.ts';
+import { setUpService, startHttpServer } from './support.ts';
+
+interface Record {
+  id: string;
+}
+
+/** A list that is read by GET and written to by POST. It stores, and says nothing of the first request. */
+async function startList(records: Record[], isForgetful: boolean): Promise<URL> {
+  let isFirst = isForgetful;
+  const url = await startHttpServer(async (request, response) => {
+    if (request.method === 'GET') return response.end(JSON.stringify(records));
+    const record = JSON.parse(String(await once(request, 'data')));
+    records.push(record);
+    if (isFirst) {
+      isFirst = false;
+      return response.destroy();
+    }
+    return response.writeHead(201).end(JSON.stringify(record));
+  });
+  return new URL(url);
+}
+
+it('is a flow in a folder of its own, which adopts, copies once, and is audited', async () => {
+  const from = [{ id: 'a', note: 'was there' }, { id: 'b' }, { id: 'c' }, { no: 'id' } as never];
+  const to: Record[] = [{ id: 'a' }];
+  const settings = {
+    fromUrl: await startList(from, false),
+    toUrl: await startList(to, true),
+    intervalMs: 3_600_000,
+  };
+  const service = await setUpService({ createFlow: (parts) => createFlow(settings, parts) });
+  void service.open.run();
+  const statuses = async () => (await service.ledger.list({}, 9)).map(({ status }) => status);
+  await service.until(async () => (await statuses()).filter(Boolean).length === 3);
+  await service.until(async () => (await statuses()).every((status) => status === 'delivered'));
+  expect(to.map(({ id }) => id).sort()).toEqual(['a', 'b', 'c']);
+  const report = await audit({
+    ...{ flow: service.flow, ledger: service.ledger, repair: false, now: Date.now },
+    onUnusable() {},
+  });
+  expect(report.hasDrift).toBe(false);
+  report.close();
+  expect(service.open.checkReadiness()).toMatchObject({ ready: true });
+});

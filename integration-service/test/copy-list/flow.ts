@@ -1,0 +1,107 @@
+/** An example of a flow: copies each record of one list to another list, once. */
+import { z } from 'zod';
+import type { Claim, Item } from '../../src/delivery/delivery.ts';
+import { type Flow, ONE_BY_ONE, type PolledSource } from '../../src/delivery/flow.ts';
+import { idempotencyKey } from '../../src/delivery/idempotency-key.ts';
+import { unusableRecord } from '../../src/delivery/ledger/record-identity.ts';
+import type { Outcome } from '../../src/delivery/outcome.ts';
+import { type Call, type Holding, ReadError } from '../../src/delivery/target.ts';
+import type { FlowParts } from '../../src/flow-parts.ts';
+import { CallError } from '../../src/http/client.ts';
+import { outcomeOfFailure, outcomeOfResponse } from '../../src/http/outcome.ts';
+import { readPages } from '../../src/http/pages.ts';
+
+const COPY_LIST = 'copy-list';
+
+export interface CopyListSettings {
+  /** The list that is read. */
+  fromUrl: URL;
+  /** The list that is written to by POST, and read by GET. */
+  toUrl: URL;
+  intervalMs: number;
+}
+
+const recordSchema = z.looseObject({ id: z.string().min(1) });
+
+function itemOf(record: z.output<typeof recordSchema>): Item {
+  return { key: record.id, lane: record.id, payload: JSON.stringify(record) };
+}
+
+export function createFlow(settings: CopyListSettings, parts: FlowParts): Flow {
+  const { fromUrl, toUrl, intervalMs } = settings;
+  const { http, now } = parts;
+  const listOf = (system: string) => {
+    return { http, system, what: 'records', maxBytes: 1_000_000, mayBeOlder: false };
+  };
+
+  async function* readRecords(onUnusable?: (record: ReturnType<typeof unusableRecord>) => void) {
+    let position = 0;
+    for await (const value of readPages(listOf('source'), { url: fromUrl })) {
+      const record = recordSchema.safeParse(value).data;
+      if (record) yield itemOf(record);
+      else onUnusable?.(unusableRecord(value, position, 'it has no id'));
+      position += 1;
+    }
+  }
+
+  const source: PolledSource = {
+    ...{ kind: 'polled', name: 'list', system: 'source', noun: 'record' },
+    ...{ pause: parts.pauseOf('source'), intervalMs, sweepIntervalMs: intervalMs },
+    async read() {
+      const items: Item[] = [];
+      const invalid: ReturnType<typeof unusableRecord>[] = [];
+      try {
+        for await (const item of readRecords((record) => invalid.push(record))) items.push(item);
+      } catch (error) {
+        if (!(error instanceof ReadError)) throw error;
+        const { message: reason, isUnauthorized } = error;
+        return { kind: 'failed', reason, isUnauthorized };
+      }
+      const invalidCount = invalid.length;
+      return { kind: 'items', items, invalid, invalidCount, isWhole: true, position: undefined };
+    },
+  };
+
+  async function send({ key, payload }: Claim, call: Call): Promise<Outcome> {
+    try {
+      const response = await http.send({
+        ...{ method: 'POST', url: toUrl, body: payload, maxBytes: 1_000_000 },
+        headers: { 'idempotency-key': idempotencyKey(COPY_LIST, key) },
+        ...call,
+      });
+      const find = (body: unknown) => recordSchema.safeParse(body).data?.id;
+      return outcomeOfResponse(response, find, now());
+    } catch (error) {
+      if (error instanceof CallError) return outcomeOfFailure(error);
+      throw error;
+    }
+  }
+
+  async function* list(signal?: AbortSignal): AsyncIterable<Holding> {
+    for await (const value of readPages(listOf('target'), { url: toUrl, signal })) {
+      const record = recordSchema.safeParse(value).data;
+      if (record) yield { identity: record.id, targetId: record.id, content: record };
+    }
+  }
+
+  return {
+    name: COPY_LIST,
+    target: {
+      name: 'target',
+      isRepeatable: false,
+      lookUpAfterMs: [500, 2_000, 8_000],
+      send: async (batch, call) => ({
+        outcomes: await Promise.all(batch.map((claim) => send(claim, call))),
+      }),
+      list,
+    },
+    sources: [source],
+    policy: {
+      ...{ order: 'lane', supersedes: false, hasOwnKeys: false, keepsLabels: false },
+      ...{ batch: ONE_BY_ONE, concurrency: 4, maxAttempts: 25 },
+    },
+    laneOf: (id) => id,
+    adopt: ({ content }) => itemOf(recordSchema.parse(content)),
+    audit: { source: source.name, intervalMs, expected: readRecords },
+  };
+}
