@@ -104,13 +104,12 @@ async function compare(
     if (history.some(({ reason }) => reason !== null)) problems.push(`${flow}/${key} has reasons`);
   }
   await ledger.close();
-  const gone = shop.filter(({ email }) => email === null).map(({ id }) => `${id}.`);
+  const gone = shop.filter(({ email }) => email === null).map(({ id }) => id);
   if (location.kind === 'sqlite') {
     for (const file of [location.path, `${location.path}-wal`].filter((each) => existsSync(each))) {
       const text = readFileSync(file, 'latin1');
-      problems.push(
-        ...gone.filter((each) => text.includes(each)).map((each) => `${each} is in ${file}`),
-      );
+      const found = gone.filter((id) => new RegExp(`${id}.d+@`).test(text));
+      problems.push(...found.map((id) => `the address of ${id} is in ${file}`));
     }
   }
   return problems;

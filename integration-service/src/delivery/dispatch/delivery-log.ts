@@ -2,7 +2,7 @@ import type { Logger } from 'service-kit/logger';
 import { createRateLimitedLog } from 'service-kit/rate-limited-log';
 import type { OnEvent, Result } from '../engine-event.ts';
 import { nameSome } from '../name-some.ts';
-import { isLastLookUp, type Rules } from '../transition.ts';
+import { canLookUp, isLastLookUp, type Rules } from '../transition.ts';
 
 /**
  * Logs what became of deliveries that did not go through at once: each one that is given up, and what
@@ -25,7 +25,7 @@ export function createDeliveryLog(options: {
 
   function tellLookUp({ claim, verdict, transition }: Result): void {
     const name = `${flow}/${claim.key}`;
-    if (verdict === 'found') {
+    if (verdict === 'found' && transition.status === 'delivered') {
       const what = 'an attempt of unknown outcome is settled';
       const as = transition.targetId === undefined ? '' : ` as ${transition.targetId}`;
       logLimited('attempts found', `The ${target.name} has ${name}${as}: ${what}.`);
@@ -43,9 +43,10 @@ export function createDeliveryLog(options: {
       return;
     }
     isReasonTold = true;
-    log.error(
-      `${what}: ${held[0]?.transition.lastError} POST /deliveries/release has them looked up once more, and sent if they are not found.`,
-    );
+    const released = canLookUp(target)
+      ? 'has them looked up once more, and sent if they are not found'
+      : 'has them sent again';
+    log.error(`${what}: ${held[0]?.transition.lastError} POST /deliveries/release ${released}.`);
   }
 
   return (event) => {

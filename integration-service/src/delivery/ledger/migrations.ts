@@ -108,11 +108,10 @@ async function createWebhooks(db: Kysely<unknown>): Promise<void> {
 /**
  * Rejected records were stored whole, with names and e-mail addresses. Only what identifies them, their ids
  * and the reasons stay. The table is created anew, because SQLite leaves old content in pages that it
- * reuses; with `secure_delete` it overwrites the pages of a dropped table with zeros.
+ * reuses; with `secure_delete`, which every connection sets, it overwrites the pages of a dropped table.
  */
 async function scrubRejectedRecords(db: Kysely<unknown>): Promise<void> {
   const number = numberType(db);
-  await setSecureDelete(db, true);
   await sql`alter table rejected_records rename to whole_records`.execute(db);
   await sql`create table rejected_records (
     leg text not null,
@@ -133,11 +132,6 @@ async function scrubRejectedRecords(db: Kysely<unknown>): Promise<void> {
       on conflict do nothing`.execute(db);
   }
   await sql`drop table whole_records`.execute(db);
-  await setSecureDelete(db, false);
-}
-
-async function setSecureDelete(db: Kysely<unknown>, isOn: boolean): Promise<void> {
-  if (isSqlite(db)) await sql`pragma secure_delete = ${sql.raw(isOn ? 'on' : 'off')}`.execute(db);
 }
 
 /** A record that was cut off cannot be parsed. It is reported once more if the source still shows it. */
@@ -164,10 +158,7 @@ async function createSystems(db: Kysely<unknown>): Promise<void> {
  * Positions held the configured URL of the CRM's list, with any keys in it. The next poll reads all of it.
  */
 async function forgetPositions(db: Kysely<unknown>): Promise<void> {
-  // Without it, the file would still hold the old content.
-  await setSecureDelete(db, true);
   await sql`update legs set position = null`.execute(db);
-  await setSecureDelete(db, false);
 }
 
 function numberType(db: Kysely<unknown>) {

@@ -1,0 +1,194 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import type { Claim, Item, Transition } from '../src/delivery/delivery.ts';
+import type { Ledger } from '../src/delivery/ledger/ledger.ts';
+import { LEDGER_KINDS, newLocation, open } from './ledgers.ts';
+
+const T0 = 1_700_000_000_000;
+/** A flow in which only the latest state matters, and one that sends once. */
+const LATEST = { name: 'latest', supersedes: true, hasOwnKeys: true, keepsLabels: true };
+const ONCE = { name: 'once', supersedes: false, hasOwnKeys: false, keepsLabels: true };
+
+const version = (lane: string, number: number, more: Partial<Item> = {}): Item => ({
+  key: `${lane}@${number}`,
+  lane,
+  payload: JSON.stringify({ email: `${lane}.${number}@example.com` }),
+  operation: number === 1 ? 'create' : 'update',
+  label: `name of ${lane}`,
+  ...more,
+});
+const removal = (lane: string, number: number) =>
+  version(lane, number, { operation: 'delete', endsLane: true, payload: '{}' });
+const single = (lane: string): Item => ({ ...version(lane, 1), key: lane, operation: undefined });
+
+const to = (status: Transition['status'], claim: Claim) => ({
+  claim,
+  transition: {
+    ...{ status, attempts: claim.attempts, reads: 0, lastError: 'said of Jane' },
+    nextAttemptAt: status === 'pending' || status === 'unknown' ? T0 : null,
+    event: { what: status, attempt: claim.attempts, reason: 'said of Jane' },
+  },
+});
+
+describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
+  async function setUp() {
+    const location = await newLocation(kind);
+    const ledger = await open(location);
+    const ingest = (flow: typeof LATEST, ...items: Item[]) =>
+      ledger.ingest(flow, async () => items, { now: T0 });
+    const claim = (flow: typeof LATEST) =>
+      ledger.claim(flow.name, { limit: 9, now: T0, order: 'lane' });
+    const statuses = async () =>
+      Object.fromEntries(
+        (await ledger.list({}, 99)).map(({ flow, key, status }) => [`${flow}/${key}`, status]),
+      );
+    return { ledger, location, ingest, claim, statuses };
+  }
+
+  /** Claims what is due in a flow, and ends it. */
+  async function end(ledger: Ledger, flow: typeof LATEST, status: Transition['status']) {
+    const claims = await ledger.claim(flow.name, { limit: 9, now: T0, order: 'lane' });
+    return ledger.commit(
+      claims.map((claim) => to(status, claim)),
+      T0,
+    );
+  }
+
+  it.each(['pending', 'held', 'dead'] as const)('supersedes what is %s at once', async (status) => {
+    const { ledger, ingest, statuses } = await setUp();
+    await ingest(LATEST, version('a', 1), version('b', 1));
+    if (status !== 'pending') await end(ledger, LATEST, status);
+    await ingest(LATEST, version('a', 2));
+    expect(await statuses()).toEqual({
+      ...{ 'latest/a@1': 'superseded', 'latest/a@2': 'pending', 'latest/b@1': status },
+    });
+    const { delivery, history } = (await ledger.get('latest', 'a@1')) ?? {};
+    expect(delivery?.superseded_by).toBe((await ledger.get('latest', 'a@2'))?.delivery.sequence);
+    expect(history?.at(-1)?.what).toBe('superseded');
+    // Nobody can bring it back.
+    const sequence = delivery?.sequence as number;
+    expect(await ledger.replay([sequence], T0)).toEqual([]);
+    expect(await ledger.release({ keys: ['a@1'] }, T0)).toBe(0);
+  });
+
+  it.each(['pending', 'held', 'dead'] as const)(
+    'supersedes what is under way when it ends as %s',
+    async (status) => {
+      const { ledger, ingest, claim, statuses } = await setUp();
+      await ingest(LATEST, version('a', 1));
+      const [first] = await claim(LATEST);
+      await ingest(LATEST, version('a', 2), version('a', 3));
+      expect(await statuses()).toMatchObject({
+        ...{ 'latest/a@1': 'sending', 'latest/a@2': 'superseded', 'latest/a@3': 'pending' },
+      });
+      expect(await claim(LATEST)).toEqual([]);
+      const { lost, superseded } = await ledger.commit([to(status, first as Claim)], T0);
+      expect([lost, superseded]).toEqual([[], [first]]);
+      expect(await statuses()).toMatchObject({ 'latest/a@1': 'superseded' });
+      expect((await claim(LATEST)).map(({ key }) => key)).toEqual(['a@3']);
+    },
+  );
+
+  it('keeps what is delivered, and what may be, of a version that has a successor', async () => {
+    const { ledger, ingest, claim, statuses } = await setUp();
+    await ingest(LATEST, version('a', 1), version('b', 1));
+    const claims = await claim(LATEST);
+    await ingest(LATEST, version('a', 2), version('b', 2));
+    await ledger.commit(
+      [to('delivered', claims[0] as Claim), to('unknown', claims[1] as Claim)],
+      T0,
+    );
+    expect(await statuses()).toMatchObject({ 'latest/a@1': 'delivered', 'latest/b@1': 'unknown' });
+  });
+
+  it('ends the lane of a record that is gone in every flow, for ever', async () => {
+    const { ledger, ingest, statuses, claim } = await setUp();
+    await ingest(LATEST, version('a', 1));
+    await ingest(ONCE, single('a'), single('b'));
+    await ingest(LATEST, removal('a', 2));
+    expect(await statuses()).toEqual({
+      ...{ 'latest/a@1': 'superseded', 'latest/a@2': 'pending' },
+      ...{ 'once/a': 'superseded', 'once/b': 'pending' },
+    });
+    const late = await ingest(ONCE, { ...single('a'), key: 'a, late' }, single('c'));
+    expect(late).toMatchObject({ new: 1, superseded: 1, known: 0, held: 0 });
+    const { delivery, history } = (await ledger.get('once', 'a, late')) ?? {};
+    expect(delivery).toMatchObject({ status: 'superseded', payload: null, label: null });
+    expect(history?.at(-1)).toMatchObject({ what: 'superseded', reason: 'its record is gone' });
+    expect((await claim(ONCE)).map(({ key }) => key)).toEqual(['b', 'c']);
+    // Another flow may still have to delete it.
+    await ingest({ ...ONCE, name: 'other' }, removal('a', 1));
+    expect(await statuses()).toMatchObject({ 'latest/a@2': 'pending', 'other/a@1': 'pending' });
+  });
+
+  it('scrubs the lane with the commit that delivers its end, and later what was under way', async () => {
+    const { ledger, location, ingest, claim } = await setUp();
+    await ingest(LATEST, version('a', 1), version('b', 1));
+    await end(ledger, LATEST, 'delivered');
+    await ingest(ONCE, single('a'));
+    const [underWay] = await claim(ONCE);
+    await ingest(LATEST, removal('a', 2));
+    await end(ledger, LATEST, 'delivered');
+    const said = async () =>
+      (await ledger.list({ lane: 'a' }, 9)).map(({ flow, payload, label, last_error }) => {
+        return [flow, payload, label, last_error].filter((text) => text !== null);
+      });
+    expect(await said()).toEqual([
+      ['latest'],
+      ['once', expect.anything(), 'name of a'],
+      ['latest'],
+    ]);
+    await ledger.commit([to('delivered', underWay as Claim)], T0);
+    expect(await said()).toEqual([['latest'], ['once'], ['latest']]);
+    for (const { flow, key } of await ledger.list({ lane: 'a' }, 9)) {
+      const reasons = (await ledger.get(flow, key))?.history.map(({ reason }) => reason);
+      expect(reasons?.every((reason) => reason === null)).toBe(true);
+    }
+    const [other] = await ledger.list({ lane: 'b' }, 9);
+    expect(other).toMatchObject({ label: 'name of b', last_error: 'said of Jane' });
+    await ledger.close();
+    if (location.kind === 'postgres') return;
+    const files = [location.path, `${location.path}-wal`].filter((file) => existsSync(file));
+    const text = files.map((file) => readFileSync(file, 'latin1')).join();
+    expect(text).toContain('b.1@example.com');
+    expect(text).not.toMatch(/a\.\d@example\.com/);
+  });
+
+  it('commits a batch with what must be true together, or nothing of it', async () => {
+    const { ledger, ingest, claim, statuses } = await setUp();
+    await ingest(ONCE, single('a'), single('b'));
+    const claims = await claim(ONCE);
+    const entries = claims.map((each) => to('delivered', each));
+    const other = { flow: 'once', source: 'a-source' };
+    const together = (position: string) => (transaction: Parameters<Ledger['writeProgress']>[0]) =>
+      ledger.writeProgress(transaction, other, { position, isWhole: false }, T0);
+    const fail = async () => {
+      throw new Error('another writer');
+    };
+    await expect(ledger.commitTogether(entries, fail, T0)).rejects.toThrow('another writer');
+    expect(await statuses()).toEqual({ 'once/a': 'sending', 'once/b': 'sending' });
+    const stale = [entries[0], to('delivered', { ...(claims[1] as Claim), fencingToken: 99 })];
+    expect(
+      await ledger.commitTogether(stale as typeof entries, together('lost'), T0),
+    ).toBeUndefined();
+    expect((await ledger.readProgress('once', 'a-source')).position).toBeUndefined();
+    expect(await statuses()).toEqual({ 'once/a': 'sending', 'once/b': 'sending' });
+    await ledger.commitTogether(entries, together('kept'), T0);
+    expect((await ledger.readProgress('once', 'a-source')).position).toBe('kept');
+    expect(await statuses()).toEqual({ 'once/a': 'delivered', 'once/b': 'delivered' });
+  });
+
+  it('claims a batch when it is large enough, or one has waited long enough', async () => {
+    const { ledger, ingest } = await setUp();
+    const claimed = async (now: number) => {
+      const batch = { size: 3, waitMs: 1_000 };
+      const claims = await ledger.claim('once', { limit: 9, now, order: 'none', batch });
+      return claims.map(({ key }) => key);
+    };
+    await ingest(ONCE, single('a'), single('b'));
+    expect(await claimed(T0 + 999)).toEqual([]);
+    expect(await claimed(T0 + 1_000)).toEqual(['a', 'b']);
+    await ingest(ONCE, single('c'), single('d'), single('e'));
+    expect(await claimed(T0)).toEqual(['c', 'd', 'e']);
+  });
+});
