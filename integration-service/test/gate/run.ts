@@ -108,7 +108,7 @@ async function compare(
   if (location.kind === 'sqlite') {
     for (const file of [location.path, `${location.path}-wal`].filter((each) => existsSync(each))) {
       const text = readFileSync(file, 'latin1');
-      const found = gone.filter((id) => new RegExp(`${id}.d+@`).test(text));
+      const found = gone.filter((id) => new RegExp(`${id}[.][0-9]+@`).test(text));
       problems.push(...found.map((id) => `the address of ${id} is in ${file}`));
     }
   }
