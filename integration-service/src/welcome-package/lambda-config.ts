@@ -1,8 +1,8 @@
 import { parseEnvironment } from 'service-kit/environment';
 import { z } from 'zod';
-import { environmentSchema } from '../config.ts';
+import { baseEnvironment } from '../environment.ts';
 
-const { shape } = environmentSchema;
+const { shape } = baseEnvironment;
 
 /**
  * The variables of the service that a function uses too, with the same defaults, except that
