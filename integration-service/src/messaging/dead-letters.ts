@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { AsyncMessage, Connection } from 'rabbitmq-client';
 import {
   connectRabbitmq,
@@ -7,7 +6,7 @@ import {
   type RabbitmqOptions,
   rabbitmqReason,
 } from 'service-kit/rabbitmq';
-import { backoffMs } from 'service-kit/retry';
+import { retryUntilDone } from './retry-until-done.ts';
 
 /** The queue of messages that cannot be used. */
 export interface DeadLetters {
@@ -65,23 +64,21 @@ export function createDeadLetters(queue: string, options: DeadLettersOptions): D
   }
 
   return {
-    async add(message, reason) {
-      for (let attempt = 1; !signal.aborted; attempt++) {
-        try {
+    add: (message, reason) =>
+      retryUntilDone(
+        async (attempt) => {
           // The consumer declared the queue when it connected, but the queue may have been deleted since.
           if (attempt > 1 && opened) await declareDeadLetters(opened.connection, queue);
           await tryToAdd(message, reason);
-          return true;
-        } catch (error) {
-          if (signal.aborted) return false;
-          const what = `A message that cannot be used (${reason}) cannot be moved`;
-          log.warn(`${what} to ${queue}.dead-letter: ${rabbitmqReason(error)}. Trying again.`);
-        }
-        const waitMs = backoffMs(attempt, random, MAX_WAIT_MS);
-        await sleep(waitMs, undefined, { signal }).catch(() => {});
-      }
-      return false;
-    },
+        },
+        {
+          ...{ longestMs: MAX_WAIT_MS, random, signal },
+          onFailure(error) {
+            const what = `A message that cannot be used (${reason}) cannot be moved`;
+            log.warn(`${what} to ${queue}.dead-letter: ${rabbitmqReason(error)}. Trying again.`);
+          },
+        },
+      ),
     close: () => opened?.connection.unsafeDestroy(),
   };
 }

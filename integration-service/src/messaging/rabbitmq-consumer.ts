@@ -6,12 +6,12 @@ import {
   rabbitmqReason,
   receiveBytes,
 } from 'service-kit/rabbitmq';
-import { backoffMs } from 'service-kit/retry';
 import type { Item } from '../delivery/delivery.ts';
 import type { OpenSource, Sink } from '../delivery/flow.ts';
 import type { EventMetrics } from '../delivery/ingest/metrics.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
 import { createDeadLetters, DEAD_LETTER_EXCHANGE, declareDeadLetters } from './dead-letters.ts';
+import { retryUntilDone } from './retry-until-done.ts';
 
 /** What a message is for. */
 export type Message =
@@ -117,20 +117,15 @@ export function createRabbitmqConsumer(options: ConsumerOptions): OpenSource {
    * against the delivery limit of the message, which is soon used up.
    */
   async function commit(items: readonly Item[]): Promise<ConsumerStatus> {
-    for (let attempt = 1; !signal.aborted; attempt++) {
-      try {
-        await sink(items);
-        return ConsumerStatus.ACK;
-      } catch (error) {
+    const isCommitted = await retryUntilDone(async () => void (await sink(items)), {
+      ...{ longestMs: MAX_WAIT_MS, random, signal },
+      onFailure(error, attempt) {
         // The ledger logs its own errors.
-        if (!(error instanceof LedgerError) && attempt === 1) {
-          log.error({ err: error }, `The event of ${items[0]?.lane} failed. Trying again.`);
-        }
-      }
-      const waitMs = backoffMs(attempt, random, MAX_WAIT_MS);
-      await sleep(waitMs, undefined, { signal }).catch(() => {});
-    }
-    return ConsumerStatus.REQUEUE;
+        if (error instanceof LedgerError || attempt > 1) return;
+        log.error({ err: error }, `The event of ${items[0]?.lane} failed. Trying again.`);
+      },
+    });
+    return isCommitted ? ConsumerStatus.ACK : ConsumerStatus.REQUEUE;
   }
 
   async function setAside(message: AsyncMessage, reason: string): Promise<ConsumerStatus> {

@@ -18,7 +18,7 @@ export interface CycleLog {
 }
 
 /** @param monotonicNow milliseconds of a clock that never jumps */
-export function createCycleLog(log: Logger, monotonicNow = () => performance.now()): CycleLog {
+export function createCycleLog(log: Logger, monotonicNow: () => number): CycleLog {
   let isShown = true;
   let isIdle = false;
   /** Info lines of a cycle that may turn out to be idle. */
