@@ -288,7 +288,9 @@ describe('a target that nobody can ask', () => {
     dispatcher.wake();
     await untilIs('delivered');
     expect(sent).toEqual(['a']);
-    expect(await historyOf()).toEqual(['ingested', 'lease_lost', 'released', 'delivered']);
+    expect(await historyOf()).toEqual([
+      ...['ingested', 'lease_lost', 'held', 'released', 'delivered'],
+    ]);
   });
 
   it('is sent again at once what it may have, if that does no harm', async () => {

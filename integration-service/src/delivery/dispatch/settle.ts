@@ -119,13 +119,14 @@ export function createSettler(options: SettlerOptions) {
       claims.map((claim) => {
         const reason = claim.lastError ?? 'no answer';
         const outcome = { kind: 'unknown', reason } as const;
-        const { event, ...transition } =
+        const { event: _, ...transition } =
           claim.reads === READS_OF_RELEASED
             ? afterLookUp(claim, undefined, rules, moment)
             : afterAttempt(claim, outcome, rules, moment);
         // That the attempt was lost is in the history; only an end is something new.
-        if (transition.status !== 'pending') Object.assign(transition, { event });
-        return { claim, transition };
+        const { status: what, lastError } = transition;
+        const end = { what, attempt: claim.attempts, reason: lastError ?? undefined };
+        return { claim, transition: { ...transition, ...(what !== 'pending' && { event: end }) } };
       }),
     );
   }
