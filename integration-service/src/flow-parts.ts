@@ -8,8 +8,8 @@ import type { HttpClient } from './http/client.ts';
 export interface FlowParts {
   http: HttpClient;
   log: Logger;
-  /** For the lines of a polling cycle. */
-  cycleLog: CycleLog;
+  /** The log of a source's polling cycles; `noun` is what people call a record. */
+  cycleLogOf(noun: string): CycleLog;
   eventMetrics: EventMetrics;
   /**
    * The pause of a system, one for all flows that call it.

@@ -9,7 +9,6 @@ import type { DeliveryMetrics } from './delivery/dispatch/metrics.ts';
 import type { Pause } from './delivery/dispatch/pauses.ts';
 import type { OnEvent } from './delivery/engine-event.ts';
 import type { Flow, PolledSource, PushedSource } from './delivery/flow.ts';
-import type { CycleLog } from './delivery/ingest/cycle-log.ts';
 import { createGroupCommit } from './delivery/ingest/group-commit.ts';
 import { createIngest, type Ingest } from './delivery/ingest/ingest.ts';
 import type { EventMetrics, PollMetrics } from './delivery/ingest/metrics.ts';
@@ -22,7 +21,6 @@ export interface OpenFlowOptions {
   ledger: Ledger;
   /** The pause of the target's system. */
   pause: Pause;
-  cycleLog: CycleLog;
   metrics: { delivery: DeliveryMetrics; polls: PollMetrics; events: EventMetrics };
   /** More new items of a source than this at once are held. Default: there is no limit. */
   surgeLimit?: number | undefined;
@@ -62,7 +60,7 @@ export interface OpenFlow {
 
 /** Wires a flow: the same for the service, the tests and the proof. Nothing runs yet, but pushed sources. */
 export function openFlow(flow: Flow, options: OpenFlowOptions): OpenFlow {
-  const { ledger, pause, cycleLog, metrics, surgeLimit: limit, surgeWindowMs } = options;
+  const { ledger, pause, metrics, surgeLimit: limit, surgeWindowMs } = options;
   const { log, now, monotonicNow } = options;
   const { name, target } = flow;
   const breaker = createCircuitBreaker({ target: target.name, log, monotonicNow });
@@ -83,7 +81,7 @@ export function openFlow(flow: Flow, options: OpenFlowOptions): OpenFlow {
       createPoller({
         ...options,
         // A poll is a surge by itself, however soon it follows.
-        ...{ flow, source, ingest, guard: guardFor(0), metrics: metrics.polls, cycleLog },
+        ...{ flow, source, ingest, guard: guardFor(0), metrics: metrics.polls },
       }),
     );
   const pushed = flow.sources

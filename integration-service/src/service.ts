@@ -46,19 +46,18 @@ export async function runService(config: Config, onEvent?: OnEvent): Promise<voi
     pauses.set(system, pause);
     return pause;
   }
-  const cycleLog = createCycleLog(log, clocks.monotonicNow);
+  const cycleLogOf = (noun: string) => createCycleLog(log, noun, clocks.monotonicNow);
   const eventMetrics = createEventMetrics(metrics);
   const metricsOfFlows = {
     delivery: createDeliveryMetrics(metrics, { ledger, pauses: () => pauses.values(), ...clocks }),
     polls: createPollMetrics(metrics),
     events: eventMetrics,
   };
-  const parts = { http, cycleLog, eventMetrics, pauseOf, ...common };
+  const parts = { http, cycleLogOf, eventMetrics, pauseOf, ...common };
   const flows = (await createFlows(config, parts)).map((flow) =>
     openFlow(flow, {
       ...common,
       pause: pauseOf(flow.target.name),
-      cycleLog,
       metrics: metricsOfFlows,
       surgeLimit: config.surgeLimit,
       // As many new items per polling interval as one poll may bring.

@@ -32,7 +32,7 @@ describe('the log of cycles', () => {
   function setUp() {
     let now = 0;
     const { log, messages } = captureLog();
-    const cycles = createCycleLog(log, () => now);
+    const cycles = createCycleLog(log, 'customer', () => now);
     const run = (line: string, passesMs = 10_000) => {
       cycles.begin();
       cycles.log.info(line);

@@ -59,7 +59,7 @@ describe('a new customer', () => {
     expect(
       await service.metric('delivery_attempts_total{flow="welcome-package",outcome="delivered"}'),
     ).toBe(1);
-    expect(await service.metric('delivery_latency_seconds_count')).toBe(1);
+    expect(await service.metric('delivery_latency_seconds_count{flow="welcome-package"}')).toBe(1);
     expect(await service.metric('oldest_undelivered_age_seconds{flow="welcome-package"}')).toBe(0);
   });
 
@@ -209,7 +209,9 @@ describe('an inventory that refuses access', () => {
     expect(service.messages('error')).toContain(
       'The inventory refuses access: 401 Unauthorized: who are you?. Check the user name and password in its URL. Nothing is sent until it accepts them.',
     );
-    expect(await service.metric('breaker_state{target="inventory"}')).toBe(2);
+    expect(await service.metric('breaker_state{flow="welcome-package",target="inventory"}')).toBe(
+      2,
+    );
     service.advance(2_000);
     await service.until(() => knocks === 3);
     await service.until(async () => (await service.keysOf('sending')).length === 0);
@@ -225,7 +227,9 @@ describe('an inventory that refuses access', () => {
     await service.untilDone();
     expect(asked).toHaveLength(3);
     expect(service.messages('info')).toContain('The inventory answers again.');
-    expect(await service.metric('breaker_state{target="inventory"}')).toBe(0);
+    expect(await service.metric('breaker_state{flow="welcome-package",target="inventory"}')).toBe(
+      0,
+    );
   });
 });
 
@@ -266,7 +270,7 @@ describe('an attempt of unknown outcome', () => {
       'found',
     ]);
     expect((await reasonsOf(service)).at(-1)).toEqual(['found', 1, `request-of-${ALICE.id}`]);
-    expect(await service.metric('settle_total{verdict="found"}')).toBe(1);
+    expect(await service.metric('settle_total{flow="welcome-package",verdict="found"}')).toBe(1);
   });
 
   it.each(lost)(
@@ -374,7 +378,8 @@ describe('an attempt of unknown outcome', () => {
       ...inventoryTakes(asked),
     );
     const service = await start();
-    const failedReads = () => service.metric('settle_total{verdict="unreadable"}');
+    const failedReads = () =>
+      service.metric('settle_total{flow="welcome-package",verdict="unreadable"}');
     await service.until(async () => (await service.keysOf('unknown')).length === 1);
     for (let reads = 1; reads <= 4; reads++) {
       service.advance(1_000);
@@ -412,7 +417,9 @@ it('an inventory whose list is of something else is sent nothing twice', async (
   for (let reads = 1; reads <= 4; reads++) {
     service.advance(30_000);
     await service.until(
-      async () => (await service.metric('settle_total{verdict="unreadable"}')) >= reads,
+      async () =>
+        (await service.metric('settle_total{flow="welcome-package",verdict="unreadable"}')) >=
+        reads,
     );
   }
   expect(sent).toBe(1);

@@ -187,11 +187,11 @@ export async function setUpService(options: ServiceTestOptions = {}) {
     crm: createPause({ system: 'crm', ...common }),
     inventory: createPause({ system: 'inventory', ...common }),
   };
-  const cycleLog = createCycleLog(log, monotonicNow);
   const eventMetrics = createEventMetrics(registry);
   const parts: FlowParts = {
     ...common,
-    ...{ http: client, cycleLog, eventMetrics },
+    ...{ http: client, eventMetrics },
+    cycleLogOf: (noun) => createCycleLog(log, noun, monotonicNow),
     pauseOf: (system) => pauses[system as keyof typeof pauses] ?? pauses.crm,
   };
   const settings = {
@@ -209,7 +209,7 @@ export async function setUpService(options: ServiceTestOptions = {}) {
   const flow = options.createFlow?.(parts) ?? createFlow(settings, parts);
   const open = openFlow(flow, {
     ...common,
-    ...{ cycleLog, surgeLimit, onEvent, pause: pauses.inventory },
+    ...{ surgeLimit, onEvent, pause: pauses.inventory },
     surgeWindowMs: options.surgeWindowMs ?? pollingIntervalMs,
     metrics: {
       delivery: createDeliveryMetrics(registry, {

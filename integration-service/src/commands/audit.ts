@@ -32,7 +32,7 @@ kind. Sends nothing itself.
   --repair       puts what is missing back to pending, for the running service to send
   --trust-list   with --repair: also what was delivered and is not in the inventory's list any more;
                  say so when the inventory was reset or lost it, never when its list is cut off
-  --json         prints one JSON object, which names all of them
+  --json         prints one JSON object for each flow, which names all of them
   --help         this text
 
 Exit code: 0 without drift, 1 with, also when nobody has accepted a record that cannot be used, 2 when it could not compare.`;

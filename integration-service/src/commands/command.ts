@@ -55,7 +55,8 @@ export async function runCommand<Options>(
     });
     const clocks = { now: Date.now, monotonicNow: () => performance.now() };
     const flows = await createFlows(config, {
-      ...{ http, log, cycleLog: createCycleLog(log, clocks.monotonicNow), random: Math.random },
+      ...{ http, log, random: Math.random },
+      cycleLogOf: (noun) => createCycleLog(log, noun, clocks.monotonicNow),
       eventMetrics: createEventMetrics(createMetrics()),
       pauseOf: (system, label = system) => createPause({ system, label, ledger, log, ...clocks }),
       ...clocks,

@@ -18,7 +18,9 @@ export interface Result {
 
 /**
  * A step of the engine. Metrics, the log and the proof listen to it; a listener that ends the process shows
- * what a crash there does. Before each step that matters comes an event in `…ing`, after it one in `…ed`.
+ * what a crash there does. Before each write to the ledger comes an event in `…ing`, after it one in `…ed`. A
+ * call is `sending` right before its first byte, `sent` in the next turn of the event loop, and `received`
+ * when it has ended.
  */
 export type EngineEvent = { flow: string } & (
   | { kind: 'ingesting' }

@@ -1,8 +1,8 @@
 import type { HttpService } from 'service-kit/http-service';
 import type { Item } from './delivery.ts';
 import type { Pause } from './dispatch/pauses.ts';
+import type { CycleLog } from './ingest/cycle-log.ts';
 import type { IngestCounts, RejectedRecord } from './ledger/ledger.ts';
-import type { FlowMigrations } from './ledger/migrations.ts';
 import type { Holding, Target } from './target.ts';
 
 /** One journey of records, from its sources to a target. */
@@ -75,6 +75,8 @@ export interface PolledSource {
   noun: string;
   /** The pause of the system: it is not polled before the pause ends. */
   pause: Pause;
+  /** For the lines of a cycle, those of the source, too. */
+  cycleLog: CycleLog;
   intervalMs: number;
   /** How often the whole list is read, even if polls can read only what is new. */
   sweepIntervalMs: number;
@@ -125,9 +127,3 @@ export interface OpenSource {
  * @throws {LedgerError} when they cannot be committed
  */
 export type Sink = (items: readonly Item[]) => Promise<IngestCounts>;
-
-/** What a flow brings with it before it is opened. */
-export interface FlowTables {
-  /** Of tables of its own. They are registered whether or not the flow is switched on. */
-  migrations: FlowMigrations;
-}

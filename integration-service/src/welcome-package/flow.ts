@@ -43,15 +43,16 @@ export function createFlow(settings: WelcomePackageSettings, parts: FlowParts): 
   const { http, log, now } = parts;
   const { crmUrl, inventoryUrl, maxResponseBytes, maxRetries, retryDelayMs } = settings;
   const pause = parts.pauseOf('crm', 'CRM');
+  const cycleLog = parts.cycleLogOf('customer');
   const crm = createCrmClient({
     ...{ http, url: crmUrl, maxRetries, retryDelayMs, maxResponseBytes, pause, now },
-    log: parts.cycleLog.log,
+    log: cycleLog.log,
   });
   const inventory = createInventoryClient({
     ...{ http, url: inventoryUrl, packageType: PACKAGE_TYPE, maxResponseBytes, now },
   });
   const polled: PolledSource = {
-    ...{ kind: 'polled', name: 'crm', system: 'CRM', noun: 'customer', pause },
+    ...{ kind: 'polled', name: 'crm', system: 'CRM', noun: 'customer', pause, cycleLog },
     ...{ intervalMs: settings.pollingIntervalMs, sweepIntervalMs: settings.sweepIntervalMs },
     async read(from, signal) {
       const poll = await crm.poll(from, signal);

@@ -46,7 +46,12 @@ export function createFlow(settings: CopyListSettings, parts: FlowParts): Flow {
 
   const source: PolledSource = {
     ...{ kind: 'polled', name: 'list', system: 'source', noun: 'record' },
-    ...{ pause: parts.pauseOf('source'), intervalMs, sweepIntervalMs: intervalMs },
+    ...{
+      cycleLog: parts.cycleLogOf('record'),
+      pause: parts.pauseOf('source'),
+      intervalMs,
+      sweepIntervalMs: intervalMs,
+    },
     async read() {
       const items: Item[] = [];
       const invalid: ReturnType<typeof unusableRecord>[] = [];

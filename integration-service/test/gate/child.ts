@@ -4,7 +4,6 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { createDeliveryMetrics } from '../../src/delivery/dispatch/metrics.ts';
 import { createPause } from '../../src/delivery/dispatch/pauses.ts';
-import { createCycleLog } from '../../src/delivery/ingest/cycle-log.ts';
 import { createEventMetrics, createPollMetrics } from '../../src/delivery/ingest/metrics.ts';
 import type { LedgerTransaction } from '../../src/delivery/ledger/ledger.ts';
 import { openLedger } from '../../src/delivery/ledger/open-ledger.ts';
@@ -51,7 +50,7 @@ let endedBefore = new Set<string>();
 const flows = createGateFlows({ url, path, ledger, breakage, mayDie, ...common }).map((flow) =>
   openFlow(flow, {
     ...common,
-    ...{ ledger, metrics, cycleLog: createCycleLog(log, monotonicNow), surgeWindowMs: 0 },
+    ...{ ledger, metrics, surgeWindowMs: 0 },
     pause: createPause({ system: flow.target.name, ledger, ...common }),
     onEvent(event) {
       mayDie();

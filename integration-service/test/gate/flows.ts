@@ -4,6 +4,7 @@ import type { Claim, Item } from '../../src/delivery/delivery.ts';
 import { createPause } from '../../src/delivery/dispatch/pauses.ts';
 import type { Flow, PolledSource } from '../../src/delivery/flow.ts';
 import { ONE_BY_ONE } from '../../src/delivery/flow.ts';
+import { createCycleLog } from '../../src/delivery/ingest/cycle-log.ts';
 import type { Ledger, LedgerTransaction, Together } from '../../src/delivery/ledger/ledger.ts';
 import type { FlowMigrations } from '../../src/delivery/ledger/migrations.ts';
 import type { Outcome } from '../../src/delivery/outcome.ts';
@@ -52,6 +53,7 @@ function sourceOf(options: GateOptions, toItem: (record: Record) => Item): Polle
     ...{ kind: 'polled', name: 'crm', system: 'CRM', noun: 'customer' },
     ...{ intervalMs: 100, sweepIntervalMs: 1 },
     pause: createPause({ system: 'crm', ...options }),
+    cycleLog: createCycleLog(options.log, 'customer', options.monotonicNow),
     async read(_from, signal) {
       const records = await listOf<Record>(`${options.url}/crm`, signal);
       return {

@@ -48,7 +48,7 @@ export interface Dispatcher {
  * How often the loop looks at the ledger without being woken, because other processes may write to it, too.
  */
 const TICK_MS = 1_000;
-/** How long `stop` lets calls under way finish: within the 8 s that a whole stop may take. */
+/** How long `stop` lets calls under way finish: within the 7 s that a whole stop may take. */
 const STOP_GRACE_MS = 5_500;
 /** How long `stop` then tries to write the results. */
 const LAST_WORDS_MS = 500;

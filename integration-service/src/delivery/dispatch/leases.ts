@@ -24,7 +24,6 @@ export interface LeasesOptions {
   monotonicNow: () => number;
 }
 
-/** The claims of one worker, and how long it holds them. */
 export type Leases = ReturnType<typeof createLeases>;
 
 /** The claims of one worker, and how long it holds them. */

@@ -25,7 +25,7 @@ export function createDeliveryMetrics(
 ): DeliveryMetrics {
   const { ledger, pauses, now } = options;
   const flows: string[] = [];
-  const breakers: Record<string, CircuitBreaker> = {};
+  const breakers: { flow: string; target: string; breaker: CircuitBreaker }[] = [];
   const registers = [registry];
 
   /** A gauge that is read from the ledger at each scrape; it has no values when the ledger cannot be read. */
@@ -57,7 +57,7 @@ export function createDeliveryMetrics(
   );
   ledgerGauge(
     'oldest_undelivered_age_seconds',
-    'Since when the oldest delivery that is neither delivered nor dead has been known; 0 when there is none',
+    'Since when the oldest delivery that is still to be delivered has been known; 0 when there is none',
     undefined,
     async (flow) => {
       const since = await ledger.oldestUndelivered(flow);
@@ -73,11 +73,11 @@ export function createDeliveryMetrics(
   new Gauge({
     name: 'breaker_state',
     help: 'The circuit breaker of each target: 0 closed, 1 half-open, 2 open',
-    labelNames: ['target'],
+    labelNames: ['flow', 'target'],
     registers,
     collect() {
-      for (const [target, breaker] of Object.entries(breakers)) {
-        this.set({ target }, BREAKER_STATES[breaker.state()]);
+      for (const { flow, target, breaker } of breakers) {
+        this.set({ flow, target }, BREAKER_STATES[breaker.state()]);
       }
     },
   });
@@ -99,13 +99,13 @@ export function createDeliveryMetrics(
   const settled = new Counter({
     name: 'settle_total',
     help: 'Reads of a target about one attempt of unknown outcome, by verdict',
-    labelNames: ['verdict'],
+    labelNames: ['flow', 'verdict'],
     registers,
   });
-  for (const verdict of VERDICTS) settled.inc({ verdict }, 0);
   const latency = new Histogram({
     name: 'delivery_latency_seconds',
     help: 'From the ingest to delivered',
+    labelNames: ['flow'],
     buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3_600, 86_400],
     registers,
   });
@@ -114,18 +114,19 @@ export function createDeliveryMetrics(
     const { flow } = event;
     for (const { claim, transition, outcome, verdict } of event.results) {
       if (outcome) attempts.inc({ flow, outcome: outcome.kind });
-      if (verdict) settled.inc({ verdict });
+      if (verdict) settled.inc({ flow, verdict });
       if (transition.status === 'delivered') {
-        latency.observe(Math.max(0, now() - claim.createdAt) / 1000);
+        latency.observe({ flow }, Math.max(0, now() - claim.createdAt) / 1000);
       }
     }
   };
   return {
     watch({ flow, target, breaker }) {
       flows.push(flow);
-      breakers[target] = breaker;
+      breakers.push({ flow, target, breaker });
       // A rate needs the zero before the first event.
       for (const outcome of OUTCOMES) attempts.inc({ flow, outcome }, 0);
+      for (const verdict of VERDICTS) settled.inc({ flow, verdict }, 0);
       return count;
     },
   };

@@ -17,8 +17,11 @@ export interface CycleLog {
   end(): void;
 }
 
-/** @param monotonicNow milliseconds of a clock that never jumps */
-export function createCycleLog(log: Logger, monotonicNow: () => number): CycleLog {
+/**
+ * @param noun what people call a record of the source: `customer`
+ * @param monotonicNow milliseconds of a clock that never jumps
+ */
+export function createCycleLog(log: Logger, noun: string, monotonicNow: () => number): CycleLog {
   let isShown = true;
   let isIdle = false;
   /** Info lines of a cycle that may turn out to be idle. */
@@ -43,7 +46,7 @@ export function createCycleLog(log: Logger, monotonicNow: () => number): CycleLo
     if (idle.count === 0 || passedMs < SUM_UP_MS) return;
     const cycles = idle.count === 1 ? '1 polling cycle' : `${idle.count} polling cycles`;
     const minutes = Math.round(passedMs / 60_000);
-    log.info(`${cycles} in the last ${minutes} minutes found no new customers.`);
+    log.info(`${cycles} in the last ${minutes} minutes found no new ${noun}s.`);
     idle = { count: 0, since: monotonicNow() };
   }
 

@@ -6,7 +6,6 @@ import type { Ledger, Progress } from '../ledger/ledger.ts';
 import { LedgerError } from '../ledger/ledger-error.ts';
 import { LEASE_MS } from '../ledger/work.ts';
 import { nameSome } from '../name-some.ts';
-import type { CycleLog } from './cycle-log.ts';
 import type { Ingest } from './ingest.ts';
 import type { PollMetrics } from './metrics.ts';
 import { createPollHealth } from './poll-health.ts';
@@ -21,8 +20,6 @@ export interface PollerOptions {
   ingest: Ingest;
   guard: SurgeGuard;
   metrics: PollMetrics;
-  /** Shared with the source, because its lines belong to the same cycle. */
-  cycleLog: CycleLog;
   log: Logger;
   /** Unix time in milliseconds. */
   now: () => number;
@@ -57,15 +54,15 @@ const LOOK_MS = 1_000;
 
 /** Writes every record of a source into the ledger. Cycles never overlap. */
 export function createPoller(options: PollerOptions): Poller {
-  const { flow, source, ledger, ingest, guard, cycleLog, log, now, monotonicNow } = options;
-  const { name, system, noun, pause, intervalMs, sweepIntervalMs } = source;
+  const { flow, source, ledger, ingest, guard, log, now, monotonicNow } = options;
+  const { name, system, noun, pause, cycleLog, intervalMs, sweepIntervalMs } = source;
   const metrics = options.metrics.of(flow.name, name);
   const stopping = new AbortController();
   let running: Promise<void> | undefined;
   const health = createPollHealth(options);
   const unusableRecords = createUnusableRecords({
     ...options,
-    ...{ flow: flow.name, source: name, health },
+    ...{ flow: flow.name, source: name, health, cycleLog },
   });
   let refusals = 0;
   let lookedAt = Number.NEGATIVE_INFINITY;

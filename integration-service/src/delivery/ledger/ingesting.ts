@@ -45,7 +45,9 @@ export function createIngesting(db: Kysely<Tables>): Pick<Ledger, 'ingest' | 'fi
       : await findNew(transaction, flow.name, [...byKey.keys()]);
     if (keys.length === 0) return [];
     const values = keys.map((key) => {
-      const { lane, payload, operation, label } = byKey.get(key) as Item;
+      const item = byKey.get(key) as Item;
+      const { lane, payload, operation, label } = item;
+      checkEnding(item);
       return [key, lane, payload, operation ?? null, (flow.keepsLabels && label) || null];
     });
     const [status, dueAt] = isHeld ? ['held', null] : ['pending', now];
@@ -78,7 +80,8 @@ export function createIngesting(db: Kysely<Tables>): Pick<Ledger, 'ingest' | 'fi
       const { now, isHeld = false } = options;
       return db.transaction().execute(async (transaction) => {
         const items = await produce(transaction);
-        const endsLanes = Array.isArray(items) && items.some(({ endsLane }) => endsLane);
+        // What cannot be looked through beforehand may end lanes.
+        const endsLanes = !Array.isArray(items) || items.some(({ endsLane }) => endsLane);
         await lockLanes(transaction, endsLanes);
         await lockInserts(transaction, flow);
         const ingested = { new: 0, known: 0, held: 0, superseded: 0, items: [] as Item[] };
@@ -96,8 +99,6 @@ export function createIngesting(db: Kysely<Tables>): Pick<Ledger, 'ingest' | 'fi
             await supersedeOlder(transaction, flow.name, rows, now);
           }
           const endings = live.filter(({ item }) => item.endsLane);
-          if (endings.length > 0 && !endsLanes)
-            throw new Error('Items that end lanes come in an array.');
           if (endings.length > 0) {
             await endLanes(
               transaction,
@@ -142,6 +143,12 @@ export function createIngesting(db: Kysely<Tables>): Pick<Ledger, 'ingest' | 'fi
       }
     },
   };
+}
+
+/** What ends a lane must be told from what the lane was about. */
+function checkEnding({ key, lane, operation, endsLane }: Item): void {
+  if (!endsLane || (operation === 'delete' && key !== lane)) return;
+  throw new Error(`${key} cannot end its lane: only a delete can, whose key is not the lane.`);
 }
 
 async function tellGone(

@@ -1,4 +1,4 @@
-import type { Claim, Event, Item, Operation, Status, Transition } from '../delivery.ts';
+import type { Claim, Event, Item, Status, Transition } from '../delivery.ts';
 import type { LedgerError } from './ledger-error.ts';
 import type { DeliveryRow, HistoryEvent, LedgerTransaction } from './tables.ts';
 
@@ -11,7 +11,7 @@ export type Together = (transaction: LedgerTransaction) => Promise<void>;
 /**
  * Makes the items inside the transaction that writes them down. Whatever must be true together with them is
  * written there: the position of a poll, the customer that an API call has changed. If it throws, nothing is
- * written. Items that end lanes come in an array.
+ * written.
  */
 export type Produce = (transaction: LedgerTransaction) => Promise<Iterable<Item>>;
 
@@ -337,4 +337,4 @@ export interface EventOfDelivery extends Event {
   nextAttemptAt?: number | null;
 }
 
-export type { DeliveryRow, HistoryEvent, LedgerTransaction, Operation };
+export type { LedgerTransaction };

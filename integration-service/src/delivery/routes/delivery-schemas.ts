@@ -57,7 +57,7 @@ const eventSchema = z
     at: timeSchema.describe('When, UTC.'),
     what: z.string().meta({
       description:
-        'ingested, adopted (the target had it already), an attempt by its outcome (delivered, transient, throttled, unknown, permanent, unauthorized, aborted), a read of the target by its verdict (found, not_found, not_read), held, dead, superseded, lease_lost, released, replayed or repaired.',
+        'ingested, adopted (the target had it already), an attempt by its outcome (delivered, stale, transient, throttled, unknown, permanent, unauthorized, aborted), a read of the target by its verdict (found, not_found, not_read), held, dead, superseded, lease_lost, released, replayed or repaired.',
       examples: ['delivered'],
     }),
     attempt: z.int().nullable().describe('The number of the attempt that it is about.'),
