@@ -178,6 +178,74 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     expect(await statuses()).toEqual({ 'once/a': 'delivered', 'once/b': 'delivered' });
   });
 
+  it('does not commit a batch twice, however often it is asked to', async () => {
+    const { ledger, ingest, claim, statuses } = await setUp();
+    await ingest(ONCE, single('a'));
+    const claims = await claim(ONCE);
+    const entries = claims.map((each) => to('delivered', each));
+    await ledger.commitTogether(entries, async () => {}, T0);
+    expect(await ledger.commitTogether(entries, async () => {}, T0)).toBeUndefined();
+    const unknown = claims.map((each) => to('unknown', each));
+    expect((await ledger.commit(unknown, T0)).lost).toEqual(claims);
+    expect(await statuses()).toEqual({ 'once/a': 'delivered' });
+  });
+
+  it('passes on what a callback throws as it is, and is not broken by it', async () => {
+    const { ledger, ingest } = await setUp();
+    await ingest(ONCE, single('a'));
+    const error = Object.assign(new Error('this account is closed'), { code: 'EMAIL_TAKEN' });
+    const fail = () => Promise.reject(error);
+    await expect(ledger.ingest(ONCE, fail, { now: T0 })).rejects.toBe(error);
+    await expect(ledger.within(fail)).rejects.toBe(error);
+    expect(ledger.problem()).toBeUndefined();
+  });
+
+  it('takes a delete and what comes after it in one list as what they are', async () => {
+    const { ingest, claim, statuses } = await setUp();
+    await ingest(LATEST, version('a', 1), removal('a', 2), version('a', 3));
+    expect(await statuses()).toEqual({
+      ...{ 'latest/a@1': 'superseded', 'latest/a@2': 'pending', 'latest/a@3': 'superseded' },
+    });
+    expect((await claim(LATEST)).map(({ key }) => key)).toEqual(['a@2']);
+  });
+
+  it('ends no lane and supersedes nothing while what would is held', async () => {
+    const { ledger, ingest, statuses } = await setUp();
+    await ingest(LATEST, version('a', 1));
+    await ingest(ONCE, single('a'));
+    await ledger.ingest(LATEST, async () => [removal('a', 2)], { now: T0, isHeld: true });
+    expect(await statuses()).toEqual({
+      ...{ 'latest/a@1': 'pending', 'latest/a@2': 'held', 'once/a': 'pending' },
+    });
+    expect((await ingest(ONCE, { ...single('a'), key: 'later' })).new).toBe(1);
+  });
+
+  it('lets nobody send again what is about a record that is gone, but for its delete', async () => {
+    const { ledger, ingest, statuses } = await setUp();
+    const other = { ...ONCE, name: 'other' };
+    await ingest(ONCE, single('a'));
+    await end(ledger, ONCE, 'delivered');
+    await ingest(other, removal('a', 1));
+    await end(ledger, other, 'dead');
+    await ingest(LATEST, version('a', 1), removal('a', 2));
+    await end(ledger, LATEST, 'delivered');
+    expect(await ledger.repair('once', 'a', T0)).toBe(0);
+    const dead = await ledger.deadLetters({}, 9);
+    expect(dead.map(({ key, payload }) => [key, payload])).toEqual([['a@1', '{}']]);
+    expect(await ledger.replay([dead[0]?.sequence as number], T0)).toHaveLength(1);
+    expect(await statuses()).toMatchObject({ 'once/a': 'delivered', 'other/a@1': 'pending' });
+  });
+
+  it('keeps a label of any characters, and the id of what a replay found', async () => {
+    const { ledger, ingest } = await setUp();
+    await ingest(ONCE, { ...single('a'), label: 'Jane\0\ud800' });
+    expect((await ledger.list({}, 1))[0]?.label).toMatch(/^Jane/);
+    await end(ledger, ONCE, 'dead');
+    const [dead] = await ledger.deadLetters({}, 1);
+    await ledger.markFound(new Map([[dead?.sequence as number, 'request-7']]), T0);
+    expect((await ledger.list({}, 1))[0]?.target_id).toBe('request-7');
+  });
+
   it('claims a batch when it is large enough, or one has waited long enough', async () => {
     const { ledger, ingest } = await setUp();
     const claimed = async (now: number) => {

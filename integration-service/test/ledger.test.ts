@@ -498,13 +498,13 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     expect(await look(T0 + 19_999)).toEqual({ isIdle: true, dueAt: undefined });
     expect((await look(T0 + 20_000)).isIdle).toBe(false);
     expect((await look(T0 - 86_400_000)).isIdle).toBe(false);
-    for (const status of ['pending', 'unknown'] as const) {
+    for (const status of ['unknown', 'pending'] as const) {
       await ledger.commit([failed(claim, status, T0 + 500)], T0);
       expect(await look(T0 + 499)).toEqual({ isIdle: true, dueAt: T0 + 500 });
       expect((await look(T0 + 500)).isIdle).toBe(false);
       expect((await look(T0 - 86_400_000)).isIdle).toBe(false);
     }
-    await ledger.commit([delivered(claim)], T0);
+    await ledger.commit([delivered(await claimOne(T0 + 500))], T0);
     expect(await look(T0 + 500)).toEqual({ isIdle: true, dueAt: undefined });
   });
 

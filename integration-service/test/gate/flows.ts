@@ -172,7 +172,7 @@ function intoFile(options: GateOptions): Flow {
       const text = rows.map(({ payload }) => `${payload}\n`).join('');
       const half = text.length >> 1;
       writeSync(file, text.slice(0, half));
-      mayDie(15);
+      mayDie(breakage === 'the file is not cut to its committed length' ? 40 : 15);
       writeSync(file, text.slice(half));
       mayDie(5);
       return { from, to: from + Buffer.byteLength(text) };
@@ -196,9 +196,9 @@ function intoFile(options: GateOptions): Flow {
         const outcomes = batch.map(() => ({ kind: 'delivered', targetId: `${from}` }) as const);
         if (breakage !== 'the length is committed apart from the rows')
           return { outcomes, together };
-        setImmediate(() => {
-          mayDie(15);
-          void ledger.within(together);
+        setImmediate(async () => {
+          await ledger.within(together);
+          mayDie(40);
         });
         return { outcomes };
       },
@@ -220,9 +220,16 @@ function intoFile(options: GateOptions): Flow {
   };
 }
 
+/**
+ * Waits for the transaction of a writer that was killed: on PostgreSQL, its commit may still be on the way, and
+ * the file must not be cut to a length from before.
+ */
 async function lengthOf(transaction: LedgerTransaction): Promise<number> {
+  const isSqlite = !transaction.getExecutor().adapter.supportsMultipleConnections;
   const { rows } = await sql<{ length: number }>`
-    select length from files where name = 'rows'`.execute(transaction);
+    select length from files where name = 'rows' ${sql.raw(isSqlite ? '' : 'for update')}`.execute(
+    transaction,
+  );
   return Number(rows[0]?.length);
 }
 

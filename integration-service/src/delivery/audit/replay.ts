@@ -37,9 +37,11 @@ export async function replay(options: {
 }): Promise<ReplayReport> {
   const { ledger, flows, filter, dryRun, trustList = false, now } = options;
   const dead: Claim[] = [];
-  for (;;) {
-    const page = await ledger.deadLetters(filter, PAGE, dead.at(-1)?.sequence);
-    dead.push(...page);
+  for (let after: number | undefined; ; ) {
+    const page = await ledger.deadLetters(filter, PAGE, after);
+    after = page.at(-1)?.sequence;
+    // Nobody can ask the target of a flow that is off.
+    dead.push(...page.filter((claim) => flows.some(({ name }) => name === claim.flow)));
     if (page.length < PAGE) break;
   }
 

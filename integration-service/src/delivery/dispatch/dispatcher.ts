@@ -229,15 +229,20 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     }
   }
 
-  function call(claims: Claim[]): Promise<Sent> {
-    return target.send(claims, {
-      signal: cutOff.signal,
-      onSend() {
-        for (const claim of claims) leases.assert(claim);
-        onEvent({ flow, kind: 'sending', claims });
-        setImmediate(onEvent, { flow, kind: 'sent', claims });
-      },
-    });
+  async function call(claims: Claim[]): Promise<Sent> {
+    const onSend = () => {
+      for (const claim of claims) leases.assert(claim);
+      onEvent({ flow, kind: 'sending', claims });
+      setImmediate(onEvent, { flow, kind: 'sent', claims });
+    };
+    try {
+      const sent = await target.send(claims, { signal: cutOff.signal, onSend });
+      if (sent.outcomes.length === claims.length) return sent;
+      return asUnknown(claims, `it told ${sent.outcomes.length} outcomes of ${claims.length}`);
+    } catch (error) {
+      log.error({ err: error }, `Our client of the ${target.name} failed.`);
+      return asUnknown(claims, (error as Error).message);
+    }
   }
 
   async function untilNextDue(): Promise<number> {
@@ -287,4 +292,9 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       for (const timer of timers) clearTimeout(timer);
     },
   };
+}
+
+/** A target that breaks its contract may have done anything. */
+function asUnknown(claims: readonly Claim[], reason: string): Sent {
+  return { outcomes: claims.map(() => ({ kind: 'unknown', reason })) };
 }

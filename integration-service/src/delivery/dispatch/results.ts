@@ -1,6 +1,6 @@
 import type { Logger } from 'service-kit/logger';
 import type { OnEvent, Result } from '../engine-event.ts';
-import type { Ledger, Together } from '../ledger/ledger.ts';
+import type { Committed, Ledger, Together } from '../ledger/ledger.ts';
 import { LedgerError } from '../ledger/ledger-error.ts';
 import { afterAttempt, type Rules } from '../transition.ts';
 import type { Leases } from './leases.ts';
@@ -30,14 +30,8 @@ export function createResults(options: ResultsOptions) {
   const waiting: Result[] = [];
   const batches: Batch[] = [];
 
-  /** Writes results in one transaction, and gives up their claims. */
-  async function write(
-    results: readonly Result[],
-    commit: (entries: ReturnType<typeof toEntry>[]) => ReturnType<Ledger['commitTogether']>,
-  ): Promise<boolean> {
-    onEvent({ flow, kind: 'committing', results });
-    const committed = await commit(results.map(toEntry));
-    if (!committed) return false;
+  /** Gives up the claims of results that are written, and tells what became of them. */
+  function tell(results: readonly Result[], committed: Committed): void {
     for (const { claim } of results) leases.giveUp(claim);
     const [lost, superseded] = [new Set(committed.lost), new Set(committed.superseded)];
     const written = results.filter(({ claim }) => !lost.has(claim));
@@ -45,19 +39,19 @@ export function createResults(options: ResultsOptions) {
       ...{ flow, kind: 'committed' },
       results: written.map((each) => ({ ...each, isSuperseded: superseded.has(each.claim) })),
     });
-    return true;
   }
 
   async function writeBatch({ results, together }: Batch): Promise<void> {
-    const reason = await write(results, (entries) =>
-      ledger.commitTogether(entries, together, now()),
-    )
-      .then((isWritten) => (isWritten ? undefined : 'a lease of its batch ran out'))
+    onEvent({ flow, kind: 'committing', results });
+    let reason = 'a lease of its batch ran out';
+    const committed = await ledger
+      .commitTogether(results.map(toEntry), together, now())
       .catch((error: unknown) => {
         if (error instanceof LedgerError) throw error;
-        return (error as Error).message;
+        reason = (error as Error).message;
+        return undefined;
       });
-    if (reason === undefined) return;
+    if (committed) return tell(results, committed);
     log.error(`A batch of ${results.length} of ${flow} cannot be committed: ${reason}.`);
     const moment = { now: now(), random };
     const outcome = { kind: 'unknown', reason } as const;
@@ -89,7 +83,8 @@ export function createResults(options: ResultsOptions) {
       }
       if (waiting.length === 0) return;
       const results = [...waiting];
-      await write(results, (entries) => ledger.commit(entries, now()));
+      onEvent({ flow, kind: 'committing', results });
+      tell(results, await ledger.commit(results.map(toEntry), now()));
       waiting.splice(0, results.length);
     },
   };

@@ -2,8 +2,8 @@ import type { Claim } from '../delivery.ts';
 import type { Outcome } from '../outcome.ts';
 import type { Permit } from './gate.ts';
 
-/** The outcomes that show best how the target is, in this order: a batch is one call. */
-const TELLING: Outcome['kind'][] = ['delivered', 'permanent', 'stale', 'throttled', 'unauthorized'];
+/** The outcomes that show best how the target is, in this order: to ask for fewer calls counts most. */
+const TELLING: Outcome['kind'][] = ['throttled', 'unauthorized', 'delivered', 'permanent', 'stale'];
 
 /** Tells the gate what a call says about the target; returns the outcomes for the deliveries. */
 export function tellGate(

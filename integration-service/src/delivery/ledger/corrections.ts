@@ -1,12 +1,17 @@
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import type { Status } from '../delivery.ts';
 import { READS_OF_RELEASED } from '../transition.ts';
-import { chunksOf, insertEvents } from './history.ts';
+import { chunksOf, insertEvents, storable } from './history.ts';
 import type { Ledger } from './ledger.ts';
 import { filtered } from './reading.ts';
-import type { Tables } from './tables.ts';
+import { rowsOf } from './rows.ts';
+import type { LedgerTransaction, Tables } from './tables.ts';
 import { toClaim } from './work.ts';
+
+/** It has no successor, and its record is there, or it is what removes the record. */
+const mayBeSent = sql<boolean>`(superseded_by is null and payload is not null
+  and (operation = 'delete' or lane not in (select lane from ended_lanes)))`;
 
 /** The part of the ledger with which people correct deliveries. */
 export function createCorrections(
@@ -46,13 +51,14 @@ export function createCorrections(
           .where('sequence', 'in', chunk)
           .where('status', '=', from)
           // What has a successor, or whose record is gone, is never to be sent.
-          .$if(to !== 'delivered', (query) => query.where('superseded_by', 'is', null))
+          .$if(to !== 'delivered', (query) => query.where(mayBeSent))
           .returning('sequence')
           .execute();
         const events = updated.map(({ sequence }) => {
           return { delivery: sequence, what, reason: reasonOf(sequence), nextAttemptAt };
         });
         await insertEvents(transaction, now, events);
+        if (to === 'delivered') await setTargetIds(transaction, updated, reasonOf);
         return updated;
       });
       for (const { sequence } of rows) moved.push(sequence);
@@ -135,4 +141,18 @@ export function createCorrections(
         .execute();
     },
   };
+}
+
+/** Keeps the target's own ids of what it turned out to have. */
+async function setTargetIds(
+  transaction: LedgerTransaction,
+  deliveries: readonly { sequence: number }[],
+  idOf: (sequence: number) => string | undefined,
+): Promise<void> {
+  const rows = deliveries.map(({ sequence }) => [sequence, storable(idOf(sequence) ?? null)]);
+  await sql`
+    update deliveries set target_id = found.id
+    from (select cast(value->>0 as bigint) as number, value->>1 as id
+      from ${rowsOf(transaction, rows)}) as found
+    where sequence = found.number`.execute(transaction);
 }

@@ -19,21 +19,29 @@ interface Superseded {
 export async function supersedeOlder(
   transaction: LedgerTransaction,
   flow: string,
-  ingested: readonly { sequence: number; lane: string }[],
+  ingested: readonly { sequence: number; lane: string; isDelete: boolean }[],
   now: number,
 ): Promise<void> {
-  const newest = new Map<string, number>();
-  for (const { sequence, lane } of ingested) {
-    newest.set(lane, Math.max(newest.get(lane) ?? 0, sequence));
+  const newest = new Map(ingested.map((each) => [each.lane, each]));
+  for (const each of ingested) {
+    if (each.sequence > (newest.get(each.lane)?.sequence ?? 0)) newest.set(each.lane, each);
   }
-  const lanes = [...newest].map(([lane, sequence]) => [lane, sequence]);
+  const lanes = [...newest.values()].map(({ lane, sequence, isDelete }) => [
+    ...[lane, sequence, isDelete ? 1 : 0],
+  ]);
+  // The subselect leads SQLite from each lane to its deliveries; it would read the whole flow otherwise.
   const { rows } = await sql<Superseded>`
     update deliveries set ${supersededBy('newer.sequence', now)}
-    from (select value->>0 as lane, cast(value->>1 as bigint) as sequence
+    from (select value->>0 as lane, cast(value->>1 as bigint) as sequence,
+        cast(value->>2 as integer) as is_delete
       from ${rowsOf(transaction, lanes)}) as newer
-    where deliveries.flow = ${flow} and deliveries.lane = newer.lane
-      and deliveries.lane != deliveries.key
+    where deliveries.sequence in (
+        select older.sequence from (select value->>0 as lane from ${rowsOf(transaction, lanes)}) as wanted
+        cross join deliveries as older
+        where older.lane = wanted.lane and older.lane != older.key)
+      and deliveries.flow = ${flow} and deliveries.lane = newer.lane
       and deliveries.sequence < newer.sequence and ${isUnfinished()}
+      and (newer.is_delete = 1 or coalesce(deliveries.operation, '') != 'delete')
     returning deliveries.sequence, deliveries.status`.execute(transaction);
   await tell(transaction, rows, now, 'a later state of its record replaces it');
 }
@@ -69,7 +77,8 @@ export async function endLanes(
 
 /**
  * Removes what these lanes say of a person, in every flow: payloads, labels, errors and reasons. Rows, keys,
- * times and counts stay, and so do deliveries that are under way, whose own commit comes later.
+ * times and counts stay, and so do deliveries that are under way, whose own commit comes later, and deletes
+ * that are dead, which somebody may replay.
  */
 export async function scrub(
   transaction: LedgerTransaction,
@@ -78,7 +87,7 @@ export async function scrub(
   const { rows } = await sql<{ sequence: number }>`
     update deliveries set payload = null, label = null, last_error = null
     where sequence in ${sequencesOfLanes(transaction, lanes)}
-      and status not in ('pending', 'sending', 'unknown', 'held')
+      and (status in ('delivered', 'superseded') or status = 'dead' and coalesce(operation, '') != 'delete')
     returning sequence`.execute(transaction);
   const scrubbed = rows.map(({ sequence }) => [sequence]);
   await sql`
@@ -94,6 +103,13 @@ export async function lanesToScrub(
   lanes: readonly string[],
 ): Promise<string[]> {
   const wanted = [...new Set(lanes)].map((lane) => [lane]);
+  // On PostgreSQL, two commits about one lane must see each other: the later one scrubs what both wrote.
+  if (!isSqlite(transaction)) {
+    await sql`
+      select lane from ended_lanes
+      where lane in (select value->>0 from ${rowsOf(transaction, wanted)})
+      order by lane for update`.execute(transaction);
+  }
   const { rows } = await sql<{ lane: string }>`
     select lane from ended_lanes
     where lane in (select value->>0 from ${rowsOf(transaction, wanted)})

@@ -12,6 +12,7 @@ export async function giveLedgerToFlows(db: Kysely<unknown>): Promise<void> {
   const number = isSqlite(db) ? 'integer' : 'bigint';
   await (isSqlite(db) ? buildDeliveriesAnew(run) : alterDeliveries(run));
 
+  await fillTargetIds(db);
   // Only open deliveries hold a lane up. Most are alone in their lane, with its name as their key.
   await run(`create index deliveries_lane on deliveries (flow, lane, sequence)
     where lane != key and status in ('pending', 'sending', 'unknown', 'held')`);
@@ -20,10 +21,6 @@ export async function giveLedgerToFlows(db: Kysely<unknown>): Promise<void> {
     'create index deliveries_by_target_id on deliveries (target_id) where target_id is not null',
   );
   await run('create index deliveries_by_time on deliveries (created_at)');
-  await run(`update deliveries set target_id = (
-      select reason from events where events.delivery = deliveries.sequence
-        and what in ('delivered', 'found', 'adopted') order by id desc limit 1)
-    where status = 'delivered'`);
   // Reads of a delivery that was released were the number of the last read, and now are a number of their own.
   await run(`update deliveries set reads = -2 where status = 'unknown' and reads = 3`);
   await run(`update events set what = 'aborted' where what = 'withdrawn'`);
@@ -130,7 +127,7 @@ async function buildDeliveriesAnew(run: Run): Promise<void> {
     where next_attempt_at is not null`);
 }
 
-/** In PostgreSQL, this changes the description of the table and no row, however many there are. */
+/** In PostgreSQL, this changes the description of the table, and no row. */
 async function alterDeliveries(run: Run): Promise<void> {
   await run('alter table deliveries rename column leg to flow');
   await run('alter table deliveries rename column customer_id to lane');
@@ -143,4 +140,21 @@ async function alterDeliveries(run: Run): Promise<void> {
   await run(`alter table deliveries add constraint deliveries_status
     check (status in ${STATUSES}) not valid`);
   await run('drop index deliveries_lane');
+}
+
+/** Deliveries whose ids are filled in by one statement: no statement may take as long as a stuck database. */
+const AT_ONCE = 20_000;
+
+/** Finds what the target calls each delivery in its history. */
+async function fillTargetIds(db: Kysely<unknown>): Promise<void> {
+  const { rows } = await sql<{ last: number | null }>`
+    select max(sequence) as last from deliveries`.execute(db);
+  for (let from = 0; from <= Number(rows[0]?.last ?? 0); from += AT_ONCE) {
+    await sql`
+      update deliveries set target_id = (
+        select reason from events where events.delivery = deliveries.sequence
+          and what in ('delivered', 'found', 'adopted') order by id desc limit 1)
+      where status = 'delivered'
+        and sequence > ${from} and sequence <= ${from + AT_ONCE}`.execute(db);
+  }
 }

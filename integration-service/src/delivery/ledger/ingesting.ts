@@ -1,7 +1,7 @@
 import { type Kysely, sql } from 'kysely';
 import type { Item } from '../delivery.ts';
 import { endLanes, lockLanes, RECORD_GONE, supersedeOlder } from './ended-lanes.ts';
-import { chunksOf, insertEvents } from './history.ts';
+import { chunksOf, insertEvents, storable } from './history.ts';
 import type { IngestOptions, IngestRules, Ledger } from './ledger.ts';
 import { isSqlite, rowsOf } from './rows.ts';
 import type { LedgerTransaction, Tables } from './tables.ts';
@@ -37,6 +37,7 @@ export function createIngesting(db: Kysely<Tables>): Pick<Ledger, 'ingest' | 'fi
     flow: IngestRules,
     chunk: Item[],
     { now, isHeld = false }: IngestOptions,
+    gone: ReadonlySet<string>,
   ): Promise<Inserted[]> {
     // Most of a list is known, and a row is not even tried to be inserted then.
     const byKey = new Map(chunk.map((each) => [each.key, each]));
@@ -48,7 +49,14 @@ export function createIngesting(db: Kysely<Tables>): Pick<Ledger, 'ingest' | 'fi
       const item = byKey.get(key) as Item;
       const { lane, payload, operation, label } = item;
       checkEnding(item);
-      return [key, lane, payload, operation ?? null, (flow.keepsLabels && label) || null];
+      return [
+        key,
+        lane,
+        payload,
+        operation ?? null,
+        storable((flow.keepsLabels && label) || null),
+        gone.has(key) ? 1 : 0,
+      ];
     });
     const [status, dueAt] = isHeld ? ['held', null] : ['pending', now];
     // A conflict arises when another replica, or an event during the poll, was quicker.
@@ -63,8 +71,8 @@ export function createIngesting(db: Kysely<Tables>): Pick<Ledger, 'ingest' | 'fi
         cast(${now} as bigint), cast(${now} as bigint)
       from (select value->>0 as key, value->>1 as lane, value->>2 as payload,
           value->>3 as operation, value->>4 as label,
-          coalesce(value->>3, '') != 'delete'
-            and value->>1 in (select lane from ended_lanes) as is_gone
+          value->>5 = '1' or coalesce(value->>3, '') != 'delete' and exists (
+            select 1 from ended_lanes where ended_lanes.lane = value->>1) as is_gone
         from ${rowsOf(transaction, values)}) as item
       where true
       on conflict (flow, key) do nothing returning sequence, key, status`.execute(transaction);
@@ -80,13 +88,13 @@ export function createIngesting(db: Kysely<Tables>): Pick<Ledger, 'ingest' | 'fi
       const { now, isHeld = false } = options;
       return db.transaction().execute(async (transaction) => {
         const items = await produce(transaction);
-        // What cannot be looked through beforehand may end lanes.
-        const endsLanes = !Array.isArray(items) || items.some(({ endsLane }) => endsLane);
+        // What is held ends no lanes yet.
+        const endsLanes = !isHeld && Array.isArray(items) && items.some(({ endsLane }) => endsLane);
         await lockLanes(transaction, endsLanes);
         await lockInserts(transaction, flow);
         const ingested = { new: 0, known: 0, held: 0, superseded: 0, items: [] as Item[] };
         for (const chunk of chunksOf(items)) {
-          const inserted = await insert(transaction, flow, chunk, options);
+          const inserted = await insert(transaction, flow, chunk, options, goneIn(chunk));
           const gone = inserted.filter(({ isSuperseded }) => isSuperseded);
           const live = inserted.filter(({ isSuperseded }) => !isSuperseded);
           ingested.known += chunk.length - inserted.length;
@@ -94,11 +102,16 @@ export function createIngesting(db: Kysely<Tables>): Pick<Ledger, 'ingest' | 'fi
           ingested[isHeld ? 'held' : 'new'] += live.length;
           if (!isHeld) for (const { item } of live) ingested.items.push(item);
           await tellGone(transaction, gone, now);
-          const rows = live.map(({ sequence, item }) => ({ sequence, lane: item.lane }));
+          if (isHeld) continue;
           if (flow.supersedes && live.length > 0) {
-            await supersedeOlder(transaction, flow.name, rows, now);
+            const newer = live.map(({ sequence, item: { lane, operation } }) => {
+              return { sequence, lane, isDelete: operation === 'delete' };
+            });
+            await supersedeOlder(transaction, flow.name, newer, now);
           }
           const endings = live.filter(({ item }) => item.endsLane);
+          if (endings.length > 0 && !endsLanes)
+            throw new Error('Endings of lanes come in an array.');
           if (endings.length > 0) {
             await endLanes(
               transaction,
@@ -143,6 +156,17 @@ export function createIngesting(db: Kysely<Tables>): Pick<Ledger, 'ingest' | 'fi
       }
     },
   };
+}
+
+/** The keys of items that come after the end of their lane, in the same list, and are no deletes. */
+function goneIn(items: readonly Item[]): Set<string> {
+  const ended = new Set<string>();
+  const gone = new Set<string>();
+  for (const { key, lane, operation, endsLane } of items) {
+    if (ended.has(lane) && operation !== 'delete') gone.add(key);
+    if (endsLane) ended.add(lane);
+  }
+  return gone;
 }
 
 /** What ends a lane must be told from what the lane was about. */

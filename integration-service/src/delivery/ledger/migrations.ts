@@ -10,7 +10,7 @@ import {
   type MigrationName,
 } from './migration-names.ts';
 import { fingerprintOf, shownIdOf } from './record-identity.ts';
-import { isSqlite } from './rows.ts';
+import { emptyLog, isSqlite } from './rows.ts';
 
 /** In the order of their names. A migration that has been released is never changed. */
 export const MIGRATIONS: Record<MigrationName, Migration> = {
@@ -189,7 +189,12 @@ export async function migrate<Tables>(
   { ledgerName, ofFlows, isOldServiceAtWork, log }: MigrateOptions,
 ): Promise<void> {
   const migrations = { ...MIGRATIONS, ...ofFlows };
-  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: async () => migrations },
+    // Those of a flow may be older than the latest of the engine.
+    allowUnorderedMigrations: true,
+  });
   const isOld = isOfOldVersion(await executedMigrations(db));
   if (isOld) {
     if (await isOldServiceAtWork()) throw oldServiceAtWork(ledgerName);
@@ -197,15 +202,13 @@ export async function migrate<Tables>(
       `${ledgerName} is of an older version: changing its tables. 300,000 deliveries take ten seconds.`,
     );
   }
-  const { error, results = [] } = await migrator.migrateToLatest();
+  const { error } = await migrator.migrateToLatest();
   if (error instanceof Error && error.message.includes('previously executed migration')) {
     checkMigrations(ledgerName, await executedMigrations(db), Object.keys(ofFlows));
   }
   if (error) throw error;
-  // Until this checkpoint, the scrubbed content is still in the write-ahead log.
-  if (isSqlite(db) && results.length > 0) {
-    await sql`pragma wal_checkpoint(truncate)`.execute(db);
-  }
+  // What was scrubbed is in the write-ahead log until then: by a migration, or by a process that was killed.
+  await emptyLog(db);
   if (isOld) log.info(`${ledgerName} is of this version now.`);
 }
 

@@ -4,7 +4,7 @@ import type { Claim } from '../delivery.ts';
 import { lanesToScrub, scrub } from './ended-lanes.ts';
 import { chunksOf, insertEvents, storable } from './history.ts';
 import type { CommitEntry, Committed, Ledger } from './ledger.ts';
-import { isSqlite, rowsOf } from './rows.ts';
+import { emptyLog, isSqlite, rowsOf } from './rows.ts';
 import type { DeliveryRow, LedgerTransaction, Tables } from './tables.ts';
 
 /** How long a claim holds without being renewed. */
@@ -263,6 +263,7 @@ async function write(
           value->>6 as last_error, value->>7 as outcome, value->>8 as target_id
         from ${rowsOf(transaction, chunk.map(rowOf))}) as result
       where sequence = result.number and fencing_token = result.token
+        and deliveries.status in ('sending', 'unknown')
       returning sequence, fencing_token, deliveries.status, lane, operation, superseded_by`.execute(
       transaction,
     );
@@ -300,9 +301,12 @@ async function write(
   };
 }
 
-/** Until this checkpoint, SQLite's write-ahead log still has what was scrubbed. */
+/**
+ * Until this checkpoint, SQLite's write-ahead log still has what was scrubbed. What is committed stays so if it
+ * fails; the next opening does it again.
+ */
 async function forgetScrubbed(db: Kysely<Tables>, { hasScrubbed }: Written): Promise<void> {
-  if (hasScrubbed && isSqlite(db)) await sql`pragma wal_checkpoint(truncate)`.execute(db);
+  if (hasScrubbed) await emptyLog(db).catch(() => {});
 }
 
 function unlessSuperseded(value: RawBuilder<unknown>, otherwise: RawBuilder<unknown>) {

@@ -42,19 +42,30 @@ export async function isOldServiceConnected<Of>(db: Kysely<Of>): Promise<boolean
   return rows.length > 0;
 }
 
-/** A code for time-outs and broken connections, which pg reports without one. */
-function pgCode(message: string): string {
-  return /time-?out|terminated|connection|queryable|closed/i.test(message) ? '08' : '';
+/** How errors of `pg` itself begin, which have no code: time-outs and broken connections. */
+const PG_ITSELF =
+  /^(Connection terminated|timeout exceeded when|Query read timeout|Client has encountered|Cannot use a pool|Client was closed|Connection ended)/;
+
+/**
+ * The class of an error: of the database by its SQLSTATE, of the connection by the system's code. Anything else
+ * was thrown by code of a flow, and is not about the database.
+ */
+function codeOf(error: Error): string | undefined {
+  const { code } = error as { code?: string };
+  if (error instanceof pg.DatabaseError || 'syscall' in error) return code;
+  const inner = error instanceof AggregateError ? error.errors[0] : undefined;
+  if (inner instanceof Error) return codeOf(inner);
+  return PG_ITSELF.test(error.message) ? '08' : undefined;
 }
 
 /** Turns an error of `pg` into one line with its remedy; the error of a wrong statement stays as it is. */
 export function explainPostgres(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof LedgerError) return error;
-  const { code } = error as { code?: string };
+  const code = codeOf(error);
   const reason = (error instanceof AggregateError && error.errors[0]?.message) || error.message;
   // Class 08: connection; 57: shut down, cancelled; 53: out of resources; 40: deadlock; 25006: a standby.
-  // E…: codes of the system, no connection. Errors of pg itself have no code.
-  const isUnreachable = /^(08|57|53|40|25006|55P03|E[A-Z])/.test(code ?? pgCode(reason));
+  // E…: codes of the system, no connection.
+  const isUnreachable = code !== undefined && /^(08|57|53|40|25006|55P03|E[A-Z])/.test(code);
   const isRefused = code !== undefined && /^(28|3D)/.test(code);
   if (isRefused) {
     return new LedgerError(
