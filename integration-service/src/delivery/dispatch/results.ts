@@ -84,8 +84,9 @@ export function createResults(options: ResultsOptions) {
       if (waiting.length === 0) return;
       const results = [...waiting];
       onEvent({ flow, kind: 'committing', results });
-      tell(results, await ledger.commit(results.map(toEntry), now()));
+      const committed = await ledger.commit(results.map(toEntry), now());
       waiting.splice(0, results.length);
+      tell(results, committed);
     },
   };
 }
