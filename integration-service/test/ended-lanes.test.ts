@@ -236,6 +236,22 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     expect(await statuses()).toMatchObject({ 'once/a': 'delivered', 'other/a@1': 'pending' });
   });
 
+  it('keeps nothing of a record that is gone when it is found at the target, or adopted', async () => {
+    const { ledger, ingest } = await setUp();
+    await ingest(LATEST, version('a', 1));
+    await ingest(LATEST, removal('a', 2));
+    await end(ledger, LATEST, 'dead');
+    const [dead] = await ledger.deadLetters({}, 1);
+    await ledger.markFound(new Map([[dead?.sequence as number, 'gone']]), T0);
+    await ledger.adopt('other', [{ ...single('a'), targetId: 'request-1' }], T0);
+    const rows = await ledger.list({ lane: 'a' }, 9);
+    expect(rows.map(({ status, payload, label }) => [status, payload, label])).toEqual([
+      ['superseded', null, null],
+      ['delivered', null, null],
+      ['delivered', null, null],
+    ]);
+  });
+
   it('keeps a label of any characters, and the id of what a replay found', async () => {
     const { ledger, ingest } = await setUp();
     await ingest(ONCE, { ...single('a'), label: 'Jane\0\ud800' });

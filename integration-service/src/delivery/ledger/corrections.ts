@@ -2,6 +2,7 @@ import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { type Kysely, sql } from 'kysely';
 import type { Status } from '../delivery.ts';
 import { READS_OF_RELEASED } from '../transition.ts';
+import { lanesToScrub, scrub } from './ended-lanes.ts';
 import { chunksOf, insertEvents, storable } from './history.ts';
 import type { Ledger } from './ledger.ts';
 import { filtered } from './reading.ts';
@@ -52,13 +53,18 @@ export function createCorrections(
           .where('status', '=', from)
           // What has a successor, or whose record is gone, is never to be sent.
           .$if(to !== 'delivered', (query) => query.where(mayBeSent))
-          .returning('sequence')
+          .returning(['sequence', 'lane'])
           .execute();
         const events = updated.map(({ sequence }) => {
           return { delivery: sequence, what, reason: reasonOf(sequence), nextAttemptAt };
         });
         await insertEvents(transaction, now, events);
-        if (to === 'delivered') await setTargetIds(transaction, updated, reasonOf);
+        if (to === 'delivered') {
+          await setTargetIds(transaction, updated, reasonOf);
+          const lanes = updated.map(({ lane }) => lane);
+          const ended = await lanesToScrub(transaction, lanes);
+          if (ended.length > 0) await scrub(transaction, ended);
+        }
         return updated;
       });
       for (const { sequence } of rows) moved.push(sequence);

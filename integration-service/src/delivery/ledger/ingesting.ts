@@ -138,7 +138,10 @@ export function createIngesting(db: Kysely<Tables>): Pick<Ledger, 'ingest' | 'fi
           const { rows } = await sql<{ sequence: number; key: string }>`
             insert into deliveries
               (flow, key, lane, payload, target_id, status, created_at, updated_at)
-            select cast(${flow} as text), value->>0, value->>1, value->>2, value->>3, 'delivered',
+            select cast(${flow} as text), value->>0, value->>1,
+              case when exists (select 1 from ended_lanes where ended_lanes.lane = value->>1)
+                then null else value->>2 end,
+              value->>3, 'delivered',
               cast(${now} as bigint), cast(${now} as bigint)
             from ${rowsOf(transaction, values)} where true
             on conflict (flow, key) do update set status = 'delivered', next_attempt_at = null,
