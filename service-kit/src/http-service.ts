@@ -39,8 +39,9 @@ export interface HttpServiceOptions {
   /** The readiness that `/readyz` answers with. Default: always ready. */
   checkReadiness?: (() => Readiness) | undefined;
   /**
-   * When a request whose handler has not ended is answered with 503. Must be longer than the 10 s in which
-   * its body may arrive. Default: never, which suits handlers that wait for nothing.
+   * When a request whose handler has not ended is answered with 503, unless its route has a
+   * `handlerTimeout` of its own. Must be longer than the 10 s in which its body may arrive. Default: never,
+   * which suits handlers that wait for nothing.
    */
   handlerTimeoutMs?: number | undefined;
   /** Limits on the resources that clients can use. */
@@ -78,8 +79,9 @@ export async function createHttpService(options: HttpServiceOptions): Promise<Ht
   app.setSerializerCompiler(options.serializerCompiler ?? fastSerializerCompiler);
 
   drainOnClose(app);
-  app.addHook('onRequest', (_request, reply, done) => {
+  app.addHook('onRequest', ({ routeOptions: { config } }, reply, done) => {
     reply.headers(SECURITY_HEADERS);
+    reply.header('content-security-policy', config.contentSecurityPolicy ?? NOTHING_ALLOWED);
     done();
   });
   requireOneHost(app);
@@ -97,12 +99,17 @@ export async function createHttpService(options: HttpServiceOptions): Promise<Ht
   return app;
 }
 
-/**
- * Headers for answers that are not pages: no browser renders them as a page or exposes them to other
- * sites.
- */
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Of the answers of a route that is a page. Default: a browser may do nothing with them. */
+    contentSecurityPolicy?: string;
+  }
+}
+
+const NOTHING_ALLOWED = "default-src 'none'; frame-ancestors 'none'";
+
+/** No browser takes an answer for another type than it is, or exposes it to other sites. */
 const SECURITY_HEADERS = {
-  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
   'cross-origin-resource-policy': 'same-origin',
   'x-content-type-options': 'nosniff',
 };
