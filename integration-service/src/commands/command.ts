@@ -55,7 +55,7 @@ export async function runCommand<Options>(
     });
     const clocks = { now: Date.now, monotonicNow: () => performance.now() };
     const flows = await createFlows(config, {
-      ...{ http, log, random: Math.random },
+      ...{ http, log, ledger, random: Math.random },
       cycleLogOf: (noun) => createCycleLog(log, noun, clocks.monotonicNow),
       eventMetrics: createEventMetrics(createMetrics()),
       pauseOf: (system, label = system) => createPause({ system, label, ledger, log, ...clocks }),

@@ -2,7 +2,7 @@ import type { HttpService } from 'service-kit/http-service';
 import type { Item } from './delivery.ts';
 import type { Pause } from './dispatch/pauses.ts';
 import type { CycleLog } from './ingest/cycle-log.ts';
-import type { IngestCounts, RejectedRecord } from './ledger/ledger.ts';
+import type { IngestCounts, Produce, RejectedRecord } from './ledger/ledger.ts';
 import type { Holding, Target } from './target.ts';
 
 /** One journey of records, from its sources to a target. */
@@ -106,8 +106,12 @@ export interface PushedSource {
   name: string;
   /** What people call its records: `customer`. */
   noun: string;
-  /** Begins to take records; each is acknowledged when `sink` has resolved. */
-  open(sink: Sink): OpenSource;
+  /**
+   * Begins to take records; each is acknowledged when `sink` has resolved.
+   *
+   * @param change for an API of ours: a customer and its delivery are changed together
+   */
+  open(sink: Sink, change: Change): OpenSource;
 }
 
 export interface OpenSource {
@@ -127,3 +131,10 @@ export interface OpenSource {
  * @throws {LedgerError} when they cannot be committed
  */
 export type Sink = (items: readonly Item[]) => Promise<IngestCounts>;
+
+/**
+ * Takes what `produce` makes, in one transaction with whatever else it writes.
+ *
+ * @throws {LedgerError}, or what `produce` throws; nothing is written then
+ */
+export type Change = (produce: Produce) => Promise<IngestCounts>;

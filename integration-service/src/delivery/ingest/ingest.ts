@@ -3,7 +3,7 @@ import type { Logger } from 'service-kit/logger';
 import { createRateLimitedLog } from 'service-kit/rate-limited-log';
 import type { Item } from '../delivery.ts';
 import type { OnEvent } from '../engine-event.ts';
-import type { Flow } from '../flow.ts';
+import type { Change, Flow } from '../flow.ts';
 import { chunksOf } from '../ledger/history.ts';
 import type { IngestCounts, Ingested, Ledger, Produce, Together } from '../ledger/ledger.ts';
 import type { SurgeGuard } from './surge-guard.ts';
@@ -42,12 +42,7 @@ export interface Ingest {
    * @throws {LedgerError} when items cannot be committed
    */
   list(items: Iterable<Item>, options: ListOptions): Promise<IngestCounts>;
-  /**
-   * Takes what `produce` makes, in one transaction with whatever else it writes.
-   *
-   * @throws {LedgerError}, or what `produce` throws; nothing is written then
-   */
-  one(produce: Produce): Promise<IngestCounts>;
+  change: Change;
 }
 
 export function createIngest(context: IngestContext): Ingest {
@@ -89,7 +84,7 @@ export function createIngest(context: IngestContext): Ingest {
     return total;
   }
 
-  return { list, one: (produce) => write(produce) };
+  return { list, change: (produce) => write(produce) };
 }
 
 function* whileNotAborted(items: Iterable<Item>, signal: AbortSignal): Generator<Item> {
