@@ -37,7 +37,7 @@ export function addWebhookRoute(app: HttpService, options: WebhookRouteOptions):
   const logLimited = createRateLimitedLog(log, 'warn');
 
   function refuse(statusCode: number, reason: string): HttpError {
-    metrics.received.inc({ source, result: 'invalid' });
+    metrics.count(source, 'invalid');
     logLimited('refused webhooks', `Refused a webhook: ${reason}.`);
     return new HttpError(statusCode, reason);
   }
@@ -107,7 +107,7 @@ export function addWebhookRoute(app: HttpService, options: WebhookRouteOptions):
           throw refuse(400, `The event cannot be used: ${message.reason}`);
         }
         if (message.kind === 'items') await commit(message.items);
-        else metrics.received.inc({ source, result: 'ignored' });
+        else metrics.count(source, 'ignored');
         return reply.code(202).send();
       },
     );

@@ -8,7 +8,7 @@ import {
 import { HttpError } from 'service-kit/errors';
 import type { HttpService } from 'service-kit/http-service';
 import { z } from 'zod';
-import { guardErrors } from '../../admin-guard.ts';
+import { type AdminGuard, guardErrors } from '../../admin-guard.ts';
 import { countAttempts, numberAttempts } from '../attempts.ts';
 import { replay } from '../audit/replay.ts';
 import type { Flow } from '../flow.ts';
@@ -41,7 +41,7 @@ export interface DeliveryRoutesOptions {
   flows: readonly RoutedFlow[];
   /** The security requirements of each route. */
   security: Record<string, string[]>[];
-  guard: ReturnType<typeof import('../../admin-guard.ts').createAdminGuard>;
+  guard: AdminGuard;
   now: () => number;
 }
 
