@@ -209,15 +209,17 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     expect((await claim(LATEST)).map(({ key }) => key)).toEqual(['a@2']);
   });
 
-  it('ends no lane and supersedes nothing while what would is held', async () => {
+  it('holds back what is new, but not the end of a record', async () => {
     const { ledger, ingest, statuses } = await setUp();
-    await ingest(LATEST, version('a', 1));
+    await ingest(LATEST, version('a', 1), version('b', 1));
     await ingest(ONCE, single('a'));
-    await ledger.ingest(LATEST, async () => [removal('a', 2)], { now: T0, isHeld: true });
+    const surge = async () => [version('b', 2), removal('a', 2)];
+    const counts = await ledger.ingest(LATEST, surge, { now: T0, isHeld: true });
+    expect(counts).toMatchObject({ new: 1, held: 1, items: [{ key: 'a@2' }] });
     expect(await statuses()).toEqual({
-      ...{ 'latest/a@1': 'pending', 'latest/a@2': 'held', 'once/a': 'pending' },
+      ...{ 'latest/a@1': 'superseded', 'latest/a@2': 'pending', 'once/a': 'superseded' },
+      ...{ 'latest/b@1': 'pending', 'latest/b@2': 'held' },
     });
-    expect((await ingest(ONCE, { ...single('a'), key: 'later' })).new).toBe(1);
   });
 
   it('lets nobody send again what is about a record that is gone, but for its delete', async () => {

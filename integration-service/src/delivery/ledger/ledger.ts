@@ -28,7 +28,7 @@ export interface IngestRules {
 export interface IngestOptions {
   /** Unix time in milliseconds. */
   now: number;
-  /** Keeps back what is new. Default: no. */
+  /** Keeps back what is new, but for what ends a lane. Default: no. */
   isHeld?: boolean;
 }
 
