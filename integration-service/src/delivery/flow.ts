@@ -45,7 +45,10 @@ export interface Policy {
    * A new delivery replaces what its lane has not delivered. The key of a delivery is then not its lane.
    */
   supersedes: boolean;
-  /** No two sources or processes ever ingest the same key. */
+  /**
+   * No two sources or processes ever ingest the same key: inserts are not locked on PostgreSQL. What makes
+   * keys from a record, in `Change`, locks the record's row.
+   */
   hasOwnKeys: boolean;
   /** The ledger stores what people call a record, until the record is gone. Otherwise, only the log has it. */
   keepsLabels: boolean;
