@@ -6,7 +6,9 @@ import {
 } from 'service-kit/http-service';
 import { createAdminGuard } from './admin-guard.ts';
 import type { Ledger } from './delivery/ledger/ledger.ts';
+import { LedgerError } from './delivery/ledger/ledger-error.ts';
 import { addDeliveryRoutes, DELIVERIES_TAG } from './delivery/routes/delivery-routes.ts';
+import { ReadError } from './delivery/target.ts';
 import type { OpenFlow } from './open-flow.ts';
 
 export interface AppOptions
@@ -36,6 +38,10 @@ export async function buildApp(options: AppOptions): Promise<HttpService> {
     handlerTimeoutMs: 15_000,
     ...(token && { securitySchemes: { adminToken: { type: 'http', scheme: 'bearer' } } }),
   });
+  const { errorHandler } = app;
+  app.setErrorHandler((error, request, reply) =>
+    errorHandler(toHttpError(error) ?? error, request, reply),
+  );
   addDeliveryRoutes(app, {
     ...options,
     guard: createAdminGuard({ token, host, allowedHosts }),
@@ -48,4 +54,13 @@ export async function buildApp(options: AppOptions): Promise<HttpService> {
     });
   }
   return app;
+}
+
+/** An error of the ledger or of a target, as the client may see it. */
+function toHttpError(error: unknown): HttpError | undefined {
+  if (error instanceof LedgerError) return new HttpError(503, error.message);
+  if (!(error instanceof ReadError)) return undefined;
+  const { system, message } = error;
+  const detail = `The ${system} gave no usable answer: ${message}. Nothing was changed.`;
+  return new HttpError(502, detail);
 }

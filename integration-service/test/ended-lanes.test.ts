@@ -165,15 +165,15 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     const fail = async () => {
       throw new Error('another writer');
     };
-    await expect(ledger.commitTogether(entries, fail, T0)).rejects.toThrow('another writer');
+    await expect(ledger.commit(entries, T0, fail)).rejects.toThrow('another writer');
     expect(await statuses()).toEqual({ 'once/a': 'sending', 'once/b': 'sending' });
     const stale = [entries[0], to('delivered', { ...(claims[1] as Claim), fencingToken: 99 })];
-    expect(
-      await ledger.commitTogether(stale as typeof entries, together('lost'), T0),
-    ).toBeUndefined();
+    await expect(ledger.commit(stale as typeof entries, T0, together('lost'))).rejects.toThrow(
+      'a lease of its batch ran out',
+    );
     expect((await ledger.readProgress('once', 'a-source')).position).toBeUndefined();
     expect(await statuses()).toEqual({ 'once/a': 'sending', 'once/b': 'sending' });
-    await ledger.commitTogether(entries, together('kept'), T0);
+    await ledger.commit(entries, T0, together('kept'));
     expect((await ledger.readProgress('once', 'a-source')).position).toBe('kept');
     expect(await statuses()).toEqual({ 'once/a': 'delivered', 'once/b': 'delivered' });
   });
@@ -183,8 +183,9 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     await ingest(ONCE, single('a'));
     const claims = await claim(ONCE);
     const entries = claims.map((each) => to('delivered', each));
-    await ledger.commitTogether(entries, async () => {}, T0);
-    expect(await ledger.commitTogether(entries, async () => {}, T0)).toBeUndefined();
+    const again = () => ledger.commit(entries, T0, async () => {});
+    await again();
+    await expect(again()).rejects.toThrow('a lease of its batch ran out');
     const unknown = claims.map((each) => to('unknown', each));
     expect((await ledger.commit(unknown, T0)).lost).toEqual(claims);
     expect(await statuses()).toEqual({ 'once/a': 'delivered' });

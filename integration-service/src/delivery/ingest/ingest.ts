@@ -5,7 +5,14 @@ import type { Item } from '../delivery.ts';
 import type { OnEvent } from '../engine-event.ts';
 import type { Change, Flow } from '../flow.ts';
 import { chunksOf } from '../ledger/history.ts';
-import type { IngestCounts, Ingested, Ledger, Produce, Together } from '../ledger/ledger.ts';
+import {
+  INGEST_RESULTS,
+  type IngestCounts,
+  type Ingested,
+  type Ledger,
+  type Produce,
+  type Together,
+} from '../ledger/ledger.ts';
 import type { SurgeGuard } from './surge-guard.ts';
 
 /** Items that are committed together: few, so that others who write get their turn. */
@@ -73,7 +80,7 @@ export function createIngest(context: IngestContext): Ingest {
         if (isLast) await together?.(transaction);
         return signal && isHeld ? whileNotAborted(chunk, signal) : chunk;
       }, isHeld);
-      add(total, counts);
+      for (const result of INGEST_RESULTS) total[result] += counts[result];
       if (fresh.length > 0) onFresh?.();
       for (const { label = 'unnamed', lane } of fresh) {
         logLimited(`new ${noun}s`, `Found new ${noun}: ${label} (ID: ${lane})`);
@@ -92,11 +99,4 @@ function* whileNotAborted(items: Iterable<Item>, signal: AbortSignal): Generator
     signal.throwIfAborted();
     yield item;
   }
-}
-
-function add(total: IngestCounts, counts: IngestCounts): void {
-  total.new += counts.new;
-  total.known += counts.known;
-  total.held += counts.held;
-  total.superseded += counts.superseded;
 }

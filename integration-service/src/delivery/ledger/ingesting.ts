@@ -1,10 +1,10 @@
 import { type Kysely, sql } from 'kysely';
 import type { Item } from '../delivery.ts';
-import { endLanes, lockLanes, RECORD_GONE, supersedeOlder } from './ended-lanes.ts';
+import { endLanes, lockLanes, RECORD_GONE, supersedeOlder, tell } from './ended-lanes.ts';
 import { chunksOf, insertEvents, storable } from './history.ts';
 import type { IngestOptions, IngestRules, Ledger } from './ledger.ts';
 import { isSqlite, rowsOf } from './rows.ts';
-import type { LedgerTransaction, Tables } from './tables.ts';
+import type { LedgerTransaction } from './tables.ts';
 
 /** A delivery that was inserted. */
 interface Inserted {
@@ -14,9 +14,9 @@ interface Inserted {
 }
 
 /** The part of the ledger that takes in what sources show. */
-export function createIngesting(db: Kysely<Tables>): Pick<Ledger, 'ingest' | 'findNew' | 'adopt'> {
+export function createIngesting(db: Kysely<unknown>) {
   async function findNew(
-    on: Kysely<Tables>,
+    on: Kysely<unknown>,
     flow: string,
     keys: readonly string[],
   ): Promise<string[]> {
@@ -73,9 +73,7 @@ export function createIngesting(db: Kysely<Tables>): Pick<Ledger, 'ingest' | 'fi
         from ${rowsOf(transaction, values)}) as item
       where true
       on conflict (flow, key) do nothing returning sequence, key, status`.execute(transaction);
-    return rows.map(({ sequence, key, status }) => {
-      return { sequence, item: byKey.get(key) as Item, status };
-    });
+    return rows.map(({ key, ...row }) => ({ ...row, item: byKey.get(key) as Item }));
   }
 
   return {
@@ -99,7 +97,7 @@ export function createIngesting(db: Kysely<Tables>): Pick<Ledger, 'ingest' | 'fi
           ingested.new += live.length;
           ingested.held += inserted.length - gone.length - live.length;
           for (const { item } of live) ingested.items.push(item);
-          await tellGone(transaction, gone, now);
+          await tell(transaction, gone, now, RECORD_GONE);
           if (flow.supersedes && live.length > 0) {
             const newer = live.map(({ sequence, item: { lane, operation } }) => {
               return { sequence, lane, isDelete: operation === 'delete' };
@@ -154,7 +152,7 @@ export function createIngesting(db: Kysely<Tables>): Pick<Ledger, 'ingest' | 'fi
         });
       }
     },
-  };
+  } satisfies Partial<Ledger>;
 }
 
 /** The keys of items that come after the end of their lane, in the same list, and are no deletes. */
@@ -175,17 +173,6 @@ const mayHold = ({ endsLane }: Item) => !endsLane;
 function checkEnding({ key, lane, operation, endsLane }: Item): void {
   if (!endsLane || (operation === 'delete' && key !== lane)) return;
   throw new Error(`${key} cannot end its lane: only a delete can, whose key is not the lane.`);
-}
-
-async function tellGone(
-  transaction: LedgerTransaction,
-  gone: readonly Inserted[],
-  now: number,
-): Promise<void> {
-  const events = gone.map(({ sequence }) => {
-    return { delivery: sequence, what: 'superseded', reason: RECORD_GONE };
-  });
-  await insertEvents(transaction, now, events);
 }
 
 /** An arbitrary number that nothing else locks in the same database. */
