@@ -65,8 +65,8 @@ async function auditFlow(
   ledger: Ledger,
   { accept, all, json, repair, 'trust-list': trustList }: ReturnType<typeof parse>,
 ): Promise<boolean> {
-  const { source } = flow.audit;
-  const rejects = createRejectBook({ flow: flow.name, source, ledger, now: Date.now });
+  const of = { flow: flow.name, source: flow.audit.source };
+  const rejects = createRejectBook({ of, ledger, now: Date.now });
   const report = await audit({
     ...{ flow, onUnusable: rejects.enter, ledger, repair, trustList, now: Date.now },
   });

@@ -11,23 +11,27 @@ const CONDITIONS: Record<AuditKind, string> = {
   in_flight: "status in ('pending', 'sending', 'unknown')",
 };
 
+/**
+ * A database with this table. Its empty name makes it a private file, which SQLite deletes with the connection
+ * and uses only for what exceeds its cache.
+ */
+export function openTemporary(table: string): DatabaseSync {
+  const database = new DatabaseSync('');
+  database.exec(`pragma journal_mode = off; pragma synchronous = off; ${table}; begin`);
+  return database;
+}
+
 export type AuditBook = ReturnType<typeof createAuditBook>;
 
 /** What source, ledger and target say about each key, side by side in a temporary file. */
 export function createAuditBook() {
-  // The empty name makes a private file, which SQLite deletes with the connection and uses only for what
-  // exceeds its cache.
-  const database = new DatabaseSync('');
-  database.exec(`
-    pragma journal_mode = off;
-    pragma synchronous = off;
+  const database = openTemporary(`
     create table entries (
       key text primary key,
       in_source integer not null default 0,
       status text,
       packages integer not null default 0
-    ) without rowid;
-    begin`);
+    ) without rowid`);
   const upsert = (columns: string, values: string, update: string) =>
     database.prepare(
       `insert into entries (key, ${columns}) values (?, ${values}) on conflict do update set ${update}`,

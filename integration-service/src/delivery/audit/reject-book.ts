@@ -1,5 +1,5 @@
-import { DatabaseSync } from 'node:sqlite';
-import type { KnownReject, Ledger, RejectedRecord } from '../ledger/ledger.ts';
+import type { KnownReject, Ledger, RejectedRecord, SourceId } from '../ledger/ledger.ts';
+import { openTemporary } from './audit-book.ts';
 
 /** A rejected record that a source shows now, or has shown. */
 export interface ReviewedReject extends Omit<KnownReject, 'fingerprint'> {
@@ -7,9 +7,8 @@ export interface ReviewedReject extends Omit<KnownReject, 'fingerprint'> {
 }
 
 export interface RejectBookOptions {
-  flow: string;
-  source: string;
-  ledger: Pick<Ledger, 'reject' | 'rejectedRecords' | 'acceptRejected'>;
+  of: SourceId;
+  ledger: Pick<Ledger, 'rejectedRecords' | 'acceptRejected'>;
   /** Unix time in milliseconds. */
   now: () => number;
 }
@@ -21,11 +20,8 @@ const PAGE = 1_000;
  * temporary file, because a list of nothing but unusable records must not fill the memory. Records with the
  * same fingerprint are one entry.
  */
-export function createRejectBook({ flow, source, ledger, now }: RejectBookOptions) {
-  const database = new DatabaseSync('');
-  database.exec(`
-    pragma journal_mode = off;
-    pragma synchronous = off;
+export function createRejectBook({ of, ledger, now }: RejectBookOptions) {
+  const database = openTemporary(`
     create table rejects (
       fingerprint text primary key,
       position integer,
@@ -33,8 +29,7 @@ export function createRejectBook({ flow, source, ledger, now }: RejectBookOption
       reason text not null,
       is_listed integer not null,
       is_accepted integer not null default 0
-    ) without rowid;
-    begin`);
+    ) without rowid`);
   const insert = `insert into rejects (fingerprint, position, id, reason, is_listed, is_accepted)
     values (?, ?, ?, ?, ?, ?) on conflict do`;
   const enterListed = database.prepare(`${insert} nothing`);
@@ -59,7 +54,7 @@ export function createRejectBook({ flow, source, ledger, now }: RejectBookOption
     /** Adds the records that the ledger knows. Call it after the last `enter`. */
     async enterLedger(): Promise<void> {
       for (let after = ''; ; ) {
-        const known = await ledger.rejectedRecords(flow, source, PAGE, after);
+        const known = await ledger.rejectedRecords(of, PAGE, after);
         for (const { fingerprint, position, id, reason, isAccepted } of known) {
           enterKnown.run(fingerprint, position, id, reason, 0, Number(isAccepted));
           after = fingerprint;
@@ -80,22 +75,8 @@ export function createRejectBook({ flow, source, ledger, now }: RejectBookOption
 
     /** Accepts all records of this book, and none that the ledger may have got meanwhile. */
     async accept(): Promise<void> {
-      let page: RejectedRecord[] = [];
-      const acceptPage = async () => {
-        await ledger.reject(flow, source, page, now());
-        await ledger.acceptRejected(
-          flow,
-          source,
-          page.map(({ fingerprint }) => fingerprint),
-          now(),
-        );
-        page = [];
-      };
-      for (const row of rows()) {
-        if (!row.isAccepted) page.push(row);
-        if (page.length === PAGE) await acceptPage();
-      }
-      await acceptPage();
+      const notAccepted = rows().filter(({ isAccepted }) => !isAccepted);
+      await ledger.acceptRejected(of, notAccepted, now());
       database.exec('update rejects set is_accepted = 1');
     },
 

@@ -14,6 +14,23 @@ export function rowsOf(db: Kysely<unknown>, rows: Column[][]): RawBuilder<unknow
     : sql`jsonb_array_elements(cast(${json} as jsonb)) as each(value)`;
 }
 
+/** Texts as a subselect of one column. All of them are one parameter. */
+export function textsOf(db: Kysely<unknown>, texts: Iterable<string>): RawBuilder<unknown> {
+  return sql`(select value->>0 from ${rowsOf(
+    db,
+    Array.from(texts, (text) => [text]),
+  )})`;
+}
+
+/** Numbers as a subselect of one column. All of them are one parameter. */
+export function numbersOf(db: Kysely<unknown>, numbers: readonly number[]): RawBuilder<unknown> {
+  const rows = rowsOf(
+    db,
+    numbers.map((number) => [number]),
+  );
+  return sql`(select cast(value->>0 as bigint) from ${rows})`;
+}
+
 /** Of the two databases, only SQLite has a single connection. */
 export function isSqlite<Of>(db: Kysely<Of>): boolean {
   return db.getExecutor().adapter.supportsMultipleConnections === false;
