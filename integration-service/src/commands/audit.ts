@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import { print } from 'service-kit/terminal';
 import { type AuditReport, audit } from '../delivery/audit/audit.ts';
-import { AUDIT_KINDS, type AuditKind } from '../delivery/audit/audit-kinds.ts';
+import { AUDIT_KINDS, type AuditKind } from '../delivery/audit/audit-book.ts';
 import { createRejectBook } from '../delivery/audit/reject-book.ts';
 import type { Flow } from '../delivery/flow.ts';
 import type { Ledger } from '../delivery/ledger/ledger.ts';

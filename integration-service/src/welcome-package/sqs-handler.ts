@@ -29,9 +29,7 @@ export function createSqsHandler(config: LambdaConfig, log: Logger): SqsHandler 
   const { deliveryConcurrency: concurrency, requestTimeoutMs: timeoutMs } = config;
   return async (event, context) => {
     const workMs = context ? context.getRemainingTimeInMillis() - MARGIN_MS : DEFAULT_WORK_MS;
-    const time = new AbortController();
-    if (workMs <= 0) time.abort();
-    const timer = setTimeout(() => time.abort(), workMs);
+    const signal = workMs > 0 ? AbortSignal.timeout(workMs) : AbortSignal.abort();
     const http = createHttpClient({ connections: concurrency, timeoutMs });
     const { inventoryUrl: url, maxResponseBytes } = config;
     const inventory = createInventoryClient({
@@ -41,12 +39,11 @@ export function createSqsHandler(config: LambdaConfig, log: Logger): SqsHandler 
     try {
       return await workBatch(event.Records, {
         concurrency,
-        deliver: (customer) => attempt(target, customer, time.signal),
-        signal: time.signal,
+        deliver: (customer) => attempt(target, customer, signal),
+        signal,
         log,
       });
     } finally {
-      clearTimeout(timer);
       await http.close();
     }
   };

@@ -1,6 +1,11 @@
 import { DatabaseSync } from 'node:sqlite';
 import type { Status } from '../delivery.ts';
-import type { AuditKind } from './audit-kinds.ts';
+
+/** What an audit distinguishes. */
+export const AUDIT_KINDS = ['missing', 'doubled', 'orphaned', 'dead', 'held', 'in_flight'] as const;
+export type AuditKind = (typeof AUDIT_KINDS)[number];
+/** Those that do not go away by themselves. */
+export const DRIFT: AuditKind[] = ['missing', 'doubled', 'orphaned', 'dead'];
 
 const CONDITIONS: Record<AuditKind, string> = {
   missing: "in_source and packages = 0 and ifnull(status, 'delivered') = 'delivered'",

@@ -2,8 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Flow } from '../flow.ts';
 import type { Ledger, RejectedRecord } from '../ledger/ledger.ts';
 import { ReadError } from '../target.ts';
-import { type AuditBook, createAuditBook } from './audit-book.ts';
-import { type AuditKind, DRIFT } from './audit-kinds.ts';
+import { type AuditBook, type AuditKind, createAuditBook, DRIFT } from './audit-book.ts';
 import { shortfallOf, statusesOf } from './compare.ts';
 
 export interface AuditReport {

@@ -1,12 +1,9 @@
 import type { Degradation, Readiness } from 'service-kit/operations';
+import type { Clocks } from '../clocks.ts';
 import type { PolledSource } from '../flow.ts';
 
-export interface PollHealthOptions {
+export interface PollHealthOptions extends Clocks {
   source: Pick<PolledSource, 'name' | 'system' | 'intervalMs' | 'pause'>;
-  /** Unix time in milliseconds. */
-  now: () => number;
-  /** Milliseconds of a clock that never jumps. */
-  monotonicNow: () => number;
 }
 
 /** Whether a source can be read, as the polls of all replicas show. */

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'service-kit/logger';
 import type { Readiness } from 'service-kit/operations';
+import type { Clocks } from '../clocks.ts';
 import type { Flow, PolledSource, Reading } from '../flow.ts';
 import { INGEST_RESULTS, type Ledger, type Progress } from '../ledger/ledger.ts';
 import { LedgerError } from '../ledger/ledger-error.ts';
@@ -13,7 +14,7 @@ import { createPollLease } from './poll-lease.ts';
 import type { SurgeGuard } from './surge-guard.ts';
 import { createUnusableRecords, uselessness } from './unusable-records.ts';
 
-export interface PollerOptions {
+export interface PollerOptions extends Clocks {
   flow: Pick<Flow, 'name'>;
   source: PolledSource;
   ledger: Ledger;
@@ -21,10 +22,6 @@ export interface PollerOptions {
   guard: SurgeGuard;
   metrics: PollMetrics;
   log: Logger;
-  /** Unix time in milliseconds. */
-  now: () => number;
-  /** Milliseconds of a clock that never jumps. */
-  monotonicNow: () => number;
 }
 
 export interface Poller {
