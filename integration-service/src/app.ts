@@ -36,12 +36,9 @@ export async function buildApp(options: AppOptions): Promise<HttpService> {
     description: 'Requests a welcome package from the inventory for every new customer of the CRM.',
     tags: [DELIVERIES_TAG, ...flows.flatMap(({ tags }) => tags)],
     handlerTimeoutMs: 15_000,
+    toHttpError,
     ...(token && { securitySchemes: { adminToken: { type: 'http', scheme: 'bearer' } } }),
   });
-  const { errorHandler } = app;
-  app.setErrorHandler((error, request, reply) =>
-    errorHandler(toHttpError(error) ?? error, request, reply),
-  );
   addDeliveryRoutes(app, {
     ...options,
     guard: createAdminGuard({ token, host, allowedHosts }),
@@ -57,7 +54,7 @@ export async function buildApp(options: AppOptions): Promise<HttpService> {
 }
 
 /** An error of the ledger or of a target, as the client may see it. */
-function toHttpError(error: unknown): HttpError | undefined {
+function toHttpError(error: Error): HttpError | undefined {
   if (error instanceof LedgerError) return new HttpError(503, error.message);
   if (!(error instanceof ReadError)) return undefined;
   const { system, message } = error;

@@ -10,7 +10,7 @@ import { z } from 'zod';
 import { prefersHtml } from './accept.ts';
 import { answer, commonErrors } from './answers.ts';
 import { drainOnClose } from './draining.ts';
-import { answerClientError, answerErrors, ROUTER_OPTIONS } from './errors.ts';
+import { answerClientError, answerErrors, type HttpError, ROUTER_OPTIONS } from './errors.ts';
 import { requireOneHost } from './host-header.ts';
 import { type ConnectionLimits, createHttpServer } from './http-server.ts';
 import { acceptJsonBodies } from './json-body.ts';
@@ -44,6 +44,8 @@ export interface HttpServiceOptions {
    * which suits handlers that wait for nothing.
    */
   handlerTimeoutMs?: number | undefined;
+  /** What the client may see of an error of the service's own. Default: nothing of any, with status 500. */
+  toHttpError?: ((error: Error) => HttpError | undefined) | undefined;
   /** Limits on the resources that clients can use. */
   connectionLimits?: Partial<ConnectionLimits> | undefined;
   /** How responses become text. Default: fast, without checking their values. */
@@ -85,7 +87,7 @@ export async function createHttpService(options: HttpServiceOptions): Promise<Ht
     done();
   });
   requireOneHost(app);
-  answerErrors(app);
+  answerErrors(app, options.toHttpError);
   acceptJsonBodies(app);
   await documentRoutes(app, {
     info: { title, description, version: '1.0.0' },
