@@ -181,11 +181,7 @@ it.each([
   ['in the body of a 201', { isSent: true, status: 201 }, { kind: 'unknown', statusCode: 201 }],
   ['in the body of a 422', { isSent: true, status: 422 }, { kind: 'unknown', statusCode: 422 }],
   ['by us', { isSent: false, cause: new AbortedError('x') }, { kind: 'aborted' }],
-  [
-    'by another error',
-    { isSent: false, cause: new Error('x') },
-    { kind: 'transient' },
-  ],
+  ['by another error', { isSent: false, cause: new Error('x') }, { kind: 'transient' }],
 ])('a call that failed %s', (_, how, expected) => {
   const error = new CallError('why', { status: undefined, ...how });
   expect(outcomeOfFailure(error)).toEqual({ ...expected, reason: 'why' });

@@ -14,8 +14,7 @@ import { createCrmClient } from '../systems/crm/client.ts';
 import type { CustomerList } from '../systems/crm/customer-list.ts';
 import { canonicalId } from '../systems/customer-id.ts';
 import { createInventoryClient } from '../systems/inventory/client.ts';
-import { PACKAGE_TYPE, WELCOME_PACKAGE, welcomePackageFor } from './item.ts';
-import { readMessage } from './message.ts';
+import { PACKAGE_TYPE, readMessage, WELCOME_PACKAGE, welcomePackageFor } from './item.ts';
 import { createInventoryTarget } from './target.ts';
 import { addWebhookRoute, WEBHOOKS_TAG } from './webhook-route.ts';
 

@@ -31,7 +31,7 @@ export function createFlow(settings: CopyListSettings, parts: FlowParts): Flow {
   const { fromUrl, toUrl, intervalMs } = settings;
   const { http, now } = parts;
   const listOf = (system: string) => {
-    return { http, system, what: 'records', maxBytes: 1_000_000, mayBeOlder: false };
+    return { http, system, what: 'records', maxBytes: 1_000_000, mayBeOlder: false, now };
   };
 
   async function* readRecords(onUnusable?: (record: ReturnType<typeof unusableRecord>) => void) {

@@ -26,10 +26,31 @@ export function openTemporary(table: string): DatabaseSync {
   return database;
 }
 
-export type AuditBook = ReturnType<typeof createAuditBook>;
-
 /** What source, ledger and target say about each key, side by side in a temporary file. */
-export function createAuditBook() {
+export interface AuditBook {
+  /** Enters all items of a stream. */
+  enterAll<Item>(items: AsyncIterable<Item>, enter: (item: Item) => void): Promise<void>;
+  enterSource(item: { key: string }): void;
+  /** Marks a key as shown by the source, if the key is in the book already. */
+  enterSourceOfKnown(item: { key: string }): void;
+  enterLedger(key: string, status: Status): void;
+  enterTarget(holding: { identity: string }): void;
+  /** Whether the source shows a key that neither the ledger nor the target knows. */
+  hasUnknown(): boolean;
+  hasOrphans(): boolean;
+  counts(): Record<AuditKind, number>;
+  /** How many keys the ledger knows, and how many of them the source shows. */
+  known(): { count: number; inSource: number };
+  /** How many keys the ledger calls delivered, and how many of them the target lists. */
+  delivered(): { count: number; listed: number };
+  /** The keys of one kind, in order. */
+  keysOf(kind: AuditKind): IteratorObject<string>;
+  /** Whether a key is missing, and if so, whether the ledger calls it delivered. */
+  missing(key: string): 'notIngested' | 'delivered' | undefined;
+  close(): void;
+}
+
+export function createAuditBook(): AuditBook {
   const database = openTemporary(`
     create table entries (
       key text primary key,
@@ -62,28 +83,17 @@ export function createAuditBook() {
   };
 
   return {
-    /** Adds all items of a stream. */
-    async enterAll<Item>(items: AsyncIterable<Item>, enter: (item: Item) => void): Promise<void> {
+    async enterAll(items, enter) {
       for await (const item of items) enter(item);
     },
-    enterSource: ({ key }: { key: string }): void => {
-      statements.source.run(key);
-    },
-    /** Marks a key as shown by the source, if the key is in the book already. */
-    enterSourceOfKnown: ({ key }: { key: string }): void => {
-      statements.sourceOfKnown.run(key);
-    },
-    enterLedger: (key: string, status: Status): void => {
-      statements.ledger.run(key, status);
-    },
-    enterTarget: ({ identity }: { identity: string }): void => {
-      statements.target.run(identity);
-    },
-    /** Whether the source shows a key that neither the ledger nor the target knows. */
+    enterSource: ({ key }) => void statements.source.run(key),
+    enterSourceOfKnown: ({ key }) => void statements.sourceOfKnown.run(key),
+    enterLedger: (key, status) => void statements.ledger.run(key, status),
+    enterTarget: ({ identity }) => void statements.target.run(identity),
     hasUnknown: exists('in_source and status is null and packages = 0'),
     hasOrphans: exists(CONDITIONS.orphaned),
 
-    counts(): Record<AuditKind, number> {
+    counts() {
       const columns = Object.entries(CONDITIONS).map(
         ([kind, condition]) => `count(*) filter (where ${condition}) as ${kind}`,
       );
@@ -91,25 +101,23 @@ export function createAuditBook() {
       return { ...row } as Record<AuditKind, number>;
     },
 
-    /** How many keys the ledger knows, and how many of them the source shows. */
-    known(): { count: number; inSource: number } {
+    known() {
       const row = totals.get();
       return { count: Number(row?.known), inSource: Number(row?.known_in_source) };
     },
-    /** How many keys the ledger calls delivered, and how many of them the target lists. */
-    delivered(): { count: number; listed: number } {
+
+    delivered() {
       const row = totals.get();
       return { count: Number(row?.delivered), listed: Number(row?.delivered_and_listed) };
     },
 
-    *keysOf(kind: AuditKind): Generator<string> {
+    keysOf(kind) {
       const condition = CONDITIONS[kind];
       const statement = database.prepare(`select key from entries where ${condition} order by key`);
-      for (const { key } of statement.iterate()) yield key as string;
+      return statement.iterate().map(({ key }) => key as string);
     },
 
-    /** Whether a key is missing, and if so, whether the ledger calls it delivered. */
-    missing(key: string): 'notIngested' | 'delivered' | undefined {
+    missing(key) {
       const row = missing.get(key);
       return row && (row.status === null ? 'notIngested' : 'delivered');
     },

@@ -18,7 +18,7 @@ export interface AuditReport {
   /** How many keys the ledger knows, if the source shows none of them: the source was probably reset. */
   lostBySource: number | undefined;
   /** The keys of one kind, in order. */
-  keysOf(kind: AuditKind): Iterable<string>;
+  keysOf(kind: AuditKind): IteratorObject<string>;
   /** Releases the temporary file of the report. */
   close(): void;
 }

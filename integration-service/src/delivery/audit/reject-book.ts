@@ -2,7 +2,7 @@ import type { KnownReject, Ledger, RejectedRecord, SourceId } from '../ledger/le
 import { openTemporary } from './audit-book.ts';
 
 /** A rejected record that a source shows now, or has shown. */
-export interface ReviewedReject extends Omit<KnownReject, 'fingerprint'> {
+export interface ReviewedReject extends KnownReject {
   isListed: boolean;
 }
 
@@ -20,7 +20,20 @@ const PAGE = 1_000;
  * temporary file, because a list of nothing but unusable records must not fill the memory. Records with the
  * same fingerprint are one entry.
  */
-export function createRejectBook({ of, ledger, now }: RejectBookOptions) {
+export interface RejectBook {
+  /** Adds a record that the source shows. Adding it again changes nothing. */
+  enter(record: RejectedRecord): void;
+  /** Adds the records that the ledger knows. Call it after the last `enter`. */
+  enterLedger(): Promise<void>;
+  counts(): { all: number; unaccepted: number };
+  /** All records; those that the source shows now come first. */
+  rows(): IteratorObject<ReviewedReject>;
+  /** Accepts all records of this book, and none that the ledger may have got meanwhile. */
+  accept(): Promise<void>;
+  close(): void;
+}
+
+export function createRejectBook({ of, ledger, now }: RejectBookOptions): RejectBook {
   const database = openTemporary(`
     create table rejects (
       fingerprint text primary key,
@@ -37,7 +50,7 @@ export function createRejectBook({ of, ledger, now }: RejectBookOptions) {
   const enterKnown = database.prepare(`${insert} update set is_accepted = excluded.is_accepted`);
   const select = database.prepare('select * from rejects order by is_listed desc, position, id');
 
-  function* rows(): Generator<RejectedRecord & ReviewedReject> {
+  function* rows(): Generator<ReviewedReject> {
     for (const row of select.iterate()) {
       const { fingerprint, position, id, reason } = row as unknown as RejectedRecord;
       const [isListed, isAccepted] = [row.is_listed === 1, row.is_accepted === 1];
@@ -46,13 +59,11 @@ export function createRejectBook({ of, ledger, now }: RejectBookOptions) {
   }
 
   return {
-    /** Adds a record that the source shows. Adding it again changes nothing. */
-    enter({ fingerprint, position, id, reason }: RejectedRecord): void {
+    enter({ fingerprint, position, id, reason }) {
       enterListed.run(fingerprint, position, id, reason, 1, 0);
     },
 
-    /** Adds the records that the ledger knows. Call it after the last `enter`. */
-    async enterLedger(): Promise<void> {
+    async enterLedger() {
       for (let after = ''; ; ) {
         const known = await ledger.rejectedRecords(of, PAGE, after);
         for (const { fingerprint, position, id, reason, isAccepted } of known) {
@@ -63,18 +74,16 @@ export function createRejectBook({ of, ledger, now }: RejectBookOptions) {
       }
     },
 
-    counts(): { all: number; unaccepted: number } {
+    counts() {
       const row = database
         .prepare('select count(*) as n, count(*) filter (where not is_accepted) as u from rejects')
         .get();
       return { all: Number(row?.n), unaccepted: Number(row?.u) };
     },
 
-    /** All records; those that the source shows now come first. */
     rows,
 
-    /** Accepts all records of this book, and none that the ledger may have got meanwhile. */
-    async accept(): Promise<void> {
+    async accept() {
       const notAccepted = rows().filter(({ isAccepted }) => !isAccepted);
       await ledger.acceptRejected(of, notAccepted, now());
       database.exec('update rejects set is_accepted = 1');

@@ -166,7 +166,7 @@ export function createPoller(options: PollerOptions): Poller {
     if (isFailed) health.failed(reading.reason);
     else if (useless === undefined) health.succeeded();
     else {
-      health.uselessList(useless);
+      health.failed(useless, true);
       cycleLog.log.warn(useless);
     }
     return reading;

@@ -1,7 +1,6 @@
 import { sql } from 'kysely';
 import { insertEvents } from './history.ts';
-import { sequencesOfLanes } from './lanes.ts';
-import { isSqlite, numbersOf, rowsOf, textsOf } from './rows.ts';
+import { isSqlite, numbersOf, rowsOf, sequencesOfLanes, textsOf } from './rows.ts';
 import type { LedgerTransaction } from './tables.ts';
 
 /** Why a delivery of an ended lane is superseded, as its history says. */

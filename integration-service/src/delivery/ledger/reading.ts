@@ -2,9 +2,8 @@ import { type Kysely, type RawBuilder, sql } from 'kysely';
 import { ATTEMPT_EVENTS } from '../attempts.ts';
 import type { Status } from '../delivery.ts';
 import { STATUSES } from '../delivery.ts';
-import { sequencesOfLanes } from './lanes.ts';
 import type { DeliveryFilter, Ledger, ListFilter } from './ledger.ts';
-import { numbersOf, textsOf } from './rows.ts';
+import { numbersOf, sequencesOfLanes, textsOf } from './rows.ts';
 import type { DeliveryRow, HistoryEvent } from './tables.ts';
 
 /** The part of the ledger that people and dashboards read. Changes nothing. */
