@@ -2,8 +2,25 @@ import { once } from 'node:events';
 import { expect, it } from 'vitest';
 import { audit } from '../src/delivery/audit/audit.ts';
 import { CLOCKS } from '../src/delivery/clocks.ts';
+import type { Poller } from '../src/delivery/ingest/poller.ts';
 import { createFlow } from './copy-list/flow.ts';
 import { setUpService, startHttpServer } from './support.ts';
+
+it('leaves a source alone that asks for fewer calls', async () => {
+  let calls = 0;
+  const throttling = await startHttpServer((_request, response) => {
+    calls += 1;
+    return response.writeHead(429, { 'retry-after': '60' }).end();
+  });
+  const toUrl = await startList([], false);
+  const settings = { fromUrl: new URL(throttling), toUrl, intervalMs: 5 };
+  const service = await setUpService({ createFlow: (parts) => createFlow(settings, parts) });
+  const poller = service.open.pollers[0] as Poller;
+  void poller.run();
+  await service.untilLogged('--- Polling cycle finished. Waiting for 6');
+  expect(calls).toBe(1);
+  await poller.stop();
+});
 
 interface Record {
   id: string;

@@ -1,7 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { DatabaseSync } from 'node:sqlite';
+import { sql } from 'kysely';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Claim, Item, Transition } from '../src/delivery/delivery.ts';
-import type { Ledger } from '../src/delivery/ledger/ledger.ts';
+import type { Ledger, LedgerTransaction } from '../src/delivery/ledger/ledger.ts';
 import { LEDGER_KINDS, newLocation, open } from './ledgers.ts';
 
 const T0 = 1_700_000_000_000;
@@ -154,6 +156,29 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     expect(text).not.toMatch(/a\.\d@example\.com/);
   });
 
+  it.skipIf(kind === 'postgres')('scrubs its log, at the latest when nobody reads it', async () => {
+    const { ledger, location, ingest } = await setUp();
+    const { path } = location as { path: string };
+    const log = () => readFileSync(`${path}-wal`, 'latin1');
+    const reader = new DatabaseSync(path, { readOnly: true });
+    onTestFinished(() => reader.close());
+    await ingest(LATEST, version('a', 1));
+    await end(ledger, LATEST, 'dead');
+    reader.exec('begin; select count(*) from deliveries');
+    await ingest(LATEST, removal('a', 2));
+    await end(ledger, LATEST, 'delivered');
+    expect(log()).toContain('a.1@example.com');
+    reader.exec('commit');
+    await ledger.recount('latest', T0);
+    expect(log()).not.toContain('a.1@example.com');
+
+    await ingest(LATEST, version('b', 1), removal('b', 2));
+    await end(ledger, LATEST, 'dead');
+    const [removed] = await ledger.list({ keys: ['b@2'] }, 1);
+    await ledger.markFound(new Map([[removed?.sequence as number, 'b']]), T0);
+    expect(log()).not.toContain('b.1@example.com');
+  });
+
   it('commits a batch with what must be true together, or nothing of it', async () => {
     const { ledger, ingest, claim, statuses } = await setUp();
     await ingest(ONCE, single('a'), single('b'));
@@ -219,8 +244,89 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     expect(counts).toMatchObject({ new: 1, held: 1, items: [{ key: 'a@2' }] });
     expect(await statuses()).toEqual({
       ...{ 'latest/a@1': 'superseded', 'latest/a@2': 'pending', 'once/a': 'superseded' },
-      ...{ 'latest/b@1': 'pending', 'latest/b@2': 'held' },
+      ...{ 'latest/b@1': 'superseded', 'latest/b@2': 'held' },
     });
+  });
+
+  it('sends no older state after one that was held and released', async () => {
+    const { ledger, ingest, statuses } = await setUp();
+    await ingest(LATEST, version('a', 1));
+    await end(ledger, LATEST, 'dead');
+    await ledger.ingest(LATEST, async () => [version('a', 2)], { now: T0, isHeld: true });
+    expect(await ledger.release({}, T0)).toBe(1);
+    await end(ledger, LATEST, 'delivered');
+    const [first] = await ledger.list({ keys: ['a@1'] }, 1);
+    expect(await ledger.replay([first?.sequence as number], T0)).toEqual([]);
+    expect(await statuses()).toEqual({ 'latest/a@1': 'superseded', 'latest/a@2': 'delivered' });
+  });
+
+  it('sends no delete again after its record is there anew', async () => {
+    const { ledger, ingest, statuses } = await setUp();
+    await ingest(LATEST, version('a', 1, { operation: 'delete' }));
+    await end(ledger, LATEST, 'dead');
+    await ingest(LATEST, version('a', 2));
+    expect(await statuses()).toEqual({ 'latest/a@1': 'superseded', 'latest/a@2': 'pending' });
+  });
+
+  it('holds a surge with the end of a record in it, of a flow that replaces nothing', async () => {
+    const { ledger, statuses } = await setUp();
+    function* surge() {
+      yield version('a', 1);
+      yield removal('a', 2);
+    }
+    await ledger.ingest(ONCE, async () => surge(), { now: T0, isHeld: true });
+    expect(await statuses()).toEqual({ 'once/a@1': 'superseded', 'once/a@2': 'pending' });
+  });
+
+  it('ends a release although some of what is held can never be sent', async () => {
+    const { ledger, ingest, statuses } = await setUp();
+    await ledger.ingest(ONCE, async () => [single('a'), single('b')], { now: T0, isHeld: true });
+    const gone = sql`insert into ended_lanes (lane, ended_at) values ('a', ${T0})`;
+    await ledger.within(async (transaction) => void (await gone.execute(transaction)));
+    expect(await ledger.release({}, T0)).toBe(1);
+    expect(await statuses()).toEqual({ 'once/a': 'held', 'once/b': 'pending' });
+    await ingest(LATEST, removal('a', 2));
+    expect((await statuses())['once/a']).toBe('superseded');
+  });
+
+  it("writes nothing when a key that is a flow's own comes a second time", async () => {
+    const { ledger, ingest, statuses } = await setUp();
+    await ingest(LATEST, version('a', 1));
+    const items = async (transaction: LedgerTransaction) => {
+      await sql`insert into ended_lanes (lane, ended_at) values ('b', ${T0})`.execute(transaction);
+      return [version('a', 2), version('a', 1)];
+    };
+    await expect(ledger.ingest(LATEST, items, { now: T0 })).rejects.toThrow(
+      'latest ingested a@1 a second time',
+    );
+    expect(await statuses()).toEqual({ 'latest/a@1': 'pending' });
+    const { known } = await ledger.ingest(ONCE, async () => [single('b')], { now: T0 });
+    expect(known).toBe(0);
+  });
+
+  it.each([
+    ['', 'is empty'],
+    ['a\0', 'cannot be stored'],
+    ['\ud800', 'cannot be stored'],
+    ['é'.repeat(513), 'longer'],
+  ])('takes no key or lane like %j', async (name, reason) => {
+    const { ingest, statuses } = await setUp();
+    for (const each of [{ key: name }, { lane: name }]) {
+      await expect(ingest(ONCE, single('a'), { ...single('b'), ...each })).rejects.toThrow(reason);
+    }
+    expect(await statuses()).toEqual({});
+  });
+
+  it('says so when it is called inside a transaction of its own', async () => {
+    const { ledger, ingest } = await setUp();
+    const inside = async () => {
+      await ledger.findNew('once', ['a']);
+      return [single('a')];
+    };
+    const error = 'ledger.findNew inside a transaction of the ledger would wait for its end.';
+    await expect(ledger.ingest(ONCE, inside, { now: T0 })).rejects.toThrow(error);
+    await expect(ledger.within(inside)).rejects.toThrow(error);
+    await ingest(ONCE, single('a'));
   });
 
   it('lets nobody send again what is about a record that is gone, but for its delete', async () => {

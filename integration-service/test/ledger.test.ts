@@ -439,19 +439,19 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     const take = (now: number, options: Partial<LeaseRequest> = {}) =>
       ledger.takePollLease(OF, { now, forMs: 1_000, maxMs: 10_000, ...options });
     const mine = (from: number) => ({
-      ...{ isMine: true, endsAt: from + 1_000 },
+      ...{ kind: 'mine', endsAt: from + 1_000 },
       ...{ position: undefined, sweptAt: undefined },
     });
     expect(await take(T0)).toEqual(mine(T0));
-    expect(await take(T0 + 400)).toEqual({ isMine: false, waitMs: 600, polledAt: null });
+    expect(await take(T0 + 400)).toEqual({ kind: 'taken', waitMs: 600, polledAt: null });
     await ledger.endPollLease(OF, T0 + 5_000, T0 + 450);
-    expect(await take(T0 + 1_000)).toEqual({ isMine: false, waitMs: 4_000, polledAt: T0 + 450 });
+    expect(await take(T0 + 1_000)).toEqual({ kind: 'taken', waitMs: 4_000, polledAt: T0 + 450 });
     expect(await take(T0 + 5_000)).toEqual(mine(T0 + 5_000));
     await ledger.endPollLease(OF, T0 + 5_000);
-    expect(await take(T0 + 4_999)).toEqual({ isMine: false, waitMs: 1, polledAt: T0 + 450 });
+    expect(await take(T0 + 4_999)).toEqual({ kind: 'taken', waitMs: 1, polledAt: T0 + 450 });
     const progress = { position: { after: 7 }, isWhole: true };
     await ingestList(ledger, FLOW, [], { now: T0 + 9, progress });
-    const known = { isMine: true, position: { after: 7 }, sweptAt: T0 + 9 };
+    const known = { kind: 'mine', position: { after: 7 }, sweptAt: T0 + 9 };
     expect(await take(T0 - 86_400_000)).toMatchObject(known);
     expect(await take(T0 - 86_400_000, { maxMs: 0 })).toMatchObject(known);
   });
@@ -481,14 +481,14 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     const { ledger } = await setUp();
     const take = (now: number, options: Partial<LeaseRequest>) =>
       ledger.takePollLease(OF, { now, forMs: 1_000, maxMs: 10_000, ...options });
-    expect(await take(T0, {})).toMatchObject({ isMine: true, endsAt: T0 + 1_000 });
-    const others = { isMine: false, waitMs: 900, polledAt: null };
+    expect(await take(T0, {})).toMatchObject({ kind: 'mine', endsAt: T0 + 1_000 });
+    const others = { kind: 'taken', waitMs: 900, polledAt: null };
     expect(await take(T0 + 100, { ownEndsAt: T0 + 999, polledAt: T0 })).toEqual(others);
     const again = { ownEndsAt: T0 + 1_000, polledAt: T0 + 50 };
-    expect(await take(T0 + 100, again)).toMatchObject({ isMine: true, endsAt: T0 + 1_100 });
+    expect(await take(T0 + 100, again)).toMatchObject({ kind: 'mine', endsAt: T0 + 1_100 });
     expect(await take(T0 + 200, again)).toEqual({ ...others, polledAt: T0 + 50 });
-    expect(await take(T0 + 1_100, {})).toMatchObject({ isMine: true });
-    expect(await take(T0 + 1_200, {})).toMatchObject({ isMine: false, polledAt: T0 + 50 });
+    expect(await take(T0 + 1_100, {})).toMatchObject({ kind: 'mine' });
+    expect(await take(T0 + 1_200, {})).toMatchObject({ kind: 'taken', polledAt: T0 + 50 });
   });
 
   it('knows whether there is anything to do, and when there will be', async () => {

@@ -27,11 +27,11 @@ async function setUp() {
 it('stay with who is alone and polls again soon, without a word to the ledger in between', async () => {
   const { one, another, clock, endPollLease } = await setUp();
   for (let poll = 0; poll < 5; poll++) {
-    expect(await one.take(clock.now)).toMatchObject({ isMine: true });
+    expect(await one.take(clock.now)).toMatchObject({ kind: 'mine' });
     await one.end({ waitMs: 10_000, othersMs: 10_000, polledAt: clock.now });
     clock.now += 10_000;
     expect(await another.take(undefined)).toEqual({
-      ...{ isMine: false, waitMs: LEASE_MS - 10_000, polledAt: clock.now - 10_000 },
+      ...{ kind: 'taken', waitMs: LEASE_MS - 10_000, polledAt: clock.now - 10_000 },
     });
   }
   expect(endPollLease).not.toHaveBeenCalled();
@@ -44,10 +44,10 @@ it('end with each poll among replicas, who hear of it at once', async () => {
     [another, third],
     [third, another],
   ] as const) {
-    expect(await mine.take(undefined)).toMatchObject({ isMine: true });
+    expect(await mine.take(undefined)).toMatchObject({ kind: 'mine' });
     const polledAt = clock.now;
     await mine.end({ waitMs: 10_000, othersMs: 10_000, polledAt });
-    expect(await theirs.take(undefined)).toEqual({ isMine: false, waitMs: 10_000, polledAt });
+    expect(await theirs.take(undefined)).toEqual({ kind: 'taken', waitMs: 10_000, polledAt });
     clock.now += 10_000;
   }
 });
@@ -56,7 +56,7 @@ it('tell of the first poll that succeeded at once: others wait for what the next
   const { one, another } = await setUp();
   await one.take(undefined);
   await one.end({ waitMs: 10_000, othersMs: 10_000, polledAt: T0 });
-  expect(await another.take(undefined)).toMatchObject({ isMine: false, polledAt: T0 });
+  expect(await another.take(undefined)).toMatchObject({ kind: 'taken', polledAt: T0 });
 });
 
 it('go to another when who had it is gone', async () => {
@@ -64,17 +64,17 @@ it('go to another when who had it is gone', async () => {
   await one.take(undefined);
   await one.end({ waitMs: 10_000, othersMs: 10_000, polledAt: T0 });
   clock.now += LEASE_MS;
-  expect(await another.take(undefined)).toMatchObject({ isMine: true });
-  expect(await one.take(T0)).toMatchObject({ isMine: false });
+  expect(await another.take(undefined)).toMatchObject({ kind: 'mine' });
+  expect(await one.take(T0)).toMatchObject({ kind: 'taken' });
 });
 
 it('go to another at once when who had it stops', async () => {
   const { one, another } = await setUp();
   await one.take(undefined);
   await one.release(T0);
-  expect(await another.take(undefined)).toMatchObject({ isMine: true });
+  expect(await another.take(undefined)).toMatchObject({ kind: 'mine' });
   await one.release(T0);
-  expect(await one.take(T0)).toMatchObject({ isMine: false, polledAt: T0 });
+  expect(await one.take(T0)).toMatchObject({ kind: 'taken', polledAt: T0 });
 });
 
 it('end when who had it does not poll soon', async () => {
@@ -82,10 +82,10 @@ it('end when who had it does not poll soon', async () => {
   await one.take(undefined);
   await one.end({ waitMs: 60_000, othersMs: 30_000, polledAt: T0 });
   clock.now += 29_999;
-  expect(await another.take(undefined)).toEqual({ isMine: false, waitMs: 1, polledAt: T0 });
-  expect(await one.take(T0)).toMatchObject({ isMine: false });
+  expect(await another.take(undefined)).toEqual({ kind: 'taken', waitMs: 1, polledAt: T0 });
+  expect(await one.take(T0)).toMatchObject({ kind: 'taken' });
   clock.now += 1;
-  expect(await another.take(undefined)).toMatchObject({ isMine: true });
+  expect(await another.take(undefined)).toMatchObject({ kind: 'mine' });
 });
 
 it('are kept while a poll takes longer, and taken again after it', async () => {
@@ -98,10 +98,10 @@ it('are kept while a poll takes longer, and taken again after it', async () => {
       clock.now += LEASE_MS / 4;
       vi.advanceTimersByTime(LEASE_MS / 4);
     }
-    expect(await another.take(undefined)).toMatchObject({ isMine: false, waitMs: LEASE_MS });
+    expect(await another.take(undefined)).toMatchObject({ kind: 'taken', waitMs: LEASE_MS });
   });
   vi.advanceTimersByTime(LEASE_MS);
   expect(endPollLease).toHaveBeenCalledTimes(6);
-  expect(await one.take(undefined)).toMatchObject({ isMine: true });
+  expect(await one.take(undefined)).toMatchObject({ kind: 'mine' });
   expect(onError).not.toHaveBeenCalled();
 });

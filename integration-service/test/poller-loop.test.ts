@@ -1,5 +1,6 @@
 import { HttpResponse, http } from 'msw';
 import { describe, expect, it, vi } from 'vitest';
+import type { Item } from '../src/delivery/delivery.ts';
 import type { PolledSource } from '../src/delivery/flow.ts';
 import { SOURCE } from './ledgers.ts';
 import { ALICE, BOB, CRM_URL, crmLists, mockNetwork, setUpService } from './support.ts';
@@ -81,6 +82,23 @@ describe('the poller', () => {
       ).toBeUndefined();
     },
   );
+
+  it('refuses items that can be read only once: what a first look shows would be lost', async () => {
+    network.use(crmLists([ALICE, BOB]));
+    const { ledger, poller, flow } = await setUpService({ surgeLimit: 1 });
+    const source = flow.sources[0] as PolledSource;
+    const { read } = source;
+    source.read = async (...given) => {
+      const reading = await read(...given);
+      return reading.kind === 'items'
+        ? { ...reading, items: reading.items[Symbol.iterator]() as IteratorObject<Item> }
+        : reading;
+    };
+    await expect(poller.runCycle()).rejects.toThrow(
+      'The items of welcome-package/crm can be read only once.',
+    );
+    expect(await ledger.list({}, 9)).toEqual([]);
+  });
 
   it('waits RETRY_DELAY_SECONDS between attempts, and is stopped while it does', async () => {
     let polls = 0;

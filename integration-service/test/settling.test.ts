@@ -5,6 +5,7 @@ import { createCircuitBreaker } from '../src/delivery/dispatch/circuit-breaker.t
 import { createDispatcher } from '../src/delivery/dispatch/dispatcher.ts';
 import { createGate } from '../src/delivery/dispatch/gate.ts';
 import type { Outcome } from '../src/delivery/outcome.ts';
+import type { Finding, Target } from '../src/delivery/target.ts';
 import { WELCOME_PACKAGE } from '../src/welcome-package/item.ts';
 import { ingestList, open } from './ledgers.ts';
 import {
@@ -226,7 +227,7 @@ describe('a target that nobody can ask', () => {
   const A_MINUTE_AGO = Date.now() - 60_000;
 
   /** One delivery to a target that loses the answer to the first attempt. */
-  async function setUpMute(isRepeatable: boolean) {
+  async function setUpMute(isRepeatable: boolean, more: Partial<Target> = {}) {
     const { log } = captureLog();
     const ledger = await open({ kind: 'sqlite', path: ':memory:' });
     const outcomes: Outcome[] = [{ kind: 'unknown', reason: 'reset' }];
@@ -236,8 +237,9 @@ describe('a target that nobody can ask', () => {
     const dispatcher = createDispatcher({
       flow: {
         name: 'a-flow',
-        policy: POLICY,
+        policy: { ...POLICY, supersedes: more.list !== undefined },
         target: {
+          ...more,
           ...{ name: 'archive', isRepeatable, lookUpAfterMs: [] },
           async send(batch) {
             for (const { key } of batch) sent.push(key);
@@ -272,6 +274,48 @@ describe('a target that nobody can ask', () => {
     expect(sent).toEqual(['a', 'a']);
     expect(await historyOf()).toEqual(['ingested', 'unknown', 'released', 'delivered']);
     expect(await find()).toMatchObject({ attempts: 1, target_id: 'file 7' });
+  });
+
+  it('is not asked by a list of records, which does not say which state they have', async () => {
+    const { sent, dispatcher, find, untilIs } = await setUpMute(false, {
+      async *list() {
+        yield { identity: 'the record', targetId: 'the record', content: {} };
+      },
+    });
+    void dispatcher.run();
+    await untilIs('held');
+    expect((await find())?.last_error).toBe('reset; the archive cannot be asked about it');
+    expect(sent).toEqual(['a']);
+  });
+
+  it('is asked by its look-up where its list is of records, also by a replay', async () => {
+    const findings = new Map<string, Finding>();
+    const target = { lookUp: async () => findings, async *list() {} };
+    const { ledger, sent, outcomes, dispatcher, untilIs } = await setUpMute(false, target);
+    outcomes.splice(0, 1, { kind: 'permanent', reason: '422' });
+    void dispatcher.run();
+    await untilIs('dead');
+    findings.set('a', { kind: 'applied', targetId: 'file 7' });
+    const flow = {
+      ...{ name: 'a-flow', policy: { ...POLICY, supersedes: true } },
+      target: {
+        name: 'archive',
+        isRepeatable: false,
+        lookUpAfterMs: [],
+        ...target,
+        send: async () => ({ outcomes: [] }),
+      },
+    };
+    const report = await replay({
+      ledger,
+      flows: [flow],
+      filter: {},
+      dryRun: false,
+      now: Date.now,
+    });
+    expect(report).toMatchObject({ matched: 1, already_delivered: 1, to_send: 0 });
+    await untilIs('delivered');
+    expect(sent).toEqual(['a']);
   });
 
   it('is not sent again what a lost worker may have sent, until that is released', async () => {

@@ -223,7 +223,7 @@ export async function createWorld({
     const target = targetFor(() => worker);
     const { watch } = createDeliveryMetrics(new Registry(), { ledger, pauses: () => [pause], now });
     const listeners = [
-      createDeliveryLog({ flow: FLOW, target, log }),
+      createDeliveryLog({ flow: FLOW, rules: { target, ...POLICY }, log }),
       watch({ flow: FLOW, target: target.name, breaker }),
     ];
     const worker: Worker = {
@@ -664,7 +664,7 @@ export async function createWorld({
 
     async replay(): Promise<void> {
       const { ledger, dispatcher } = await someone();
-      const flows = [{ name: FLOW, target: targetFor(() => undefined) }];
+      const flows = [{ name: FLOW, target: targetFor(() => undefined), policy: POLICY }];
       const replayed = replay({ ledger, flows, filter: {}, dryRun: false, now });
       // Not awaited: a worker that crashes meanwhile never finishes the replay.
       replayed.then(dispatcher.wake, (error) => assert(error instanceof ReadError, `${error}`));

@@ -1,6 +1,6 @@
 /** `npm run audit`: compares CRM, ledger and inventory, and names the customers in which they differ. */
 import { parseArgs } from 'node:util';
-import { print } from 'service-kit/terminal';
+import { print, printError } from 'service-kit/terminal';
 import { type AuditReport, audit } from '../delivery/audit/audit.ts';
 import { AUDIT_KINDS, type AuditKind } from '../delivery/audit/audit-book.ts';
 import { createRejectBook, type RejectBook } from '../delivery/audit/reject-book.ts';
@@ -56,7 +56,11 @@ function parse() {
 
 await runCommand(USAGE, parse, async ({ ledger, flows }, options) => {
   let hasDrift = false;
-  for (const flow of flows) hasDrift = (await auditFlow(flow, ledger, options)) || hasDrift;
+  for (const flow of flows) {
+    if (flows.length > 1 && !options.json) print(`${flow.name}:`);
+    if (flow.target.list) hasDrift = (await auditFlow(flow, ledger, options)) || hasDrift;
+    else printError(`${flow.name} is not audited: the ${flow.target.name} has no list.`);
+  }
   return hasDrift ? 1 : 0;
 });
 
@@ -79,7 +83,8 @@ async function auditFlow(
     const unusable = [...rejects.rows()].map(({ position, id, reason, isListed, isAccepted }) => {
       return { position, id, reason, listed: isListed, accepted: isAccepted };
     });
-    print(JSON.stringify({ drift: hasDrift, ...Object.fromEntries(keys), unusable }));
+    const { name } = flow;
+    print(JSON.stringify({ flow: name, drift: hasDrift, ...Object.fromEntries(keys), unusable }));
   } else {
     const most = all ? Number.POSITIVE_INFINITY : NAMED;
     printKinds(report, most);

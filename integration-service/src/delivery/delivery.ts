@@ -34,7 +34,7 @@ export type Status = (typeof STATUSES)[number];
 export const OPERATIONS = ['create', 'update', 'delete'] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
-/** What a source shows: the wish for one effect at the target. */
+/** What a source shows: the wish for one effect at the target. Its key and its lane have no `nameFlaw`. */
 export interface Item {
   /** Names the effect: unique in its flow, for ever. The idempotency key is made of it. */
   key: string;
@@ -51,6 +51,17 @@ export interface Item {
    * later, except deletes. Only a delete can say so, whose key is not the lane; no guard holds it. Default: no.
    */
   endsLane?: boolean | undefined;
+}
+
+/** Longer than the ids of any real system, and short enough for an index of PostgreSQL. */
+export const MAX_NAME_BYTES = 1_024;
+
+/** Why a text cannot be a key or a lane, to follow the word for it; `undefined` when it can. */
+export function nameFlaw(name: string): string | undefined {
+  if (name === '') return 'is empty';
+  if (!name.isWellFormed() || name.includes('\0')) return 'has characters that cannot be stored';
+  if (Buffer.byteLength(name) > MAX_NAME_BYTES) return `is longer than ${MAX_NAME_BYTES} bytes`;
+  return undefined;
 }
 
 /** A delivery that a worker holds, until its lease runs out. */

@@ -54,7 +54,10 @@ export interface Policy {
   keepsLabels: boolean;
   /** Deliveries are sent when `size` of them wait or one has waited for `waitMs`, up to `atMost` at once. */
   batch: { size: number; waitMs: number; atMost: number };
-  /** Batches under way at the same time. 1 for a target that has one writer. */
+  /**
+   * Batches under way at the same time in each process. A target that has one writer is also locked by its own
+   * means, from the reading of the place until the commit.
+   */
   concurrency: number;
   /** Attempts of one delivery before it is dead. */
   maxAttempts: number;
@@ -90,6 +93,7 @@ export interface PolledSource {
 export type Reading =
   | {
       kind: 'items';
+      /** Read several times: no generator. */
       items: Iterable<Item>;
       /** Where the next reading can begin; if `undefined`, it must be of the whole list. */
       position: unknown;
@@ -100,7 +104,13 @@ export type Reading =
       invalidCount: number;
     }
   | { kind: 'unchanged' }
-  | { kind: 'failed'; reason: string; isUnauthorized: boolean };
+  | {
+      kind: 'failed';
+      reason: string;
+      isUnauthorized: boolean;
+      /** The system asks for fewer calls, for so long; its pause begins. Default: it does not, or has begun. */
+      throttled?: { retryAfterMs: number | undefined } | undefined;
+    };
 
 /** A source that comes by itself: a webhook, a queue, an API of our own. */
 export interface PushedSource {

@@ -27,7 +27,10 @@ export type Finding =
 
 /** Something that a target holds, for adoption, settling and audits. */
 export interface Holding {
-  /** The `key` of the delivery; the `lane`, where a flow keeps a record up to date. */
+  /**
+   * The `key` of the delivery; the `lane`, where a flow keeps a record up to date: such a list is for audits
+   * alone, because it does not say of each delivery whether it was applied.
+   */
   identity: string;
   targetId: string;
   /** As the target shows it. */
@@ -36,7 +39,7 @@ export interface Holding {
 
 /** What a flow knows about the system that it delivers to. */
 export interface Target {
-  /** For logs and metrics: `inventory`. */
+  /** For logs and metrics: `inventory`. Flows that call one system have one pause, by this name. */
   name: string;
   /**
    * To send again, in any order and however late, leaves the target as if it had been sent once. An unknown
@@ -51,8 +54,8 @@ export interface Target {
   /** One attempt for each delivery of the batch. Never throws. */
   send(batch: readonly Claim[], call: Call): Promise<Sent>;
   /**
-   * What became of these deliveries, by key. With a `list`, only the list shows that something is not there:
-   * this is then a cheaper question, whose answer may lack what the target holds.
+   * What became of these deliveries, by key. With a `list` of deliveries, only that shows that something is
+   * not there: this is then a cheaper question, whose answer may lack what the target holds.
    *
    * @throws {ReadError}
    */

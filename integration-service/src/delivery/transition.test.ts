@@ -36,7 +36,7 @@ const ASKED: Rules['target'] = {
 const REPEATABLE: Rules['target'] = { ...ASKED, isRepeatable: true };
 /** A target that nobody can ask. */
 const { list: _, ...MUTE } = ASKED;
-const RULES: Rules = { target: ASKED, maxAttempts: 5 };
+const RULES: Rules = { target: ASKED, supersedes: false, maxAttempts: 5 };
 // The wait after the third attempt is up to 4 s, here 2 s.
 const MOMENT = { now: NOW, random: () => 0.5 };
 const LAST = { attempts: RULES.maxAttempts };
@@ -150,7 +150,7 @@ describe('after an attempt', () => {
     ['that may be repeated', RESET, REPEATABLE, 200],
     ['that asked us to wait longer', { ...BUSY, retryAfterMs: 7_000 }, ASKED, 7_000],
   ])('%s waits no longer than the longest backoff', (_, outcome, target, waitMs) => {
-    const rules = { target, maxAttempts: 50, longestBackoffMs: 400 };
+    const rules = { ...RULES, target, maxAttempts: 50, longestBackoffMs: 400 };
     for (const attempts of [3, 20]) {
       const claim = { ...CLAIM, attempts };
       expect(afterAttempt(claim, outcome, rules, MOMENT).nextAttemptAt).toBe(NOW + waitMs);
@@ -340,7 +340,7 @@ it('whatever happens, a delivery is due within the hour or at its end, with atte
     fc.property(...arbitrary, fc.oneof(attempted, lookedUp), (...given) => {
       const [max, nth, reads, value, target, longestBackoffMs, happened] = given;
       const claim = { ...CLAIM, attempts: 1 + (nth % max), reads };
-      const rules = { target, maxAttempts: max, longestBackoffMs };
+      const rules = { ...RULES, target, maxAttempts: max, longestBackoffMs };
       const moment = { now: NOW, random: () => value };
       const { status, attempts, nextAttemptAt } =
         'outcome' in happened

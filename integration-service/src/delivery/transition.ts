@@ -11,6 +11,8 @@ export const READS_OF_RELEASED = -2;
 /** What the rules must know of a flow. */
 export interface Rules {
   target: Pick<Target, 'name' | 'isRepeatable' | 'lookUpAfterMs' | 'lookUp' | 'list'>;
+  /** The target keeps one record up to date: that it lists the record does not say which state it holds. */
+  supersedes: boolean;
   /** Attempts of one delivery before it is dead. */
   maxAttempts: number;
   /** The longest wait between two attempts, in milliseconds. Default: that of `backoffMs`. */
@@ -24,9 +26,14 @@ export interface Moment {
   random: () => number;
 }
 
+/** Whether the target's list shows what became of an attempt of unknown outcome. */
+export function canCompare({ target, supersedes }: Pick<Rules, 'target' | 'supersedes'>): boolean {
+  return target.list !== undefined && !supersedes;
+}
+
 /** Whether anybody can find out what became of an attempt of unknown outcome. */
-export function canLookUp({ lookUp, list }: Rules['target']): boolean {
-  return lookUp !== undefined || list !== undefined;
+export function canLookUp(rules: Pick<Rules, 'target' | 'supersedes'>): boolean {
+  return rules.target.lookUp !== undefined || canCompare(rules);
 }
 
 /** Whether a look-up is the last one: what it does not find had no effect. */
@@ -92,7 +99,7 @@ export function afterAttempt(
       return again(outcome.retryAfterMs);
     case 'unknown': {
       if (target.isRepeatable) return again(outcome.retryAfterMs);
-      if (!canLookUp(target)) {
+      if (!canLookUp(rules)) {
         const lastError = `${outcome.reason}; the ${target.name} cannot be asked about it`;
         return { ...atItsEnd('held'), lastError };
       }

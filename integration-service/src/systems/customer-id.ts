@@ -1,3 +1,5 @@
+import { nameFlaw } from '../delivery/delivery.ts';
+
 const UUID =
   /^(?:urn:uuid:)?\{?([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})\}?$/i;
 
@@ -11,15 +13,11 @@ export function canonicalId(id: string): string {
   return groups ? groups.join('-').toLowerCase() : id;
 }
 
-/** Longer than the ids of any real system, and short enough for an index of PostgreSQL. */
-export const MAX_ID_BYTES = 1_024;
-
 /** Why an id cannot be used; `undefined` when it can. */
 export function idFlaw(id: unknown): string | undefined {
   if (id === undefined || id === null) return 'it has no id';
   if (typeof id !== 'string') return 'its id is not a string';
   if (/^[\s\p{Cf}]*$/u.test(id)) return 'it has no id';
-  if (!id.isWellFormed() || id.includes('\0')) return 'its id has characters that cannot be stored';
-  if (Buffer.byteLength(id) > MAX_ID_BYTES) return `its id is longer than ${MAX_ID_BYTES} bytes`;
-  return undefined;
+  const flaw = nameFlaw(id);
+  return flaw && `its id ${flaw}`;
 }

@@ -1,6 +1,6 @@
 /** An example of a flow: copies each record of one list to another list, once. */
 import { z } from 'zod';
-import type { Claim, Item } from '../../src/delivery/delivery.ts';
+import { type Claim, type Item, nameFlaw } from '../../src/delivery/delivery.ts';
 import { type Flow, ONE_BY_ONE, type PolledSource } from '../../src/delivery/flow.ts';
 import { idempotencyKey } from '../../src/delivery/idempotency-key.ts';
 import { unusableRecord } from '../../src/delivery/ledger/record-identity.ts';
@@ -21,7 +21,7 @@ export interface CopyListSettings {
   intervalMs: number;
 }
 
-const recordSchema = z.looseObject({ id: z.string().min(1) });
+const recordSchema = z.looseObject({ id: z.string().refine((id) => !nameFlaw(id)) });
 
 function itemOf(record: z.output<typeof recordSchema>): Item {
   return { key: record.id, lane: record.id, payload: JSON.stringify(record) };
@@ -34,12 +34,15 @@ export function createFlow(settings: CopyListSettings, parts: FlowParts): Flow {
     return { http, system, what: 'records', maxBytes: 1_000_000, mayBeOlder: false, now };
   };
 
-  async function* readRecords(onUnusable?: (record: ReturnType<typeof unusableRecord>) => void) {
+  async function* readRecords(
+    onUnusable?: (record: ReturnType<typeof unusableRecord>) => void,
+    signal?: AbortSignal,
+  ) {
     let position = 0;
-    for await (const value of readPages(listOf('source'), { url: fromUrl })) {
+    for await (const value of readPages(listOf('source'), { url: fromUrl, signal })) {
       const record = recordSchema.safeParse(value).data;
       if (record) yield itemOf(record);
-      else onUnusable?.(unusableRecord(value, position, 'it has no id'));
+      else onUnusable?.(unusableRecord(value, position, 'it has no id that can be stored'));
       position += 1;
     }
   }
@@ -52,15 +55,20 @@ export function createFlow(settings: CopyListSettings, parts: FlowParts): Flow {
       intervalMs,
       sweepIntervalMs: intervalMs,
     },
-    async read() {
+    async read(_from, signal) {
       const items: Item[] = [];
       const invalid: ReturnType<typeof unusableRecord>[] = [];
       try {
-        for await (const item of readRecords((record) => invalid.push(record))) items.push(item);
+        for await (const item of readRecords((record) => invalid.push(record), signal)) {
+          items.push(item);
+        }
       } catch (error) {
         if (!(error instanceof ReadError)) throw error;
-        const { message: reason, isUnauthorized } = error;
-        return { kind: 'failed', reason, isUnauthorized };
+        const { message: reason, isUnauthorized, isThrottled, retryAfterMs } = error;
+        return {
+          ...{ kind: 'failed', reason, isUnauthorized },
+          throttled: isThrottled ? { retryAfterMs } : undefined,
+        };
       }
       const invalidCount = invalid.length;
       return { kind: 'items', items, invalid, invalidCount, isWhole: true, position: undefined };

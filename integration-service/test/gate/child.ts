@@ -116,7 +116,7 @@ async function nextVersion(
   isDelete: boolean,
 ): Promise<number | undefined> {
   const { rows } = await sql<{ version: number; email: string | null }>`
-    select version, email from shop where id = ${id}`.execute(transaction);
+    select version, email from shop where id = ${id} ${forUpdate}`.execute(transaction);
   const [known] = rows;
   if (known ? known.email === null : isDelete) return undefined;
   const version = (known?.version ?? 0) + 1;
@@ -127,6 +127,9 @@ async function nextVersion(
   );
   return version;
 }
+
+/** On PostgreSQL, two changes of one customer would make the same version. */
+const forUpdate = location.kind === 'postgres' ? sql`for update` : sql``;
 
 async function readEnded(transaction: LedgerTransaction): Promise<string[]> {
   const { rows } = await sql<{ lane: string }>`select lane from ended_lanes`.execute(transaction);

@@ -1,6 +1,8 @@
 import type { Claim } from '../delivery.ts';
+import type { Flow } from '../flow.ts';
 import type { DeliveryFilter, Ledger } from '../ledger/ledger.ts';
-import { ReadError, type Target } from '../target.ts';
+import { ReadError } from '../target.ts';
+import { canCompare } from '../transition.ts';
 import { compare } from './compare.ts';
 
 /** What a replay did with a dead letter, or would do; `no_longer_dead` when another replay came first. */
@@ -25,7 +27,7 @@ const PAGE = 1_000;
  */
 export async function replay(options: {
   ledger: Ledger;
-  flows: readonly { name: string; target: Target }[];
+  flows: readonly Pick<Flow, 'name' | 'target' | 'policy'>[];
   filter: Omit<DeliveryFilter, 'status'>;
   dryRun: boolean;
   /**
@@ -47,13 +49,14 @@ export async function replay(options: {
 
   /** The target's ids, by sequence number. */
   const found = new Map<number, string>();
-  for (const { name: flow, target } of flows) {
+  for (const { name: flow, target, policy } of flows) {
     const expected = dead.filter((claim) => claim.flow === flow);
     // To send again does no harm at a repeatable target: it need not be asked.
     if (expected.length === 0 || target.isRepeatable) continue;
-    const { findings, shortfall } = await compare({
-      ...{ flow, target, expected, checkedBy: trustList ? undefined : ledger },
-    });
+    const { findings, shortfall } =
+      target.lookUp && !canCompare({ target, ...policy })
+        ? { findings: await target.lookUp(expected, undefined), shortfall: undefined }
+        : await compare({ flow, target, expected, checkedBy: trustList ? undefined : ledger });
     if (shortfall && findings.size < expected.length) throw notWhole(target.name, shortfall);
     for (const claim of expected) {
       const finding = findings.get(claim.key);

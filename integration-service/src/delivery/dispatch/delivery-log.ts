@@ -8,12 +8,9 @@ import { canLookUp, isLastLookUp, type Rules } from '../transition.ts';
  * Logs what became of deliveries that did not go through at once: each one that is given up, and what
  * look-ups found. The reason why deliveries are held is logged once, until a list is complete again.
  */
-export function createDeliveryLog(options: {
-  flow: string;
-  target: Rules['target'];
-  log: Logger;
-}): OnEvent {
-  const { flow, target, log } = options;
+export function createDeliveryLog(options: { flow: string; rules: Rules; log: Logger }): OnEvent {
+  const { flow, rules, log } = options;
+  const { target } = rules;
   const logLimited = createRateLimitedLog(log);
   let isReasonTold = false;
 
@@ -43,7 +40,7 @@ export function createDeliveryLog(options: {
       return;
     }
     isReasonTold = true;
-    const released = canLookUp(target)
+    const released = canLookUp(rules)
       ? 'has them looked up once more, and sent if they are not found'
       : 'has them sent again';
     log.error(`${what}: ${held[0]?.transition.lastError} POST /deliveries/release ${released}.`);

@@ -10,6 +10,7 @@ import { ReadError, type Target } from '../target.ts';
 import {
   afterAttempt,
   afterLookUp,
+  canCompare,
   canLookUp,
   isLastLookUp,
   READS_OF_RELEASED,
@@ -51,7 +52,7 @@ export function createSettler(options: SettlerOptions) {
   /** Only the whole list shows that something is not there; before the last look-up, less is enough. */
   async function lookUp(claims: Claim[]): Promise<Comparison> {
     const isLast = claims.some((claim) => isLastLookUp(target, claim));
-    if (target.lookUp && !(isLast && target.list)) {
+    if (target.lookUp && !(isLast && canCompare(rules))) {
       return { findings: await target.lookUp(claims, signal), shortfall: undefined };
     }
     // What the target refused as existing is never sent again, whatever its list says.
@@ -143,7 +144,7 @@ export function createSettler(options: SettlerOptions) {
     /** Begins a round, if none is under way, one is due, and the target may be called. */
     async begin(): Promise<void> {
       if (isSettling) return;
-      if (target.isRepeatable || !canLookUp(target)) {
+      if (target.isRepeatable || !canLookUp(rules)) {
         const claims = await claim();
         if (claims.length > 0) decideAlone(claims);
         return;

@@ -58,7 +58,7 @@ export function createPollLease({ of, ledger, maxMs, now, onError }: PollLeaseOp
         ...{ now: now(), forMs: LEASE_MS, maxMs: isOrphaned ? 0 : maxMs },
         ...{ ownEndsAt: endsAt, polledAt },
       });
-      endsAt = lease.isMine ? lease.endsAt : undefined;
+      endsAt = lease.kind === 'mine' ? lease.endsAt : undefined;
       return lease;
     },
 

@@ -82,7 +82,7 @@ export function createPoller(options: PollerOptions): Poller {
     try {
       await refresh();
       const taken = await lease.take(health.succeededAtTime());
-      if (!taken.isMine) {
+      if (taken.kind === 'taken') {
         if (taken.polledAt !== null) health.succeededAt(taken.polledAt);
         return Math.min(Math.max(taken.waitMs, 10), intervalMs);
       }
@@ -160,6 +160,14 @@ export function createPoller(options: PollerOptions): Poller {
     if (stopping.signal.aborted) return reading;
     observe();
     const isFailed = reading.kind === 'failed';
+    if (isFailed && reading.throttled) {
+      pause.begin(reading.reason, reading.throttled.retryAfterMs);
+      await pause.save();
+    }
+    // A generator would be empty after the first look at it, and what it had shown would be lost.
+    if (reading.kind === 'items' && Object.is(reading.items[Symbol.iterator](), reading.items)) {
+      throw new Error(`The items of ${flow.name}/${source.name} can be read only once.`);
+    }
     const useless = reading.kind === 'items' ? uselessness(reading, system) : undefined;
     refusals = isFailed && reading.isUnauthorized ? refusals + 1 : 0;
     metrics.ended(!isFailed && useless === undefined);

@@ -2,9 +2,10 @@ import { type Kysely, type RawBuilder, sql } from 'kysely';
 import { MAX_WAIT_MS } from 'service-kit/retry';
 import { chunksOf } from '../chunks.ts';
 import type { Claim } from '../delivery.ts';
+import type { Eraser } from './eraser.ts';
 import { insertEvents, storable } from './history.ts';
 import type { CommitEntry, Committed, Ledger } from './ledger.ts';
-import { emptyLog, isSqlite, rowsOf } from './rows.ts';
+import { isSqlite, rowsOf } from './rows.ts';
 import { lanesToScrub, scrub } from './superseding.ts';
 import type { DeliveryRow, LedgerTransaction } from './tables.ts';
 
@@ -17,7 +18,7 @@ const MAX_LEASE_MS = 2 * LEASE_MS;
 const CLOCK_SKEW_MS = 10_000;
 
 /** The part of the ledger that workers use: claim, renew, commit. */
-export function createClaims(db: Kysely<unknown>) {
+export function createClaims(db: Kysely<unknown>, eraser: Eraser) {
   const skipLocked = isSqlite(db) ? sql`` : sql`for update skip locked`;
 
   /** The rows of a query as claims, in the order in which they were ingested. */
@@ -72,6 +73,7 @@ export function createClaims(db: Kysely<unknown>) {
     },
 
     async recount(flow, now) {
+      await eraser.eraseLeftover();
       await sql`
         update deliveries set updated_at = ${now},
           next_attempt_at = ${now} + ${isSqlite(db) ? sql`max` : sql`greatest`}(0, next_attempt_at - updated_at)
@@ -129,7 +131,7 @@ export function createClaims(db: Kysely<unknown>) {
         await together?.(transaction);
         return result;
       });
-      await forgetScrubbed(db, written);
+      if (written.hasScrubbed) await eraser.erase();
       return written;
     },
 
@@ -230,14 +232,6 @@ async function write(
     superseded: claims.filter(isSuperseded),
     hasScrubbed: ended.length > 0,
   };
-}
-
-/**
- * Until this checkpoint, SQLite's write-ahead log still has what was scrubbed. What is committed stays so if it
- * fails; the next opening does it again.
- */
-async function forgetScrubbed(db: Kysely<unknown>, { hasScrubbed }: Written): Promise<void> {
-  if (hasScrubbed) await emptyLog(db).catch(() => {});
 }
 
 function unlessSuperseded(value: RawBuilder<unknown>, otherwise: RawBuilder<unknown>) {

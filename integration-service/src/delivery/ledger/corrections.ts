@@ -4,11 +4,12 @@ import { chunksOf } from '../chunks.ts';
 import type { Status } from '../delivery.ts';
 import { READS_OF_RELEASED } from '../transition.ts';
 import { toClaim } from './claims.ts';
+import type { Eraser } from './eraser.ts';
 import { insertEvents, storable } from './history.ts';
 import type { Ledger } from './ledger.ts';
 import { matches } from './reading.ts';
 import { numbersOf, rowsOf } from './rows.ts';
-import { lanesToScrub, scrub } from './superseding.ts';
+import { lanesToScrub, lockLanes, scrub } from './superseding.ts';
 import type { DeliveryRow, LedgerTransaction } from './tables.ts';
 
 /** It has no successor, and its record is there, or it is what removes the record. */
@@ -16,7 +17,7 @@ const mayBeSent = sql<boolean>`(superseded_by is null and payload is not null
   and (operation = 'delete' or lane not in (select lane from ended_lanes)))`;
 
 /** The part of the ledger with which people correct deliveries. */
-export function createCorrections(db: Kysely<unknown>) {
+export function createCorrections(db: Kysely<unknown>, eraser: Eraser) {
   /**
    * Moves deliveries to another status if they still have the status `from`; returns the sequence numbers
    * of those that were moved.
@@ -34,9 +35,12 @@ export function createCorrections(db: Kysely<unknown>) {
     const { from, to, what, reasonOf = () => undefined } = how;
     const nextAttemptAt = to === 'pending' || to === 'unknown' ? now : null;
     const moved: number[] = [];
+    let hasScrubbed = false;
     // In chunks, so that a service, in another process or in this one, can work in between.
     for (const chunk of chunksOf(sequences)) {
       const rows = await db.transaction().execute(async (transaction) => {
+        // A lane that ends at the same moment would not see what becomes pending, nor this its end.
+        await lockLanes(transaction, false);
         // What has a successor, or whose record is gone, is never to be sent.
         const { rows: updated } = await sql<{ sequence: number; lane: string }>`
           update deliveries set status = ${to}, reads = ${to === 'unknown' ? READS_OF_RELEASED : 0},
@@ -55,12 +59,14 @@ export function createCorrections(db: Kysely<unknown>) {
           const lanes = updated.map(({ lane }) => lane);
           const ended = await lanesToScrub(transaction, lanes);
           if (ended.length > 0) await scrub(transaction, ended);
+          hasScrubbed ||= ended.length > 0;
         }
         return updated;
       });
       for (const { sequence } of rows) moved.push(sequence);
       await yieldToOthers();
     }
+    if (hasScrubbed) await eraser.erase();
     return moved;
   }
 
@@ -85,11 +91,13 @@ export function createCorrections(db: Kysely<unknown>) {
 
     async release(filter, now) {
       let released = 0;
-      for (;;) {
+      for (let after = 0; ; ) {
         const { rows } = await sql<Pick<DeliveryRow, 'sequence' | 'attempts'>>`
-          select sequence, attempts from deliveries where ${matches(db, { ...filter, status: 'held' })}
+          select sequence, attempts from deliveries
+          where ${matches(db, { ...filter, status: 'held' })} and sequence > ${after}
           order by sequence limit 1000`.execute(db);
         if (rows.length === 0) return released;
+        after = rows.at(-1)?.sequence ?? after;
         for (const [isAttempted, to] of [
           [false, 'pending'],
           [true, 'unknown'],

@@ -12,7 +12,7 @@ export async function giveLedgerToFlows(db: Kysely<unknown>): Promise<void> {
   const number = isSqlite(db) ? 'integer' : 'bigint';
   await (isSqlite(db) ? buildDeliveriesAnew(run) : alterDeliveries(run));
 
-  await fillTargetIds(db);
+  await fillTargetIds(run);
   // Only open deliveries hold a lane up. Most are alone in their lane, with its name as their key.
   await run(`create index deliveries_lane on deliveries (flow, lane, sequence)
     where lane != key and status in ('pending', 'sending', 'unknown', 'held')`);
@@ -142,19 +142,10 @@ async function alterDeliveries(run: Run): Promise<void> {
   await run('drop index deliveries_lane');
 }
 
-/** Deliveries whose ids are filled in by one statement: no statement may take as long as a stuck database. */
-const AT_ONCE = 20_000;
-
 /** Finds what the target calls each delivery in its history. */
-async function fillTargetIds(db: Kysely<unknown>): Promise<void> {
-  const { rows } = await sql<{ last: number | null }>`
-    select max(sequence) as last from deliveries`.execute(db);
-  for (let from = 0; from <= Number(rows[0]?.last ?? 0); from += AT_ONCE) {
-    await sql`
-      update deliveries set target_id = (
-        select reason from events where events.delivery = deliveries.sequence
-          and what in ('delivered', 'found', 'adopted') order by id desc limit 1)
-      where status = 'delivered'
-        and sequence > ${from} and sequence <= ${from + AT_ONCE}`.execute(db);
-  }
+async function fillTargetIds(run: Run): Promise<void> {
+  await run(`update deliveries set target_id = (
+      select reason from events where events.delivery = deliveries.sequence
+        and what in ('delivered', 'found', 'adopted') order by id desc limit 1)
+    where status = 'delivered'`);
 }

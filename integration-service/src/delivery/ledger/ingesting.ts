@@ -1,6 +1,7 @@
 import { type Kysely, sql } from 'kysely';
+import { shorten } from '../../shorten.ts';
 import { chunksOf } from '../chunks.ts';
-import type { Item } from '../delivery.ts';
+import { type Item, nameFlaw } from '../delivery.ts';
 import { insertEvents, storable } from './history.ts';
 import type { IngestOptions, IngestRules, Ledger } from './ledger.ts';
 import { isSqlite, rowsOf, textsOf } from './rows.ts';
@@ -46,7 +47,6 @@ export function createIngesting(db: Kysely<unknown>) {
     const values = keys.map((key) => {
       const item = byKey.get(key) as Item;
       const { lane, payload, operation, label } = item;
-      checkEnding(item);
       const isKept = mayHold(item) && isHeld;
       return [
         ...[key, lane, payload, operation ?? null],
@@ -71,6 +71,8 @@ export function createIngesting(db: Kysely<unknown>) {
         from ${rowsOf(transaction, values)}) as item
       where true
       on conflict (flow, key) do nothing returning sequence, key, status`.execute(transaction);
+    if (flow.hasOwnKeys && rows.length < chunk.length)
+      throw new Error(collisionOf(flow, chunk, rows));
     return rows.map(({ key, ...row }) => ({ ...row, item: byKey.get(key) as Item }));
   }
 
@@ -79,38 +81,28 @@ export function createIngesting(db: Kysely<unknown>) {
       const { now } = options;
       return db.transaction().execute(async (transaction) => {
         const items = await produce(transaction);
-        // A list that is too long for an array is looked at only once.
-        const endsLanes = Array.isArray(items)
-          ? items.some(({ endsLane }) => endsLane)
-          : flow.supersedes;
+        // What is no array can be looked at only once.
+        const endsLanes = !Array.isArray(items) || items.some(({ endsLane }) => endsLane);
         await lockLanes(transaction, endsLanes);
         await lockInserts(transaction, flow);
         const ingested = { new: 0, known: 0, held: 0, superseded: 0, items: [] as Item[] };
         for (const chunk of chunksOf(items)) {
+          for (const each of chunk) check(each);
           const inserted = await insert(transaction, flow, chunk, options, goneIn(chunk));
           const gone = inserted.filter(({ status }) => status === 'superseded');
-          const live = inserted.filter(({ status }) => status === 'pending');
+          const live = inserted
+            .filter(({ status }) => status !== 'superseded')
+            .map(({ item, ...row }) => ({ ...row, item, lane: item.lane }));
+          const fresh = live.filter(({ status }) => status === 'pending');
           ingested.known += chunk.length - inserted.length;
           ingested.superseded += gone.length;
-          ingested.new += live.length;
-          ingested.held += inserted.length - gone.length - live.length;
-          for (const { item } of live) ingested.items.push(item);
+          ingested.new += fresh.length;
+          ingested.held += live.length - fresh.length;
+          for (const { item } of fresh) ingested.items.push(item);
           await tellSuperseded(transaction, gone, now, RECORD_GONE);
-          if (flow.supersedes && live.length > 0) {
-            const newer = live.map(({ sequence, item: { lane, operation } }) => {
-              return { sequence, lane, isDelete: operation === 'delete' };
-            });
-            await supersedeOlder(transaction, flow.name, newer, now);
-          }
+          if (flow.supersedes) await supersedeOlder(transaction, flow.name, live, now);
           const endings = live.filter(({ item }) => item.endsLane);
-          if (endings.length > 0 && !endsLanes) throw new Error(`${flow.name} ends lanes unasked.`);
-          if (endings.length > 0) {
-            await endLanes(
-              transaction,
-              endings.map(({ sequence, item }) => ({ sequence, lane: item.lane })),
-              now,
-            );
-          }
+          await endLanes(transaction, endings, now);
         }
         return ingested;
       });
@@ -122,6 +114,7 @@ export function createIngesting(db: Kysely<unknown>) {
       // One statement must not insert the same row twice.
       const byKey = new Map(held.map((each) => [each.key, each]));
       for (const chunk of chunksOf(byKey.values())) {
+        for (const each of chunk) check(each);
         await db.transaction().execute(async (transaction) => {
           await lockInserts(transaction, { name: flow, hasOwnKeys: false });
           const values = chunk.map(({ key, lane, payload, targetId }) => [
@@ -167,10 +160,23 @@ function goneIn(items: readonly Item[]): Set<string> {
 /** What ends a lane is not held: nobody may be sent anything of a record that is gone. */
 const mayHold = ({ endsLane }: Item) => !endsLane;
 
-/** What ends a lane must be told from what the lane was about. */
-function checkEnding({ key, lane, operation, endsLane }: Item): void {
+/** Refuses what the contract of items excludes. What ends a lane must be told from what the lane was about. */
+function check({ key, lane, operation, endsLane }: Item): void {
+  const flaw = nameFlaw(key) ?? nameFlaw(lane);
+  if (flaw) throw new Error(`A key or lane ${flaw}: ${shorten(JSON.stringify([key, lane]), 200)}`);
   if (!endsLane || (operation === 'delete' && key !== lane)) return;
   throw new Error(`${key} cannot end its lane: only a delete can, whose key is not the lane.`);
+}
+
+/** Nothing is written then: what belongs to the delivery would be, and the delivery not. */
+function collisionOf(
+  { name }: IngestRules,
+  chunk: Item[],
+  rows: readonly { key: string }[],
+): string {
+  const inserted = new Set(rows.map(({ key }) => key));
+  const twice = chunk.find(({ key }) => !inserted.delete(key));
+  return `${name} ingested ${twice?.key} a second time, though its keys are its own.`;
 }
 
 /** An arbitrary number that nothing else locks in the same database. */

@@ -5,7 +5,10 @@ import type { DeliveryRow, HistoryEvent, LedgerTransaction } from './tables.ts';
 /** Where the ledger is: a SQLite file (or `:memory:`), or a PostgreSQL database. */
 export type LedgerLocation = { kind: 'sqlite'; path: string } | { kind: 'postgres'; url: string };
 
-/** What must become true in the same transaction as something else, or not at all. Throws to refuse both. */
+/**
+ * What must become true in the same transaction as something else, or not at all. Throws to refuse both. Here and
+ * in {@link Produce}, no method of the ledger may be called but those that take the transaction.
+ */
 export type Together = (transaction: LedgerTransaction) => Promise<void>;
 
 /**
@@ -90,8 +93,8 @@ export interface NewProgress {
 
 /** Whether this process may poll now, or another one has the poll lease. */
 export type PollLease =
-  | ({ isMine: true; endsAt: number } & Progress)
-  | { isMine: false; waitMs: number; polledAt: number | null };
+  | ({ kind: 'mine'; endsAt: number } & Progress)
+  | { kind: 'taken'; waitMs: number; polledAt: number | null };
 
 export interface LeaseRequest {
   /** Unix time in milliseconds, as are the other times. */

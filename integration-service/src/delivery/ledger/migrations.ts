@@ -1,6 +1,7 @@
 import { type Kysely, sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import type { Logger } from 'service-kit/logger';
+import { emptyLog } from './eraser.ts';
 import { giveLedgerToFlows } from './flows-migration.ts';
 import { LedgerError } from './ledger-error.ts';
 import {
@@ -10,7 +11,7 @@ import {
   type MigrationName,
 } from './migration-names.ts';
 import { fingerprintOf, shownIdOf } from './record-identity.ts';
-import { emptyLog, isSqlite } from './rows.ts';
+import { isSqlite } from './rows.ts';
 
 /** In the order of their names. A migration that has been released is never changed. */
 export const MIGRATIONS: Record<MigrationName, Migration> = {

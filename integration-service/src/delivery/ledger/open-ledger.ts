@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Dialect, Kysely } from 'kysely';
@@ -5,6 +6,7 @@ import type { Logger } from 'service-kit/logger';
 import { CLOCKS, type Clocks } from '../clocks.ts';
 import { createClaims } from './claims.ts';
 import { createCorrections } from './corrections.ts';
+import { createEraser } from './eraser.ts';
 import { createIngesting } from './ingesting.ts';
 import type { Ledger, LedgerLocation } from './ledger.ts';
 import { LedgerError } from './ledger-error.ts';
@@ -42,28 +44,33 @@ export async function openLedger(
   log: Logger,
   options: LedgerOptions = {},
 ): Promise<Ledger> {
-  const { dialect, isAlone, isOldServiceAtWork, explain } = await open(location, log, options);
+  const opened = await open(location, log, options);
+  const { dialect, isAlone, isOldServiceAtWork, explain } = opened;
   const db = new Kysely<unknown>({ dialect });
+  const { dialectOfMigration } = opened;
+  const migrating = dialectOfMigration ? new Kysely<unknown>({ dialect: dialectOfMigration }) : db;
   const ledgerName = location.kind === 'sqlite' ? `The ledger ${location.path}` : 'The ledger';
   try {
-    await migrate(db, {
+    await migrate(migrating, {
       ledgerName,
       ofFlows: options.flowMigrations ?? {},
       isOldServiceAtWork: () => isOldServiceAtWork(db),
       log,
     });
+    if (migrating !== db) await migrating.destroy();
   } catch (error) {
-    await db.destroy();
+    for (const each of new Set([migrating, db])) await each.destroy();
     throw explain(error);
   }
+  const eraser = createEraser(db);
   const parts: Parts = {
     within: (run) => db.transaction().execute(run),
     ...createIngesting(db),
     ...createSources(db),
     ...createRejectedRecords(db),
-    ...createClaims(db),
+    ...createClaims(db, eraser),
     ...createReading(db),
-    ...createCorrections(db),
+    ...createCorrections(db, eraser),
   };
   const health = createHealth(log, options.monotonicNow ?? CLOCKS.monotonicNow);
   return {
@@ -101,6 +108,8 @@ export async function openExistingLedger(
 
 interface Opened {
   dialect: Dialect;
+  /** For statements that may take long. Default: the same. */
+  dialectOfMigration?: Dialect;
   isAlone: boolean;
   isOldServiceAtWork: (db: Kysely<unknown>) => Promise<boolean>;
   explain: (error: unknown) => unknown;
@@ -114,6 +123,7 @@ async function open(
   if (location.kind === 'postgres') {
     return {
       dialect: openPostgres(location.url, log),
+      dialectOfMigration: openPostgres(location.url, log, false),
       isAlone: false,
       isOldServiceAtWork: isOldServiceConnected,
       explain: explainPostgres,
@@ -155,13 +165,27 @@ function createHealth(log: Logger, monotonicNow: Clocks['monotonicNow']) {
   };
 }
 
+/** The methods that are called inside a transaction, which they are given. */
+const INSIDE: string[] = ['writeProgress'] satisfies (keyof Parts)[];
+
 /** The same methods, whose errors are explained and remembered. */
 function watch(parts: Parts, health: Health, explain: Opened['explain']): Parts {
+  const inside = new AsyncLocalStorage<true>();
   const watched = Object.entries(parts).map(([name, method]) => [
     name,
     async (...values: unknown[]) => {
+      if (inside.getStore() && !INSIDE.includes(name)) {
+        throw new Error(
+          `ledger.${name} inside a transaction of the ledger would wait for its end.`,
+        );
+      }
+      const marked = values.map((value) =>
+        typeof value === 'function'
+          ? (each: unknown) => inside.run(true, () => value(each))
+          : value,
+      );
       try {
-        const result = await (method as (...values: unknown[]) => Promise<unknown>)(...values);
+        const result = await (method as (...values: unknown[]) => Promise<unknown>)(...marked);
         health.worked(name);
         return result;
       } catch (error) {

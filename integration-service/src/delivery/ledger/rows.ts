@@ -59,8 +59,3 @@ export function sequencesOfLanes(
 export function isSqlite<Of>(db: Kysely<Of>): boolean {
   return db.getExecutor().adapter.supportsMultipleConnections === false;
 }
-
-/** Moves all of SQLite's write-ahead log into the file, unless another process reads it just now. */
-export async function emptyLog<Of>(db: Kysely<Of>): Promise<void> {
-  if (isSqlite(db)) await sql`pragma wal_checkpoint(truncate)`.execute(db);
-}

@@ -41,12 +41,12 @@ export function createSources(db: Kysely<unknown>) {
           where sources.lease_ends_at <= ${now} or sources.lease_ends_at > ${now + maxMs}
             or sources.lease_ends_at = cast(${ownEndsAt} as bigint)
         returning position, swept_at`.execute(db);
-      if (rows[0]) return { isMine: true, endsAt, ...toProgress(rows[0]) };
+      if (rows[0]) return { kind: 'mine', endsAt, ...toProgress(rows[0]) };
       const others = await sql<{ ends_at: number; polled_at: number | null }>`
         select lease_ends_at as ends_at, polled_at from sources
         where flow = ${flow} and source = ${source}`.execute(db);
       const [other = { ends_at: now, polled_at: null }] = others.rows;
-      return { isMine: false, waitMs: other.ends_at - now, polledAt: other.polled_at };
+      return { kind: 'taken', waitMs: other.ends_at - now, polledAt: other.polled_at };
     },
 
     async endPollLease({ flow, source }, endsAt, polledAt) {

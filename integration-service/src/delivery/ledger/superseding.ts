@@ -18,21 +18,19 @@ interface Superseded {
 export async function supersedeOlder(
   transaction: LedgerTransaction,
   flow: string,
-  ingested: readonly { sequence: number; lane: string; isDelete: boolean }[],
+  ingested: readonly { sequence: number; lane: string }[],
   now: number,
 ): Promise<void> {
-  const newest = new Map(ingested.map((each) => [each.lane, each]));
-  for (const each of ingested) {
-    if (each.sequence > (newest.get(each.lane)?.sequence ?? 0)) newest.set(each.lane, each);
+  if (ingested.length === 0) return;
+  const newest = new Map<string, number>();
+  for (const { lane, sequence } of ingested) {
+    newest.set(lane, Math.max(sequence, newest.get(lane) ?? 0));
   }
-  const lanes = [...newest.values()].map(({ lane, sequence, isDelete }) => [
-    ...[lane, sequence, isDelete ? 1 : 0],
-  ]);
+  const lanes = [...newest];
   // The subselect leads SQLite from each lane to its deliveries; it would read the whole flow otherwise.
   const { rows } = await sql<Superseded>`
     update deliveries set ${supersededBy('newer.sequence', now)}
-    from (select value->>0 as lane, cast(value->>1 as bigint) as sequence,
-        cast(value->>2 as integer) as is_delete
+    from (select value->>0 as lane, cast(value->>1 as bigint) as sequence
       from ${rowsOf(transaction, lanes)}) as newer
     where deliveries.sequence in (
         select older.sequence from (select value->>0 as lane from ${rowsOf(transaction, lanes)}) as wanted
@@ -40,7 +38,6 @@ export async function supersedeOlder(
         where older.lane = wanted.lane and older.lane != older.key)
       and deliveries.flow = ${flow} and deliveries.lane = newer.lane
       and deliveries.sequence < newer.sequence and ${isUnfinished()}
-      and (newer.is_delete = 1 or coalesce(deliveries.operation, '') != 'delete')
     returning deliveries.sequence, deliveries.status`.execute(transaction);
   await tellSuperseded(transaction, rows, now, 'a later state of its record replaces it');
 }
@@ -56,6 +53,7 @@ export async function endLanes(
   endings: readonly { sequence: number; lane: string }[],
   now: number,
 ): Promise<void> {
+  if (endings.length === 0) return;
   const lanes = endings.map(({ lane, sequence }) => [lane, sequence]);
   await sql`
     insert into ended_lanes (lane, ended_at)
@@ -94,7 +92,7 @@ export async function scrub(
     where delivery in ${numbersOf(transaction, scrubbed)}`.execute(transaction);
 }
 
-/** Which of these lanes have ended, with the delete delivered that ended them. */
+/** Which of these lanes have ended, with a delete of them delivered. */
 export async function lanesToScrub(
   transaction: LedgerTransaction,
   lanes: readonly string[],

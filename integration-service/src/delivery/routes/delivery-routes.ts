@@ -45,7 +45,7 @@ export interface DeliveryRoutesOptions {
 
 /** What the routes must know of a flow that is switched on. */
 export interface RoutedFlow {
-  flow: Pick<Flow, 'name' | 'target' | 'laneOf'>;
+  flow: Pick<Flow, 'name' | 'target' | 'policy' | 'laneOf'>;
   dispatcher: { wake(): void };
   /** Until when its target is not called, Unix time in milliseconds; `undefined` when it may be. */
   blockedUntil(): number | undefined;

@@ -1,6 +1,6 @@
 import { JsonError, parseForeignJson } from 'service-kit/foreign-json';
 import { z } from 'zod';
-import { MAX_ID_BYTES } from '../customer-id.ts';
+import { MAX_NAME_BYTES } from '../../delivery/delivery.ts';
 import type { Customer } from './customer-list.ts';
 import { parseRecord } from './customer-list.ts';
 
@@ -32,9 +32,9 @@ export const documentedEventSchema = z
           id: z
             .string()
             .min(1)
-            .max(MAX_ID_BYTES)
+            .max(MAX_NAME_BYTES)
             .meta({
-              description: `At most ${MAX_ID_BYTES} bytes of UTF-8, without NUL.`,
+              description: `At most ${MAX_NAME_BYTES} bytes of UTF-8, without NUL.`,
               pattern: '^[^\\u0000]*$',
             }),
           name: z

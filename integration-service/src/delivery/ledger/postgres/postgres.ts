@@ -11,13 +11,20 @@ const QUERY_TIMEOUT_MS = 30_000;
 /** How connections name their service; before there were several flows, the name was the first word alone. */
 const APPLICATION_NAME = 'integration-service (flows)';
 
-/** A ledger in a PostgreSQL database, which any number of services may share. */
-export function openPostgres(url: string, log: Logger): Dialect {
+/**
+ * A ledger in a PostgreSQL database, which any number of services may share.
+ *
+ * @param hasTimeout false for statements that may take long on a large ledger. Default: true
+ */
+export function openPostgres(url: string, log: Logger, hasTimeout = true): Dialect {
+  // It would come before our name, by which another version knows this service.
+  const connection = new URL(url);
+  connection.searchParams.delete('application_name');
   const pool = new pg.Pool({
-    connectionString: url,
+    connectionString: connection.href,
     max: CONNECTIONS,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    query_timeout: QUERY_TIMEOUT_MS,
+    ...(hasTimeout && { query_timeout: QUERY_TIMEOUT_MS }),
     application_name: APPLICATION_NAME,
     types: {
       // Sequences, counts and times fit a number; pg would make them strings.

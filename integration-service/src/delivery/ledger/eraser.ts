@@ -1,0 +1,43 @@
+import { type Kysely, sql } from 'kysely';
+import { isSqlite } from './rows.ts';
+
+/** Removes what was scrubbed from SQLite's write-ahead log, too. */
+export interface Eraser {
+  /** Call it after a commit that scrubbed something. Never throws. */
+  erase(): Promise<void>;
+  /** Does it again, if another process that was reading has prevented it. */
+  eraseLeftover(): Promise<void>;
+}
+
+export function createEraser(db: Kysely<unknown>): Eraser {
+  let isLeft = false;
+  async function erase(): Promise<void> {
+    isLeft = !(await emptyLog(db).catch(() => false));
+  }
+  return {
+    erase,
+    async eraseLeftover() {
+      if (isLeft) await erase();
+    },
+  };
+}
+
+/** Short: while it waits for another process that reads, all writers of this one wait. */
+const WAIT_MS = 100;
+
+/** Moves all of SQLite's write-ahead log into the file; false if another process reads it just now. */
+export async function emptyLog<Of>(db: Kysely<Of>): Promise<boolean> {
+  if (!isSqlite(db)) return true;
+  return db.connection().execute(async (connection) => {
+    const pragma = (what: string) =>
+      sql<{ timeout?: number; busy?: number }>`pragma ${sql.raw(what)}`;
+    const { rows: before } = await pragma('busy_timeout').execute(connection);
+    await pragma(`busy_timeout = ${WAIT_MS}`).execute(connection);
+    try {
+      const { rows } = await pragma('wal_checkpoint(truncate)').execute(connection);
+      return rows[0]?.busy === 0;
+    } finally {
+      await pragma(`busy_timeout = ${before[0]?.timeout}`).execute(connection);
+    }
+  });
+}
