@@ -4,6 +4,7 @@ import { endWithoutReader } from 'service-kit/terminal';
 import { type Figure, formatFigure, TABLE_HEAD } from './figures.ts';
 import { benchCreates } from './parts/creates.ts';
 import { benchFirstRun } from './parts/first-run.ts';
+import { benchLambda } from './parts/lambda.ts';
 import { benchLatency } from './parts/latency.ts';
 import { benchLists } from './parts/lists.ts';
 import { benchStartUp } from './parts/start-up.ts';
@@ -22,6 +23,7 @@ const PARTS: Record<string, (options: PartOptions) => AsyncIterable<Figure>> = {
   lists: ({ runs, max }) => benchLists({ runs, sizes: upTo(max, [1_000, 100_000]) }),
   'first-run': ({ runs, max }) =>
     benchFirstRun({ runs, sizes: upTo(max, [0, 10_000, 100_000, 1_000_000]) }),
+  lambda: benchLambda,
 };
 
 const HELP = `Usage: npm run bench -- [options]
