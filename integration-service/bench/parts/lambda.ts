@@ -3,11 +3,11 @@ import type { SQSEvent, SQSRecord } from 'aws-lambda';
 import { createLogger } from 'service-kit/logger';
 import { parseLambdaConfig } from '../../src/welcome-package/lambda-config.ts';
 import { createSqsHandler } from '../../src/welcome-package/sqs-handler.ts';
-import type { Figure } from '../figures.ts';
+import type { BenchOptions, Figure } from '../figures.ts';
 import { startService } from '../processes.ts';
 
 /** How long the Lambda function, in this process, takes for a batch. */
-export async function* benchLambda({ runs }: { runs: number }): AsyncGenerator<Figure> {
+export async function* benchLambda({ runs }: BenchOptions): AsyncGenerator<Figure> {
   await using inventory = await startService('inventory-api');
   const config = parseLambdaConfig({ INVENTORY_API_URL: `${inventory.url}/package-requests` });
   const handle = createSqsHandler(config, createLogger({ name: 'bench', level: 'silent' }));
