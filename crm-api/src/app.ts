@@ -10,13 +10,7 @@ import {
   type HttpService,
   type HttpServiceOptions,
 } from 'service-kit/http-service';
-import {
-  listHeaders,
-  listRequestHeadersSchema,
-  notModified,
-  sendJson,
-  sendList,
-} from 'service-kit/json-list';
+import { listAnswers, listRequestHeadersSchema, sendJson, sendList } from 'service-kit/json-list';
 import { createSerializer } from 'service-kit/serialization';
 import { z } from 'zod';
 import { cursorAt, positionOf } from './cursor.ts';
@@ -26,7 +20,6 @@ import { createCustomerStore } from './customer-store.ts';
 import { CUSTOMER_WEBHOOK, CUSTOMERS_TAG } from './documentation.ts';
 
 const headers = {
-  ...listHeaders,
   Link: z.string().meta({
     description: 'Where to go on (RFC 8288), relative to what was asked for.',
     examples: ['<?after=426614174000-1>; rel="next"'],
@@ -100,12 +93,8 @@ export async function buildApp(options: AppOptions): Promise<HttpService> {
         querystring: customerQuerySchema,
         response: {
           ...commonErrors,
-          304: { ...notModified, headers },
+          ...listAnswers('The customers.', customerSchema, headers),
           422: answer('The cursor or the limit is none.', validationErrorSchema),
-          200: {
-            ...answer('The customers.', z.array(customerSchema)),
-            headers,
-          },
         },
       },
     },

@@ -1,6 +1,8 @@
 /** The minimal server of each kind, which the services are compared with. */
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { fastify } from 'fastify';
 
 const [kind, bytes = '0'] = process.argv.slice(2);
@@ -30,22 +32,16 @@ async function serveCreates(): Promise<string> {
 }
 
 /** A node:http server that answers every request with `count` bytes. */
-function serveBytes(count: number): Promise<string> {
+async function serveBytes(count: number): Promise<string> {
   const content = Buffer.alloc(count, 'x');
   const server = createServer((_request, response) => {
     response.setHeader('content-type', 'application/json; charset=utf-8');
     response.setHeader('content-length', content.length);
     response.end(content);
   });
-  return new Promise((resolve) => {
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      resolve(`http://127.0.0.1:${typeof address === 'object' ? address?.port : address}`);
-    });
-  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-process.stdout.write(
-  `${await (kind === 'creates' ? serveCreates() : serveBytes(Number(bytes)))}\n`,
-);
-process.on('SIGTERM', () => process.exit(0));
+const url = await (kind === 'creates' ? serveCreates() : serveBytes(Number(bytes)));
+process.stdout.write(`${url}\n`);

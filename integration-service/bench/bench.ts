@@ -1,27 +1,21 @@
 /** `npm run bench`: measures the platform, together with the limits of this machine at the same time. */
 import { parseArgs } from 'node:util';
 import { endWithoutReader } from 'service-kit/terminal';
-import { type Figure, formatFigure, TABLE_HEAD } from './figures.ts';
+import { type BenchOptions, type Figure, formatFigure, TABLE_HEAD } from './figures.ts';
 import { benchCreates } from './parts/creates.ts';
 import { benchFirstRun } from './parts/first-run.ts';
+import { benchLambda } from './parts/lambda.ts';
 import { benchLatency } from './parts/latency.ts';
 import { benchLists } from './parts/lists.ts';
 import { benchStartUp } from './parts/start-up.ts';
 
-interface PartOptions {
-  runs: number;
-  max: number;
-  rabbitmqUrl: string | undefined;
-}
-
-const PARTS: Record<string, (options: PartOptions) => AsyncIterable<Figure>> = {
+const PARTS: Record<string, (options: BenchOptions) => AsyncIterable<Figure>> = {
   'start-up': benchStartUp,
   latency: benchLatency,
-  creates: ({ runs, max }) =>
-    benchCreates({ runs, sizes: upTo(max, [0, 10_000, 100_000, 1_000_000]) }),
-  lists: ({ runs, max }) => benchLists({ runs, sizes: upTo(max, [1_000, 100_000]) }),
-  'first-run': ({ runs, max }) =>
-    benchFirstRun({ runs, sizes: upTo(max, [0, 10_000, 100_000, 1_000_000]) }),
+  creates: benchCreates,
+  lists: benchLists,
+  'first-run': benchFirstRun,
+  lambda: benchLambda,
 };
 
 const HELP = `Usage: npm run bench -- [options]
@@ -36,8 +30,6 @@ machines, absolute figures cannot. Needs Linux and two cores, and nothing else r
   --rabbitmq <url>  amqp://…: a RabbitMQ that nothing else uses, for the latency of that source
   --help            this text
 `;
-
-const upTo = (max: number, sizes: number[]) => sizes.filter((size) => size <= max);
 
 endWithoutReader();
 const { values } = parseArgs({

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
+import { pipeline } from 'node:stream';
 
 /** Forwards connections to a port on loopback, and counts bytes and requests. */
 export async function startCountingProxy(port: number) {
@@ -13,8 +14,7 @@ export async function startCountingProxy(port: number) {
     upstream.on('data', (chunk) => {
       counts.bytes += chunk.length;
     });
-    client.pipe(upstream).on('error', () => client.destroy());
-    upstream.pipe(client).on('error', () => upstream.destroy());
+    pipeline(client, upstream, client, () => {});
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -1,9 +1,11 @@
-/** How a part of the benchmarks is measured. */
+/** How a part of the benchmarks is measured; not every part uses each option. */
 export interface BenchOptions {
   /** How often each figure is measured. */
   runs: number;
-  /** Numbers of stored customers, one measurement each; ascending. */
-  sizes: number[];
+  /** No more customers than this. */
+  max: number;
+  /** A RabbitMQ that no other program uses, as `amqp://…`. Default: its latency is not measured. */
+  rabbitmqUrl?: string | undefined;
 }
 
 /** A quantity measured several times, and the limit that it is compared with. */

@@ -14,7 +14,6 @@ export interface LoadOptions {
 }
 
 export interface Load {
-  seconds: number;
   perSecond: number;
   /** The duration of each request in milliseconds, unordered. */
   latenciesMs: number[];
@@ -43,7 +42,7 @@ export async function load(options: LoadOptions): Promise<Load> {
     }),
   );
   const seconds = (performance.now() - startedAt) / 1000;
-  return { seconds, perSecond: count / seconds, latenciesMs };
+  return { perSecond: count / seconds, latenciesMs };
 }
 
 async function openClient({ port, method, path, body }: LoadOptions) {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { on, once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -52,33 +52,20 @@ async function start(args: string[], cwd: string, env: NodeJS.ProcessEnv): Promi
   const killAtExit = () => child.kill('SIGKILL');
   process.once('exit', killAtExit);
   const ended = once(child, 'close');
-  const waiting = new Set<(line: string) => void>();
-  let rest = '';
-  child.stdout.setEncoding('utf8').on('data', (text) => {
-    // Parsing output that no caller waits for would slow down the measurement.
-    if (waiting.size === 0) {
-      rest = '';
-      return;
-    }
-    const lines = `${rest}${text}`.split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) for (const look of waiting) look(line);
-  });
+  child.stdout.setEncoding('utf8').resume();
 
-  function untilMatch(pattern: RegExp): Promise<RegExpExecArray> {
-    const { promise, resolve, reject } = Promise.withResolvers<RegExpExecArray>();
-    const look = (line: string) => {
-      const match = pattern.exec(line);
-      if (!match) return;
-      waiting.delete(look);
-      resolve(match);
-    };
-    waiting.add(look);
-    ended.then(() => reject(new Error(`${args[0]} in ${cwd} ended before it wrote ${pattern}`)));
-    return promise;
+  // Output that no caller waits for is discarded: parsing it would slow down the measurement.
+  async function untilMatch(pattern: RegExp): Promise<RegExpExecArray> {
+    let text = '';
+    for await (const [chunk] of on(child.stdout, 'data', { close: ['end'] })) {
+      text += chunk;
+      const match = pattern.exec(text);
+      if (match) return match;
+    }
+    throw new Error(`${args[0]} in ${cwd} ended before it wrote ${pattern}`);
   }
 
-  const [, url] = await untilMatch(/(http:\/\/127\.0\.0\.1:\d+)/);
+  const [, url] = await untilMatch(/(http:\/\/127\.0\.0\.1:\d+)\D/);
   const proc = (file: string) => readFileSync(`/proc/${child.pid}/${file}`, 'utf8');
   return {
     url: url as string,
@@ -91,13 +78,7 @@ async function start(args: string[], cwd: string, env: NodeJS.ProcessEnv): Promi
     peakBytes: () => Number(/VmHWM:\s+(\d+)/.exec(proc('status'))?.[1]) * 1024,
     async metric(line) {
       const metrics = await (await fetch(`${url}/metrics`)).text();
-      return Number(
-        metrics
-          .split('\n')
-          .find((each) => each.startsWith(`${line} `))
-          ?.split(' ')
-          .at(-1),
-      );
+      return Number(new RegExp(`^${RegExp.escape(line)} (.*)$`, 'm').exec(metrics)?.[1]);
     },
     async until(text) {
       await untilMatch(new RegExp(RegExp.escape(text)));

@@ -4,15 +4,8 @@ import {
   type HttpService,
   type HttpServiceOptions,
 } from 'service-kit/http-service';
-import {
-  listHeaders,
-  listRequestHeadersSchema,
-  notModified,
-  sendJson,
-  sendList,
-} from 'service-kit/json-list';
+import { listAnswers, listRequestHeadersSchema, sendJson, sendList } from 'service-kit/json-list';
 import { createSerializer } from 'service-kit/serialization';
-import { z } from 'zod';
 import {
   idempotencyKeyErrors,
   idempotencyKeyHeaderSchema,
@@ -93,12 +86,8 @@ export async function buildApp(
         querystring: packageRequestQuerySchema,
         response: {
           ...commonErrors,
+          ...listAnswers('The package requests.', packageRequestSchema),
           422: answer('The customer_id is not a UUID.', validationErrorSchema),
-          304: { ...notModified, headers: listHeaders },
-          200: {
-            ...answer('The package requests.', z.array(packageRequestSchema)),
-            headers: listHeaders,
-          },
         },
       },
     },

@@ -1,10 +1,10 @@
-import { STATUS_CODES } from 'node:http';
+import { METHODS, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import createRouter from 'find-my-way';
+import createRouter, { type HTTPMethod } from 'find-my-way';
 import { REQUEST_TIMEOUT } from './connection.ts';
 import { hangUp } from './http-server.ts';
-import { type ErrorDetail, InvalidRequestError } from './validation.ts';
+import { InvalidRequestError } from './validation.ts';
 
 /** Router options. The longest path parameter is a percent-encoded customer id. */
 export const ROUTER_OPTIONS = { ignoreTrailingSlash: true, maxParamLength: 4_096 };
@@ -33,7 +33,7 @@ export function answerErrors(
 
   const answerUnmatched = (request: FastifyRequest, reply: FastifyReply) => {
     const allowed = allowedMethods(request.url);
-    if (!allowed || allowed.includes(request.method)) {
+    if (allowed.length === 0 || allowed.includes(request.method)) {
       return reply.code(404).send({ detail: 'Not Found' });
     }
     return reply
@@ -54,30 +54,23 @@ export function answerErrors(
 }
 
 function answerError(
-  error: FastifyError | HttpError,
+  error: FastifyError | HttpError | InvalidRequestError,
   request: FastifyRequest,
   reply: FastifyReply,
 ): void {
-  const { status, detail } = toAnswer(error);
-  if (status === 500) {
+  const { statusCode = 500 } = error;
+  // Of other errors, only 4xx and Fastify's own 503 show their message to the client.
+  const isForClient =
+    error instanceof HttpError || statusCode === 503 || (statusCode >= 400 && statusCode < 500);
+  if (!isForClient) {
     request.log.error({ err: error, method: request.method, url: request.url }, 'Request failed');
   }
   // Fastify closes the connection on every body error. A client that is still sending would get a reset
   // instead of the answer. Without the header, Node reads on and discards until the request times out.
   reply.removeHeader('connection');
-  reply.code(status).send({ detail });
-}
-
-function toAnswer(error: FastifyError | HttpError): {
-  status: number;
-  detail: string | ErrorDetail[];
-} {
-  if (error instanceof InvalidRequestError) return { status: 422, detail: error.details };
-  const status = error.statusCode ?? 500;
-  // Of other errors, only 4xx and Fastify's own 503 show their message to the client.
-  return error instanceof HttpError || status === 503 || (status >= 400 && status < 500)
-    ? { status, detail: error.message }
-    : { status: 500, detail: 'Internal Server Error' };
+  const detail = error instanceof InvalidRequestError ? error.details : error.message;
+  if (isForClient) reply.code(statusCode).send({ detail });
+  else reply.code(500).send({ detail: 'Internal Server Error' });
 }
 
 /** Answers requests that Node's HTTP parser refuses or that take too long to arrive, and hangs up. */
@@ -105,20 +98,10 @@ const CLIENT_ERRORS: Record<string, number> = {
 };
 
 /** Collects the routes as they are added. The result returns the methods of a path, sorted. */
-function trackMethods(app: FastifyInstance): (url: string) => string[] | undefined {
+function trackMethods(app: FastifyInstance): (url: string) => string[] {
   const router = createRouter(ROUTER_OPTIONS);
-  const methods = new Map<string, Set<string>>();
   app.addHook('onRoute', ({ url, method }) => {
-    let known = methods.get(url);
-    if (!known) {
-      known = new Set();
-      methods.set(url, known);
-      router.on('GET', url, () => {}, known);
-    }
-    for (const name of [method].flat()) known.add(name);
+    router.on(method as HTTPMethod | HTTPMethod[], url, () => {});
   });
-  return (url) => {
-    const found = router.find('GET', url.split('?')[0] as string);
-    return found ? [...(found.store as Set<string>)].sort() : undefined;
-  };
+  return (url) => METHODS.filter((method) => router.find(method as HTTPMethod, url));
 }

@@ -31,7 +31,7 @@ export function acceptJsonBodies(app: FastifyInstance): void {
 
 function checkType({ headers }: FastifyRequest): void {
   const type = headers['content-type']?.split(';')[0]?.trim().toLowerCase();
-  if (!type || type === 'application/json' || JSON_TYPE.test(type)) return;
+  if (!type || JSON_TYPE.test(type)) return;
   throw new HttpError(415, `Content type '${type}' is not supported: send application/json.`);
 }
 
@@ -43,14 +43,12 @@ function parseJson(body: Buffer): unknown {
     if (!(error instanceof JsonError)) throw error;
     if (error.flaw === 'encoding') throw new HttpError(400, 'The body is not valid UTF-8.');
     if (error.flaw === 'depth') throw new HttpError(400, 'There was an error parsing the body');
-    const loc = ['body', errorPosition(decodeJson(body))];
+    const text = decodeJson(body);
+    // In characters, as Python counts.
+    const position = [...text.slice(0, jsonErrorOffset(text))].length;
+    const loc = ['body', position];
     throw new InvalidRequestError([
       { type: 'json_invalid', loc, msg: 'JSON decode error', input: {} },
     ]);
   }
-}
-
-/** The position of the error in characters, from 0. */
-function errorPosition(text: string): number {
-  return [...text.slice(0, jsonErrorOffset(text))].length;
 }

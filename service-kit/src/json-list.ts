@@ -2,18 +2,25 @@ import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import fresh from 'fresh';
 import { z } from 'zod';
+import { answer } from './answers.ts';
 import type { JsonArray } from './record-list.ts';
 
-/** Documents the 304 answer of a list. */
-export const notModified = {
-  description: 'What the client has, by its `If-None-Match`, is what would be sent.',
-  content: {},
-};
+/** Documents the answers of a list: whole, or 304. `ownHeaders` are those besides its ETag. */
+export function listAnswers<Item extends z.ZodType>(
+  description: string,
+  itemSchema: Item,
+  ownHeaders: Record<string, z.ZodType> = {},
+) {
+  const headers = { ETag: etagSchema, ...ownHeaders };
+  const notModified = 'What the client has, by its `If-None-Match`, is what would be sent.';
+  return {
+    200: { ...answer(description, z.array(itemSchema)), headers },
+    304: { description: notModified, content: {}, headers },
+  };
+}
 
-/** Documents the headers of every list. */
-export const listHeaders = {
-  ETag: z.string().meta({ description: 'For `If-None-Match`.', examples: ['"426614174000-0-1"'] }),
-};
+const etagMeta = { description: 'For `If-None-Match`.', examples: ['"426614174000-0-1"'] };
+const etagSchema = z.string().meta(etagMeta);
 
 /**
  * Documents the request headers of a list. Checks nothing, because Node has the header's name in lower

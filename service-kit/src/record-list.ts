@@ -31,6 +31,7 @@ export interface RecordList {
 const PIECE_BYTES = 1024 * 1024;
 /** Reserved address space, which costs no memory until records fill it. More has no room in a container. */
 const MAX_BYTES = 2 ** 30;
+const [OPEN, CLOSE] = [Buffer.from('['), Buffer.from(']')];
 
 /**
  * Records in order of arrival, stored as the bytes that are sent: a record is serialized once, however
@@ -44,13 +45,24 @@ export function createRecordList(): RecordList {
   const starts: number[] = [];
   let end = 0;
 
-  function* bytesBetween(from: number, to: number): Generator<Buffer> {
-    for (; from < to; from += PIECE_BYTES) {
-      yield Buffer.from(memory, from, Math.min(PIECE_BYTES, to - from));
-    }
-  }
-
   const startOf = (position: number) => starts[position] ?? end;
+
+  /** The records in these ranges of bytes as an array: its bracket replaces the first comma. */
+  function asArray(ranges: [from: number, to: number][], version: string): JsonArray {
+    function* pieces() {
+      yield OPEN;
+      let skipped = 1;
+      for (const [from, to] of ranges) {
+        for (let at = from + skipped; at < to; at += PIECE_BYTES) {
+          yield Buffer.from(memory, at, Math.min(PIECE_BYTES, to - at));
+        }
+        skipped = 0;
+      }
+      yield CLOSE;
+    }
+    const size = ranges.reduce((sum, [from, to]) => sum + to - from, 0);
+    return { byteLength: Math.max(1, size) + 1, pieces: pieces(), etag: `"${epoch}-${version}"` };
+  }
 
   return {
     epoch,
@@ -69,33 +81,10 @@ export function createRecordList(): RecordList {
       const start = startOf(position) + 1;
       return Buffer.from(memory, start, startOf(position + 1) - start).toString();
     },
-    slice(from, to) {
-      const [first, last] = [startOf(from), startOf(to)];
-      const etag = `"${epoch}-${from}-${to}"`;
-      return { ...asArray(bytesBetween(first, last), last - first), etag };
-    },
+    slice: (from, to) => asArray([[startOf(from), startOf(to)]], `${from}-${to}`),
     pick(positions) {
-      const pieces = positions.flatMap((each) => [
-        ...bytesBetween(startOf(each), startOf(each + 1)),
-      ]);
-      const size = pieces.reduce((sum, { length }) => sum + length, 0);
-      return { ...asArray(pieces, size), etag: `"${epoch}-${positions.length}"` };
+      const ranges = positions.map((each): [number, number] => [startOf(each), startOf(each + 1)]);
+      return asArray(ranges, String(positions.length));
     },
   };
-}
-
-const [OPEN, CLOSE] = [Buffer.from('['), Buffer.from(']')];
-
-/** Turns records, each after a comma, into an array: the first comma becomes the bracket. */
-function asArray(records: Iterable<Buffer>, size: number): Omit<JsonArray, 'etag'> {
-  function* pieces() {
-    let isFirst = true;
-    yield OPEN;
-    for (const bytes of records) {
-      yield isFirst ? bytes.subarray(1) : bytes;
-      isFirst = false;
-    }
-    yield CLOSE;
-  }
-  return { byteLength: size === 0 ? 2 : size + 1, pieces: pieces() };
 }

@@ -1,19 +1,14 @@
 import type { FastifySchemaCompiler } from 'fastify';
 import { z } from 'zod';
+import type { validationErrorSchema } from './answers.ts';
 
-/**
- * One wrong field, as Pydantic 2 reports it. `loc` is its path, which begins with the part of the request.
- */
-export interface ErrorDetail {
-  type: string;
-  loc: (string | number)[];
-  msg: string;
-  input: unknown;
-}
+/** One wrong field, as Pydantic 2 reports it. */
+type ErrorDetail = z.output<typeof validationErrorSchema>['detail'][number];
 
 /** A request that does not fit its schema: answered with 422 and one detail per wrong field. */
 export class InvalidRequestError extends Error {
   override readonly name = 'InvalidRequestError';
+  readonly statusCode = 422;
   readonly details: ErrorDetail[];
 
   constructor(details: ErrorDetail[]) {

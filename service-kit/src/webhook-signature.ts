@@ -80,9 +80,7 @@ export function signWebhook(secrets: Buffer[], attempt: WebhookAttempt, body: st
   return {
     'webhook-id': id,
     'webhook-timestamp': String(timestamp),
-    'webhook-signature': secrets
-      .map((secret) => signatureOf(secret, { id, timestamp: String(timestamp) }, body))
-      .join(' '),
+    'webhook-signature': secrets.map((secret) => signatureOf(secret, attempt, body)).join(' '),
   };
 }
 
@@ -124,7 +122,7 @@ export function verifyWebhook(
 
 function signatureOf(
   secret: Buffer,
-  { id, timestamp }: { id: string; timestamp: string },
+  { id, timestamp }: { id: string; timestamp: number | string },
   body: string | Buffer,
 ): string {
   const hmac = createHmac('sha256', secret).update(`${id}.${timestamp}.`).update(body);

@@ -7,6 +7,8 @@ import type { BenchOptions, Figure } from '../figures.ts';
 import { type RunningServer, startScript, startService } from '../processes.ts';
 import { create } from './creates.ts';
 
+/** Numbers of stored customers. */
+const SIZES = [0, 10_000, 100_000, 1_000_000];
 const CONCURRENCY = 16;
 const POLLING_INTERVAL_SECONDS = 0.1;
 const IDLE_MS = 10_000;
@@ -19,53 +21,33 @@ const CREATED =
  * for it; and the cost of a poll when all customers are known.
  */
 export async function* benchFirstRun(options: BenchOptions): AsyncGenerator<Figure> {
-  for (const size of options.sizes) {
+  for (const size of SIZES.filter((size) => size <= options.max)) {
     await using crm = await startService('crm-api');
     if (size > 0) await create(crm, 0, size);
     // A million takes minutes.
     const runs = size >= 1_000_000 ? 1 : options.runs;
-    const results = [];
+    const results: Run[] = [];
     const limits: number[] = [];
     for (let run = 0; run < runs; run++) {
       results.push(await runFirst(crm, size));
       if (size > 0) limits.push(await postAlone(size));
     }
+    const figure = (what: string, unit: string, key: keyof Run, target: string): Figure => {
+      return { what, unit, values: results.map((result) => result[key]), target };
+    };
     const many = size.toLocaleString('en');
     if (size > 0) {
-      yield {
-        what: `drain of ${many}`,
-        unit: '/s',
-        values: results.map(({ perSecond }) => perSecond),
-        limits,
-        target: 'ratio 0.6',
-      };
-      yield {
-        what: `event loop in that time, p99`,
-        unit: 'ms',
-        values: results.map(({ lagMs }) => lagMs),
-        target: size >= 1_000_000 ? 'under 100 ms' : 'under 50 ms',
-      };
-      yield {
-        what: `memory in that time, peak`,
-        unit: 'MB',
-        values: results.map(({ peakBytes }) => peakBytes / 1e6),
-        target: 'under 256 MB',
-      };
+      const lag = size >= 1_000_000 ? 'under 100 ms' : 'under 50 ms';
+      yield { ...figure(`drain of ${many}`, '/s', 'perSecond', 'ratio 0.6'), limits };
+      yield figure('event loop in that time, p99', 'ms', 'lagMs', lag);
+      yield figure('memory in that time, peak', 'MB', 'peakMegabytes', 'under 256 MB');
     }
-    yield {
-      what: `idle poll with ${many} known, CPU`,
-      unit: 'ms',
-      values: results.map(({ idleCpuMs }) => idleCpuMs),
-      target: 'under 2 ms',
-    };
-    yield {
-      what: `idle poll with ${many} known, on the wire`,
-      unit: 'B',
-      values: results.map(({ idleBytes }) => idleBytes),
-      target: 'under 1,000 B',
-    };
+    yield figure(`idle poll with ${many} known, CPU`, 'ms', 'idleCpuMs', 'under 2 ms');
+    yield figure(`idle poll with ${many} known, on the wire`, 'B', 'idleBytes', 'under 1,000 B');
   }
 }
+
+type Run = Awaited<ReturnType<typeof runFirst>>;
 
 async function runFirst(crm: RunningServer, size: number) {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'));
@@ -82,15 +64,12 @@ async function runFirst(crm: RunningServer, size: number) {
   await service.until('Polling cycle finished');
   while (size > 0 && (await inventory.metric(CREATED)) !== size) await sleep(100);
   const lagMs = (await service.metric('nodejs_eventloop_lag_p99_seconds')) * 1_000;
-  const peakBytes = service.peakBytes();
+  const peakMegabytes = service.peakBytes() / 1e6;
   const perSecond = size > 0 ? await rateOf(inventory, size) : Number.NaN;
-  return { perSecond, lagMs, peakBytes, ...(await measureIdle(service, proxy.counts)) };
+  return { perSecond, lagMs, peakMegabytes, ...(await measureIdle(service, proxy.counts)) };
 }
 
-async function measureIdle(
-  service: RunningServer,
-  counts: { bytes: number; requests: number },
-): Promise<{ idleCpuMs: number; idleBytes: number }> {
+async function measureIdle(service: RunningServer, counts: { bytes: number; requests: number }) {
   // By then, the work for the metrics and the last results is over.
   await sleep(2_000);
   const before = { ...counts, cpuMs: service.cpuMs() };
@@ -111,11 +90,10 @@ async function postAlone(size: number): Promise<number> {
 
 /** Package requests per second, from the first to the last, by the inventory's own timestamps. */
 async function rateOf({ url }: RunningServer, size: number): Promise<number> {
-  const requests = (await (await fetch(`${url}/package-requests`)).json()) as {
-    created_at: string;
-  }[];
-  if (requests.length !== size)
-    throw new Error(`${requests.length} requests for ${size} customers`);
-  const times = [requests[0], requests.at(-1)].map((each) => Date.parse(each?.created_at ?? ''));
-  return (size * 1_000) / ((times[1] ?? 0) - (times[0] ?? 0));
+  const response = await fetch(`${url}/package-requests`);
+  const requests = (await response.json()) as { created_at: string }[];
+  const { length } = requests;
+  if (length !== size) throw new Error(`${length} requests for ${size} customers`);
+  const timeOf = (at: number) => Date.parse(requests.at(at)?.created_at ?? '');
+  return (size * 1_000) / (timeOf(-1) - timeOf(0));
 }

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Figure } from '../figures.ts';
+import type { BenchOptions, Figure } from '../figures.ts';
 import { type Service, startService } from '../processes.ts';
 
 /** From the start of a process to its first 200 on `/readyz`. */
-export async function* benchStartUp({ runs }: { runs: number }): AsyncGenerator<Figure> {
+export async function* benchStartUp({ runs }: BenchOptions): AsyncGenerator<Figure> {
   await using crm = await startService('crm-api');
   await using inventory = await startService('inventory-api');
   const env = {
