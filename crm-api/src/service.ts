@@ -10,7 +10,7 @@ import { createPublisher } from './events/publishers.ts';
 
 /** Wires the parts of the service, listens, and answers requests until the first stop signal. */
 export async function runService(config: Config): Promise<void> {
-  const log = createLogger({ name: 'crm-api', ...config.log });
+  const log = createLogger({ name: 'crm-api', level: config.LOG_LEVEL, format: config.LOG_FORMAT });
   warnOfMisspelt(log, config.misspelt);
   const metrics = createMetrics();
   const eventQueue =
@@ -25,8 +25,8 @@ export async function runService(config: Config): Promise<void> {
   await serve({
     app,
     log,
-    host: config.host,
-    port: config.port,
+    host: config.CRM_API_HOST,
+    port: config.CRM_API_PORT,
     portVariable: 'CRM_API_PORT',
     stop: eventQueue?.close,
   });

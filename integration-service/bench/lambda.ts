@@ -5,9 +5,10 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { SQSEvent, SQSRecord } from 'aws-lambda';
+import { parseEnvironment } from 'service-kit/environment';
 import { createLogger } from 'service-kit/logger';
 import { endWithoutReader } from 'service-kit/terminal';
-import { parseLambdaConfig } from '../src/welcome-package/lambda-config.ts';
+import { lambdaEnvironment } from '../src/welcome-package/environment.ts';
 import { createSqsHandler } from '../src/welcome-package/sqs-handler.ts';
 
 const RUNS = 5;
@@ -15,7 +16,7 @@ const SIZES = [1, 10, 100, 1_000];
 
 endWithoutReader();
 const log = createLogger({ name: 'bench', level: 'silent' });
-const handle = createSqsHandler(parseLambdaConfig(process.env), log);
+const handle = createSqsHandler(parseEnvironment(lambdaEnvironment, process.env), log);
 
 await measure('the first batch, of 1', [batchOf(1)]);
 for (const size of SIZES) {

@@ -1,16 +1,15 @@
 /** The only file that names all flows. */
+import { group, parseEnvironment } from 'service-kit/environment';
 import { z } from 'zod';
 import type { Flow } from './delivery/flow.ts';
 import type { FlowMigrations } from './delivery/ledger/migrations.ts';
 import type { FlowParts } from './flow-parts.ts';
-import type { WelcomePackageSettings } from './welcome-package/flow.ts';
+import { crmEnvironment, inventoryEnvironment } from './systems/environment.ts';
+import { welcomePackageEnvironment } from './welcome-package/environment.ts';
 
-/** What flows can be set to, all together. */
-export type FlowSettings = WelcomePackageSettings;
-
-interface Registered {
-  /** Loads the code of the flow, which is not needed while the flow is off. */
-  load(): Promise<{ createFlow(settings: FlowSettings, parts: FlowParts): Flow }>;
+interface Registered<Environment = z.ZodObject> {
+  /** Its variables. They are known while it is off, too: each has a default or is optional. */
+  environment: Environment;
   /** Of tables of its own. Default: it has none. */
   migrations?: FlowMigrations;
   /** It needs nothing of a system but a list and a POST. Default: no. */
@@ -19,26 +18,48 @@ interface Registered {
   paths?: readonly string[];
 }
 
+/** Creates a flow with the values of its own variables, and no others. */
+export type CreateFlow = (parts: FlowParts) => Promise<Flow>;
+
+/** @param load loads the code of the flow, which is not needed while the flow is off */
+function register<Environment extends z.ZodObject>(
+  flow: Registered<Environment>,
+  load: () => Promise<{ createFlow: (settings: z.output<Environment>, parts: FlowParts) => Flow }>,
+): Registered & { parse(env: NodeJS.ProcessEnv): CreateFlow } {
+  function parse(env: NodeJS.ProcessEnv): CreateFlow {
+    const settings = parseEnvironment(flow.environment, env);
+    return async (parts) => (await load()).createFlow(settings, parts);
+  }
+  return { ...flow, parse };
+}
+
 const FLOWS = {
-  'welcome-package': {
-    load: () => import('./welcome-package/flow.ts'),
-    worksWithOwnSystems: true,
-    paths: ['/webhooks/customers'],
-  },
-} satisfies Record<string, Registered>;
+  'welcome-package': register(
+    {
+      environment: welcomePackageEnvironment,
+      worksWithOwnSystems: true,
+      paths: ['/webhooks/customers'],
+    },
+    () => import('./welcome-package/flow.ts'),
+  ),
+};
 
 export type FlowName = keyof typeof FLOWS;
 export const FLOW_NAMES = Object.keys(FLOWS) as [FlowName, ...FlowName[]];
-const registered: Record<FlowName, Registered> = FLOWS;
 
 /** Registered whether or not a flow is switched on: else a ledger with all of them would look newer. */
 export const FLOW_MIGRATIONS: FlowMigrations = Object.assign(
   {},
-  ...FLOW_NAMES.map((name) => registered[name].migrations),
+  ...FLOW_NAMES.map((name) => FLOWS[name].migrations),
 );
 
-/** `FLOWS`: names with commas between them. */
-export const flowsSchema = z.string().transform((list, context): FlowName[] => {
+/** Known whether or not a flow is switched on, too. */
+export const FLOW_VARIABLES: z.ZodRawShape = Object.assign(
+  {},
+  ...FLOW_NAMES.map((name) => FLOWS[name].environment.shape),
+);
+
+const namesSchema = z.string().transform((list, context): FlowName[] => {
   const given = new Set(list.split(',').map((name) => name.trim()));
   const names = z.array(z.enum(FLOW_NAMES)).safeParse([...given]);
   if (names.success) return names.data;
@@ -46,26 +67,31 @@ export const flowsSchema = z.string().transform((list, context): FlowName[] => {
   return z.NEVER;
 });
 
+export const flowsEnvironment = group('Deliveries', {
+  FLOWS: namesSchema.optional().meta({
+    description: 'The [flows](operations.md#words) that are on, with commas between them.',
+    example: FLOW_NAMES.join(','),
+  }),
+});
+
 /**
- * Which flows are on if `FLOWS` says nothing: all, as long as both systems are our mocks. With a system of
+ * The flows that are on. If `FLOWS` says nothing: all, as long as both systems are our mocks. With a system of
  * the user's own, only those that every system can take part in.
+ *
+ * @throws {EnvironmentError} with the problems of the first flow that has any
  */
-export function flowsByDefault(hasOwnSystem: boolean): FlowName[] {
-  return FLOW_NAMES.filter((name) => !hasOwnSystem || registered[name].worksWithOwnSystems);
+export function parseFlows(env: NodeJS.ProcessEnv): Map<FlowName, CreateFlow> {
+  const { FLOWS: named } = parseEnvironment(flowsEnvironment, env);
+  const { CRM_API_URL } = parseEnvironment(crmEnvironment, env);
+  const { INVENTORY_API_URL } = parseEnvironment(inventoryEnvironment, env);
+  const isOurs = !(CRM_API_URL ?? INVENTORY_API_URL);
+  const on = named ?? FLOW_NAMES.filter((name) => isOurs || FLOWS[name].worksWithOwnSystems);
+  return new Map(on.map((name) => [name, FLOWS[name].parse(env)]));
 }
 
 /** The paths of the flows that are not among these, and the name of the flow of each. */
 export function pathsOfOthers(on: readonly string[]): [path: string, flow: string][] {
   return FLOW_NAMES.filter((name) => !on.includes(name)).flatMap((name) =>
-    (registered[name].paths ?? []).map((path): [string, string] => [path, name]),
+    (FLOWS[name].paths ?? []).map((path): [string, string] => [path, name]),
   );
-}
-
-/** The flows that are switched on. */
-export async function createFlows(
-  settings: FlowSettings & { flows: FlowName[] },
-  parts: FlowParts,
-): Promise<Flow[]> {
-  const loaded = await Promise.all(settings.flows.map((name) => registered[name].load()));
-  return loaded.map(({ createFlow }) => createFlow(settings, parts));
 }

@@ -12,7 +12,7 @@ import { createEventMetrics, createPollMetrics } from './delivery/ingest/metrics
 import type { Ledger } from './delivery/ledger/ledger.ts';
 import { LedgerError } from './delivery/ledger/ledger-error.ts';
 import { openLedger } from './delivery/ledger/open-ledger.ts';
-import { createFlows, FLOW_MIGRATIONS, FLOW_NAMES, pathsOfOthers } from './flows.ts';
+import { FLOW_MIGRATIONS, FLOW_NAMES, pathsOfOthers } from './flows.ts';
 import { createHttpClient } from './http/client.ts';
 import { openFlow } from './open-flow.ts';
 import { checkReadiness } from './readiness.ts';
@@ -24,12 +24,13 @@ import { checkReadiness } from './readiness.ts';
  * @param onEvent called at every step of a delivery, so that a caller can test a crash there
  */
 export async function runService(config: Config, onEvent?: OnEvent): Promise<void> {
-  const log = createLogger({ name: 'integration-service', ...config.log });
+  const { LOG_LEVEL: level, LOG_FORMAT: format, LEDGER_URL: location } = config;
+  const log = createLogger({ name: 'integration-service', level, format });
   warnOfMisspelt(log, config.misspelt);
   const ledger = await openLedgerOrExit();
-  if (config.ledger.kind === 'sqlite' && !ledger.isAlone) {
+  if (location.kind === 'sqlite' && !ledger.isAlone) {
     log.warn(
-      `Another integration-service works with the ledger ${config.ledger.path}: the two share the work.`,
+      `Another integration-service works with the ledger ${location.path}: the two share the work.`,
     );
   }
   const metrics = createMetrics();
@@ -37,8 +38,8 @@ export async function runService(config: Config, onEvent?: OnEvent): Promise<voi
   const common = { ledger, log, ...clocks, random: Math.random };
   const http = createHttpClient({
     // One connection more, so that settling does not wait for slow deliveries.
-    connections: config.deliveryConcurrency + 1,
-    timeoutMs: config.requestTimeoutMs,
+    connections: config.DELIVERY_CONCURRENCY + 1,
+    timeoutMs: config.REQUEST_TIMEOUT_SECONDS * 1_000,
   });
   const pauses = new Map<string, Pause>();
   function pauseOf(system: string, label = system): Pause {
@@ -54,29 +55,33 @@ export async function runService(config: Config, onEvent?: OnEvent): Promise<voi
     events: eventMetrics,
   };
   const parts = { http, cycleLogOf, eventMetrics, pauseOf, ...common };
-  const flows = (await createFlows(config, parts)).map((flow) =>
+  const created = await Promise.all(config.flows.values().map((create) => create(parts)));
+  const flows = created.map((flow) =>
     openFlow(flow, {
       ...common,
       pause: pauseOf(flow.target.name),
       metrics: metricsOfFlows,
-      surgeLimit: config.surgeLimit,
+      surgeLimit: config.SURGE_LIMIT,
       // As many new items per polling interval as one poll may bring.
-      surgeWindowMs: config.pollingIntervalMs,
+      surgeWindowMs: config.POLLING_INTERVAL_SECONDS * 1_000,
       onEvent,
     }),
   );
+  const on = [...config.flows.keys()];
   const app = await buildApp({
-    ...config,
     ...common,
+    host: config.INTEGRATION_SERVICE_HOST,
+    adminToken: config.ADMIN_TOKEN,
+    allowedHosts: config.ALLOWED_HOSTS,
     metrics,
     flows,
-    pathsOff: pathsOfOthers(config.flows),
+    pathsOff: pathsOfOthers(on),
     checkReadiness: () => checkReadiness({ ledger, flows }),
   });
 
   async function openLedgerOrExit(): Promise<Ledger> {
     try {
-      return await openLedger(config.ledger, log, { flowMigrations: FLOW_MIGRATIONS });
+      return await openLedger(location, log, { flowMigrations: FLOW_MIGRATIONS });
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error;
       log.fatal(error.message);
@@ -88,8 +93,8 @@ export async function runService(config: Config, onEvent?: OnEvent): Promise<voi
   await serve({
     app,
     log,
-    host: config.host,
-    port: config.port,
+    host: config.INTEGRATION_SERVICE_HOST,
+    port: config.INTEGRATION_SERVICE_PORT,
     portVariable: 'INTEGRATION_SERVICE_PORT',
     async stop() {
       await Promise.all(flows.map((flow) => flow.stop()));
@@ -98,7 +103,7 @@ export async function runService(config: Config, onEvent?: OnEvent): Promise<voi
     },
   });
   log.info('Integration service started.');
-  await tellFlows(config.flows, ledger, log);
+  await tellFlows(on, ledger, log);
   // If one of these rejects, nothing can handle the error: it ends the process.
   await Promise.all(flows.map((flow) => flow.run()));
 }

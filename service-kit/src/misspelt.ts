@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { variablesOf } from './environment.ts';
 import { escapeControls } from './escape-controls.ts';
 import type { Logger } from './logger.ts';
 
@@ -16,9 +17,7 @@ const MAX_MISTAKES = 2;
  * them, do not refuse them: other programs' variables may be similar by chance.
  */
 export function findMisspelt(schema: z.ZodObject, env: NodeJS.ProcessEnv): Misspelt[] {
-  const known = Object.entries(schema.shape).flatMap(([name, field]) =>
-    field.meta()?.secret === true ? [name, `${name}_FILE`] : [name],
-  );
+  const known = variablesOf(schema).flatMap(({ names }) => names);
   return Object.keys(env).flatMap((name) => {
     if (!env[name]?.trim() || known.includes(name)) return [];
     const [nearest] = known

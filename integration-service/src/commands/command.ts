@@ -12,7 +12,8 @@ import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
 import { openExistingLedger } from '../delivery/ledger/open-ledger.ts';
 import { ReadError } from '../delivery/target.ts';
-import { createFlows, FLOW_MIGRATIONS } from '../flows.ts';
+import type { FlowParts } from '../flow-parts.ts';
+import { FLOW_MIGRATIONS } from '../flows.ts';
 import { CallError, createHttpClient } from '../http/client.ts';
 
 export interface CommandParts {
@@ -50,17 +51,18 @@ export async function runCommand<Options>(
   const log = createLogger({ name: 'integration-service', level: 'silent' });
   const http = createHttpClient({ connections: 2, timeoutMs: TIMEOUT_MS });
   try {
-    const ledger = await openExistingLedger(config.ledger, log, {
+    const ledger = await openExistingLedger(config.LEDGER_URL, log, {
       flowMigrations: FLOW_MIGRATIONS,
     });
     const clocks = { now: Date.now, monotonicNow: () => performance.now() };
-    const flows = await createFlows(config, {
+    const parts: FlowParts = {
       ...{ http, log, random: Math.random },
       cycleLogOf: (noun) => createCycleLog(log, noun, clocks.monotonicNow),
       eventMetrics: createEventMetrics(createMetrics()),
       pauseOf: (system, label = system) => createPause({ system, label, ledger, log, ...clocks }),
       ...clocks,
-    });
+    };
+    const flows = await Promise.all(config.flows.values().map((create) => create(parts)));
     const exitCode = await run({ ledger, flows }, options);
     await ledger.close();
     process.exit(exitCode);
