@@ -1,26 +1,28 @@
 import { EnvironmentError, isWebhookUrl, parseEnvironment } from 'service-kit/environment';
-import { findMisspelt, type Misspelt } from 'service-kit/misspelt';
+import { findMisspelt } from 'service-kit/misspelt';
 import { crmApiEnvironment, eventsEnvironment, logEnvironment } from 'service-kit/shared-variables';
 import { MAKE_SECRET } from 'service-kit/webhook-signature';
 import { z } from 'zod';
 
-const ownEnvironment = z.object({ ...crmApiEnvironment.shape, ...logEnvironment.shape });
-export const environmentSchema = ownEnvironment.extend(eventsEnvironment.shape);
+export const environmentSchema = z.object({
+  ...crmApiEnvironment.shape,
+  ...eventsEnvironment.shape,
+  ...logEnvironment.shape,
+});
 
 /** Where events go. `secrets` sign webhooks; the first is the current one. */
 export type EventsConfig =
   | { kind: 'webhook'; url: URL; secrets: Buffer[] }
   | { kind: 'rabbitmq'; url: URL };
 
-export interface Config extends z.output<typeof ownEnvironment> {
-  /** Default: no events are sent. */
-  events: EventsConfig | undefined;
-  /** Unknown variables whose names are close to known ones. */
-  misspelt: Misspelt[];
-}
+export type Config = ReturnType<typeof parseConfig>;
 
-/** @throws {EnvironmentError} with every problem of the environment */
-export function parseConfig(env: NodeJS.ProcessEnv): Config {
+/**
+ * The values of the variables, and `misspelt`: names that are not known. Without `events`, none are sent.
+ *
+ * @throws {EnvironmentError} with every problem of the environment
+ */
+export function parseConfig(env: NodeJS.ProcessEnv) {
   const { CRM_EVENTS_URL, WEBHOOK_SECRET, ...own } = parseEnvironment(environmentSchema, env);
   const events = CRM_EVENTS_URL && eventsConfig(CRM_EVENTS_URL, WEBHOOK_SECRET);
   return { ...own, events, misspelt: findMisspelt(environmentSchema, env) };

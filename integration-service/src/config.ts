@@ -1,5 +1,5 @@
 import { group, parseEnvironment } from 'service-kit/environment';
-import { findMisspelt, type Misspelt } from 'service-kit/misspelt';
+import { findMisspelt } from 'service-kit/misspelt';
 import { hostOf, logEnvironment, portOf } from 'service-kit/shared-variables';
 import { z } from 'zod';
 import { adminEnvironment } from './admin-guard.ts';
@@ -29,15 +29,14 @@ export const environmentSchema = z.object({
   ...ownEnvironment.shape,
 });
 
-export interface Config extends z.output<typeof ownEnvironment> {
-  /** The flows that are on. */
-  flows: ReadonlyMap<flows.FlowName, flows.CreateFlow>;
-  /** Unknown variables whose names resemble a known one. */
-  misspelt: Misspelt[];
-}
+export type Config = ReturnType<typeof parseConfig>;
 
-/** @throws {EnvironmentError} with every problem of the environment */
-export function parseConfig(env: NodeJS.ProcessEnv): Config {
+/**
+ * The values that the service reads itself, the flows that are on, and `misspelt`: names that are not known.
+ *
+ * @throws {EnvironmentError} with every problem of the environment
+ */
+export function parseConfig(env: NodeJS.ProcessEnv) {
   // Finds all problems, before each part takes its own values.
   parseEnvironment(environmentSchema, env);
   return {

@@ -161,7 +161,7 @@ describe('the entry point', () => {
     const event = eventOf(message('1', 'a'));
     await expect(handler(event)).rejects.toMatchObject({
       problems: [
-        'INVENTORY_API_URL must be set',
+        'INVENTORY_API_URL must be set to where packages are requested',
         'DELIVERY_CONCURRENCY must be a whole number from 1 to 1000, but is "0"',
       ],
     });

@@ -1,5 +1,5 @@
 import { parseEnvironment } from 'service-kit/environment';
-import { findMisspelt, type Misspelt } from 'service-kit/misspelt';
+import { findMisspelt } from 'service-kit/misspelt';
 import { inventoryApiEnvironment, logEnvironment } from 'service-kit/shared-variables';
 import { z } from 'zod';
 
@@ -8,13 +8,14 @@ export const environmentSchema = z.object({
   ...logEnvironment.shape,
 });
 
-export interface Config extends z.output<typeof environmentSchema> {
-  /** Unknown variables whose names are close to known ones. */
-  misspelt: Misspelt[];
-}
+export type Config = ReturnType<typeof parseConfig>;
 
-/** @throws {EnvironmentError} with every problem of the environment */
-export function parseConfig(env: NodeJS.ProcessEnv): Config {
+/**
+ * The values of the variables, and `misspelt`: names that are not known.
+ *
+ * @throws {EnvironmentError} with every problem of the environment
+ */
+export function parseConfig(env: NodeJS.ProcessEnv) {
   const values = parseEnvironment(environmentSchema, env);
   return { ...values, misspelt: findMisspelt(environmentSchema, env) };
 }

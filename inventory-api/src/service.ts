@@ -1,5 +1,4 @@
 import { createLogger } from 'service-kit/logger';
-import { warnOfMisspelt } from 'service-kit/misspelt';
 import { serve } from 'service-kit/run';
 import { buildApp } from './app.ts';
 import type { Config } from './config.ts';
@@ -8,7 +7,7 @@ import type { Config } from './config.ts';
 export async function runService(config: Config): Promise<void> {
   const { LOG_LEVEL: level, LOG_FORMAT: format } = config;
   const log = createLogger({ name: 'inventory-api', level, format });
-  warnOfMisspelt(log, config.misspelt);
+  for (const { warning } of config.misspelt) log.warn(warning);
   const app = await buildApp({ log });
 
   await serve({

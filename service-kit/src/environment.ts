@@ -178,7 +178,7 @@ export function isWebhookUrl({ protocol }: URL): boolean {
 
 function urlSchema(...protocols: string[]) {
   const expected = protocols.map((protocol) => `${protocol}://`).join(', ');
-  return z.string('must be set').transform((text, context) => {
+  return z.string().transform((text, context) => {
     const url = URL.parse(text);
     if (!url?.host || !protocols.includes(url.protocol.slice(0, -1))) {
       context.addIssue(`must be an ${expected.replace(/, (?!.*,)/, ' or ')} URL`);

@@ -19,7 +19,10 @@ export type WelcomePackageSettings = z.output<typeof welcomePackageEnvironment>;
 
 /** A function has no inventory by default. */
 export const lambdaEnvironment = z.object({
-  INVENTORY_API_URL: httpUrlSchema.meta({ secret: true }),
+  INVENTORY_API_URL: z
+    .string('must be set to where packages are requested')
+    .pipe(httpUrlSchema)
+    .meta({ secret: true }),
   ...httpEnvironment.pick({ REQUEST_TIMEOUT_SECONDS: true, MAX_RESPONSE_MEGABYTES: true }).shape,
   ...deliveryEnvironment.pick({ DELIVERY_CONCURRENCY: true }).shape,
   ...logEnvironment.pick({ LOG_LEVEL: true }).shape,
