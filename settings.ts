@@ -1,19 +1,13 @@
 /**
- * `npm run settings`: writes what the schemas of the services declare of their variables into `.env.example`,
- * the tables of docs/configuration.md and the lists in docker-compose.yml. With `--check`, it writes nothing,
- * and ends with 1 if one of these is out of date.
+ * `npm run settings`: writes what the services declare of their variables into `.env.example`, the tables of
+ * docs/configuration.md and the lists of docker-compose.yml. With `--check`, it writes nothing, and ends with
+ * 1 if one of these is out of date.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { type Variable, variablesOf } from 'service-kit/environment';
+import { variablesOf } from 'service-kit/environment';
 import { environmentSchema as crm } from './crm-api/src/config.ts';
 import { environmentSchema as integration } from './integration-service/src/config.ts';
 import { environmentSchema as inventory } from './inventory-api/src/config.ts';
-
-const SERVICES = new Map([
-  ['integration-service', variablesOf(integration)],
-  ['crm-api', variablesOf(crm)],
-  ['inventory-api', variablesOf(inventory)],
-]);
 
 /** What only docker-compose.yml reads. */
 const COMPOSE = [
@@ -21,13 +15,18 @@ const COMPOSE = [
   ['RABBITMQ_PASSWORD', 'platform', 'The password of this user, from the first start on.'],
   ['RABBITMQ_PORT', '5673', 'The port of AMQP on 127.0.0.1.'],
   ['RABBITMQ_MANAGEMENT_PORT', '15673', 'The port of its web page on 127.0.0.1.'],
-].map(([name = '', value, description]): Variable => {
+].map(([name = '', value, description]) => {
   return { name, names: [name], group: 'Events', description, default: value };
 });
 
-const variables = new Map(
-  [...SERVICES.values(), COMPOSE].flat().map((variable) => [variable.name, variable]),
-);
+const READERS = new Map<string, ReturnType<typeof variablesOf>>([
+  ['integration-service', variablesOf(integration)],
+  ['crm-api', variablesOf(crm)],
+  ['inventory-api', variablesOf(inventory)],
+  ['Docker Compose', COMPOSE],
+]);
+
+const variables = new Map([...READERS.values()].flat().map((each) => [each.name, each]));
 for (const { name, group, description, default: value, example } of variables.values()) {
   if (group && description && (value ?? example)) continue;
   throw new Error(`${name} needs a group, a description, and a default or an example.`);
@@ -55,49 +54,50 @@ function writeExample(): string {
   return text;
 }
 
+/** A table stands under the title of its group, after an introduction and before notes, if there are any. */
 function writeTables(page: string): string {
   let text = page;
   for (const [group, members] of groups) {
     const rows = members.map(({ name, names, description, default: value, example }) => {
       const shown = value ? `\`${value}\`` : `for example \`${example}\``;
-      const readers = [...SERVICES].filter(([, read]) => read.some((each) => each.name === name));
-      const who = readers.map(([service]) => service).join(', ') || 'Docker Compose';
+      const readers = [...READERS].filter(([, read]) => read.some((each) => each.name === name));
+      const who = readers.map(([reader]) => reader).join(', ');
       return `| \`${names.join('`, `')}\` | ${shown} | ${who} | ${description} |\n`;
     });
     const table = `| variable | default | read by | meaning |\n|---|---|---|---|\n${rows.join('')}`;
-    const section = new RegExp(`(?<=^### ${group}\n(?:(?![#|]).*\n)*)(?:\\|.*\n)+`, 'm');
-    text = section.test(text)
-      ? text.replace(section, () => table)
-      : replace(text, /^(?=## Secrets in files$)/m, () => `### ${group}\n\n${table}\n`);
+    if (!text.includes(`\n### ${group}\n`))
+      text = replace(text, /^(?=## Secrets in files$)/m, `### ${group}\n\n|\n\n`);
+    text = replace(
+      text,
+      new RegExp(`(?<=^### ${group}\n(?:(?![#|]).*\n)*)(?:\\|.*\n)+`, 'm'),
+      table,
+    );
   }
-  for (const [, name = ''] of text.matchAll(/^\| `([A-Z_]+)`/gm)) {
+  for (const [, name = ''] of text.matchAll(/^\| `([A-Z_]+)`/gm))
     if (!variables.has(name)) throw new Error(`Remove the section of ${name}: nothing reads it.`);
-  }
   return text;
 }
 
-/** What a list sets by hand stays: what is fixed in the container. */
+/** Lists what a service reads, but for what the file gives a value of its own (`- LOG_FORMAT=…`). */
 function writeLists(compose: string): string {
   let text = compose;
-  for (const [service, read] of SERVICES) {
-    const list = new RegExp(
-      `(^  ${service}:\\n(?: {4}.*\\n)*? {4}environment:\\n((?: {6}- \\w+=.*\\n)*) {6}#.*\\n)(?: {6}- \\w+\\n)*`,
-      'm',
-    );
-    text = replace(text, list, ([, before, byHand = '']) => {
-      const names = read
-        .filter(({ name }) => !byHand.includes(`- ${name}=`))
-        // Services refuse former names: they must see them.
-        .flatMap(({ names, formerly: old }) => (old ? [...names, old, `${old}_FILE`] : names));
-      return before + names.map((name) => `      - ${name}\n`).join('');
-    });
+  for (const [service, read] of READERS) {
+    if (read === COMPOSE) continue;
+    // Services refuse former names: they must see them.
+    const names = read.flatMap((variable) => [
+      ...variable.names,
+      ...(variable.formerly ? [variable.formerly, `${variable.formerly}_FILE`] : []),
+    ]);
+    const bare = names.filter((name) => !compose.includes(` - ${name}=`));
+    const list = new RegExp(`(?<=# For ${service}, .*\n)(?: {6}- \\w+\n)*`);
+    text = replace(text, list, bare.map((name) => `      - ${name}\n`).join(''));
   }
   return text;
 }
 
-function replace(text: string, part: RegExp, by: (match: string[]) => string): string {
+function replace(text: string, part: RegExp, by: string): string {
   if (!part.test(text)) throw new Error(`Nothing matches ${part}: there is no place to write to.`);
-  return text.replace(part, (...match) => by(match));
+  return text.replace(part, () => by);
 }
 
 for (const [path, write] of Object.entries({

@@ -6,23 +6,20 @@ import { group, hostNamesSchema } from 'service-kit/environment';
 import { z } from 'zod';
 
 export const adminEnvironment = group('Routes', {
+  // Every client can send these characters in a header.
   ADMIN_TOKEN: z
     .string()
-    // Every client can send these characters in a header.
     .regex(
       /^[!-~]{8,}$/,
       'must have 8 or more characters, all of them printable ASCII and no blank',
     )
     .optional()
-    .meta({
-      description: 'The bearer token that these routes ask for. Without it, they ask for none.',
-      example: 'change-me-please',
-      secret: true,
-    }),
-  ALLOWED_HOSTS: hostNamesSchema.optional().meta({
-    description: 'Without a token, host names with a dot by which these routes may be called.',
-    example: 'deliveries.example.com',
-  }),
+    .describe('The bearer token that these routes ask for. Without it, they ask for none.')
+    .meta({ example: 'change-me-please', secret: true }),
+  ALLOWED_HOSTS: hostNamesSchema
+    .optional()
+    .describe('Without a token, host names with a dot by which these routes may be called.')
+    .meta({ example: 'deliveries.example.com' }),
 });
 
 const FOREIGN_PAGE = 'Pages of other sites may not use this service.';

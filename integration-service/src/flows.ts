@@ -26,11 +26,13 @@ function register<Environment extends z.ZodObject>(
   flow: Registered<Environment>,
   load: () => Promise<{ createFlow: (settings: z.output<Environment>, parts: FlowParts) => Flow }>,
 ): Registered & { parse(env: NodeJS.ProcessEnv): CreateFlow } {
-  function parse(env: NodeJS.ProcessEnv): CreateFlow {
-    const settings = parseEnvironment(flow.environment, env);
-    return async (parts) => (await load()).createFlow(settings, parts);
-  }
-  return { ...flow, parse };
+  return {
+    ...flow,
+    parse(env) {
+      const settings = parseEnvironment(flow.environment, env);
+      return async (parts) => (await load()).createFlow(settings, parts);
+    },
+  };
 }
 
 const FLOWS = {
@@ -68,10 +70,10 @@ const namesSchema = z.string().transform((list, context): FlowName[] => {
 });
 
 export const flowsEnvironment = group('Deliveries', {
-  FLOWS: namesSchema.optional().meta({
-    description: 'The [flows](operations.md#words) that are on, with commas between them.',
-    example: FLOW_NAMES.join(','),
-  }),
+  FLOWS: namesSchema
+    .optional()
+    .describe('The [flows](operations.md#words) that are on, with commas between them.')
+    .meta({ example: FLOW_NAMES.join(',') }),
 });
 
 /**

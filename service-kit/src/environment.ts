@@ -24,14 +24,6 @@ declare module 'zod' {
   }
 }
 
-/** What is declared of a variable; `names` are its own and, for a secret, the one for the path of a file. */
-export interface Variable extends z.GlobalMeta {
-  name: string;
-  names: string[];
-  /** As it is written in the environment. */
-  default?: string | undefined;
-}
-
 /** The variables of one part, which the documents list under a title. */
 export function group<Shape extends Record<string, z.ZodType>>(title: string, shape: Shape) {
   for (const field of Object.values(shape)) {
@@ -40,8 +32,11 @@ export function group<Shape extends Record<string, z.ZodType>>(title: string, sh
   return z.object(shape);
 }
 
-/** The variables of a schema whose keys are their names. */
-export function variablesOf({ shape }: z.ZodObject): Variable[] {
+/**
+ * What a schema says of its variables. Their `names` are their own and, for a secret, the one for the path of
+ * a file; `default` is as it is written in the environment.
+ */
+export function variablesOf({ shape }: z.ZodObject) {
   return Object.entries(shape).map(([name, field]) => ({
     ...field.meta(),
     name,

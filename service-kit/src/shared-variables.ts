@@ -22,17 +22,15 @@ export const inventoryApiEnvironment = group('Addresses', {
 });
 
 export const eventsEnvironment = group('Events', {
-  CRM_EVENTS_URL: eventsUrlSchema.optional().meta({
-    description: 'Where crm-api sends an event for each new customer, if it is set.',
-    example: 'amqp://platform:platform@rabbitmq',
-    secret: true,
-    formerly: 'CUSTOMER_EVENTS_URL',
-  }),
-  WEBHOOK_SECRET: webhookSecretsSchema.optional().meta({
-    description: 'The secret that signs webhooks. Without it, integration-service takes none.',
-    example: 'whsec_make-one-of-your-own',
-    secret: true,
-  }),
+  CRM_EVENTS_URL: eventsUrlSchema
+    .optional()
+    .describe('Where crm-api sends an event for each new customer, if it is set.')
+    .meta({ example: 'amqp://platform:platform@rabbitmq', formerly: 'CUSTOMER_EVENTS_URL' })
+    .meta({ secret: true }),
+  WEBHOOK_SECRET: webhookSecretsSchema
+    .optional()
+    .describe('The secret that signs webhooks. Without it, integration-service takes none.')
+    .meta({ example: 'whsec_make-one-of-your-own', secret: true }),
 });
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -42,9 +40,11 @@ export const logEnvironment = group('Log', {
     .enum(LEVELS, 'must be trace, debug, info, warn, error, fatal or silent')
     .prefault('info')
     .describe('`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `silent`.'),
-  LOG_FORMAT: z.enum(['json', 'pretty'], 'must be json or pretty').optional().meta({
-    description:
-      '`json` or `pretty`. Without it, `pretty` on a terminal and under Compose, `json` elsewhere.',
-    example: 'pretty',
-  }),
+  LOG_FORMAT: z
+    .enum(['json', 'pretty'], 'must be json or pretty')
+    .optional()
+    .describe(
+      '`json` or `pretty`. Without it, `pretty` on a terminal and under Compose, else `json`.',
+    )
+    .meta({ example: 'pretty' }),
 });

@@ -13,8 +13,8 @@ export const deliveryEnvironment = group('Deliveries', {
   MAX_ATTEMPTS: wholeNumber(1, 1_000_000)
     .prefault('25')
     .describe('Attempts before a delivery becomes a [dead letter](operations.md#dead-letters).'),
-  SURGE_LIMIT: wholeNumber(1, 1_000_000_000).optional().meta({
-    description: 'More new records than this at once are held back until you decide.',
-    example: '1000',
-  }),
+  SURGE_LIMIT: wholeNumber(1, 1_000_000_000)
+    .optional()
+    .describe('More new records than this at once are held back until you decide.')
+    .meta({ example: '1000' }),
 });

@@ -5,33 +5,28 @@ import type { z } from 'zod';
 
 export const crmEnvironment = group('Addresses', {
   ...crmApiEnvironment.shape,
-  CRM_API_URL: httpUrlSchema.optional().meta({
-    description: 'The list of customers of [your own CRM](own-systems.md).',
-    example: 'http://localhost:8000/customers',
-    secret: true,
-  }),
+  CRM_API_URL: httpUrlSchema
+    .optional()
+    .describe('The list of customers of [your own CRM](own-systems.md).')
+    .meta({ example: 'http://localhost:8000/customers', secret: true }),
 });
 
 export const inventoryEnvironment = group('Addresses', {
   ...inventoryApiEnvironment.shape,
-  INVENTORY_API_URL: httpUrlSchema.optional().meta({
-    description: 'Where [your own inventory](own-systems.md) takes and lists package requests.',
-    example: 'http://localhost:8001/package-requests',
-    secret: true,
-  }),
+  INVENTORY_API_URL: httpUrlSchema
+    .optional()
+    .describe('Where [your own inventory](own-systems.md) takes and lists package requests.')
+    .meta({ example: 'http://localhost:8001/package-requests', secret: true }),
 });
 
 /** The URL of the list of customers: by default of crm-api, wherever it listens. */
-export function crmUrlOf(values: z.output<typeof crmEnvironment>): URL {
-  const { CRM_API_URL: url, CRM_API_HOST: host, CRM_API_PORT: port } = values;
-  return url ?? urlOf(host, port, '/customers');
-}
+export const crmUrlOf = (values: z.output<typeof crmEnvironment>): URL =>
+  values.CRM_API_URL ?? urlOf(values.CRM_API_HOST, values.CRM_API_PORT, '/customers');
 
 /** The URL of package requests: by default of inventory-api, wherever it listens. */
-export function inventoryUrlOf(values: z.output<typeof inventoryEnvironment>): URL {
-  const { INVENTORY_API_URL: url, INVENTORY_API_HOST: host, INVENTORY_API_PORT: port } = values;
-  return url ?? urlOf(host, port, '/package-requests');
-}
+export const inventoryUrlOf = (values: z.output<typeof inventoryEnvironment>): URL =>
+  values.INVENTORY_API_URL ??
+  urlOf(values.INVENTORY_API_HOST, values.INVENTORY_API_PORT, '/package-requests');
 
 /** The URL of a server on this host. A wildcard address cannot be called: it becomes `localhost`. */
 function urlOf(host: string, port: number, path: string): URL {

@@ -24,9 +24,8 @@ export const ledgerUrlSchema = z.string().transform((text, context): LedgerLocat
 });
 
 export const ledgerEnvironment = group('Deliveries', {
-  LEDGER_URL: ledgerUrlSchema.prefault('sqlite:./data/ledger.sqlite').meta({
-    description: 'Where the ledger is: `sqlite:<file>`, `sqlite::memory:` or `postgres://…`.',
-    // It may contain the password of a database.
-    secret: true,
-  }),
+  LEDGER_URL: ledgerUrlSchema
+    .prefault('sqlite:./data/ledger.sqlite')
+    .describe('Where the ledger is: `sqlite:<file>`, `sqlite::memory:` or `postgres://…`.')
+    .meta({ secret: true }),
 });
