@@ -5,11 +5,12 @@ import { z } from 'zod';
 import { adminEnvironment } from './admin-guard.ts';
 import { deliveryEnvironment, pollingEnvironment } from './delivery/environment.ts';
 import { ledgerEnvironment } from './delivery/ledger/ledger-url.ts';
-import * as flows from './flows.ts';
+import { FLOW_VARIABLES, flowsEnvironment, flowsOf } from './flows.ts';
 import { httpEnvironment } from './http/environment.ts';
 
 /** What the service reads itself. */
 const ownEnvironment = z.object({
+  ...flowsEnvironment.shape,
   ...group('Addresses', {
     INTEGRATION_SERVICE_HOST: hostOf('integration-service'),
     INTEGRATION_SERVICE_PORT: portOf('integration-service', '8002'),
@@ -23,25 +24,16 @@ const ownEnvironment = z.object({
 });
 
 /** All variables of the service, also those of flows that are off. */
-export const environmentSchema = z.object({
-  ...flows.FLOW_VARIABLES,
-  ...flows.flowsEnvironment.shape,
-  ...ownEnvironment.shape,
-});
+export const environmentSchema = z.object({ ...FLOW_VARIABLES, ...ownEnvironment.shape });
 
 export type Config = ReturnType<typeof parseConfig>;
 
 /**
- * The values that the service reads itself, the flows that are on, and `misspelt`: names that are not known.
+ * The values of all variables, the names of the `flows` that are on, and `misspelt`: names that are not known.
  *
  * @throws {EnvironmentError} with every problem of the environment
  */
 export function parseConfig(env: NodeJS.ProcessEnv) {
-  // Finds all problems, before each part takes its own values.
-  parseEnvironment(environmentSchema, env);
-  return {
-    ...parseEnvironment(ownEnvironment, env),
-    flows: flows.parseFlows(env),
-    misspelt: findMisspelt(environmentSchema, env),
-  };
+  const values = parseEnvironment(environmentSchema, env) as z.output<typeof ownEnvironment>;
+  return { ...values, flows: flowsOf(values), misspelt: findMisspelt(environmentSchema, env) };
 }

@@ -11,7 +11,7 @@ import { createEventMetrics, createPollMetrics } from './delivery/ingest/metrics
 import type { Ledger } from './delivery/ledger/ledger.ts';
 import { LedgerError } from './delivery/ledger/ledger-error.ts';
 import { openLedger } from './delivery/ledger/open-ledger.ts';
-import { FLOW_MIGRATIONS, FLOW_NAMES, pathsOfOthers } from './flows.ts';
+import { createFlows, FLOW_MIGRATIONS, FLOW_NAMES, pathsOfOthers } from './flows.ts';
 import { createHttpClient } from './http/client.ts';
 import { openFlow } from './open-flow.ts';
 import { checkReadiness } from './readiness.ts';
@@ -54,8 +54,7 @@ export async function runService(config: Config, onEvent?: OnEvent): Promise<voi
     events: eventMetrics,
   };
   const parts = { http, cycleLogOf, eventMetrics, pauseOf, ...common };
-  const created = await Promise.all(config.flows.values().map((create) => create(parts)));
-  const flows = created.map((flow) =>
+  const flows = (await createFlows(config, parts)).map((flow) =>
     openFlow(flow, {
       ...common,
       pause: pauseOf(flow.target.name),
@@ -66,7 +65,6 @@ export async function runService(config: Config, onEvent?: OnEvent): Promise<voi
       onEvent,
     }),
   );
-  const on = [...config.flows.keys()];
   const app = await buildApp({
     ...common,
     host: config.INTEGRATION_SERVICE_HOST,
@@ -74,7 +72,7 @@ export async function runService(config: Config, onEvent?: OnEvent): Promise<voi
     allowedHosts: config.ALLOWED_HOSTS,
     metrics,
     flows,
-    pathsOff: pathsOfOthers(on),
+    pathsOff: pathsOfOthers(config.flows),
     checkReadiness: () => checkReadiness({ ledger, flows }),
   });
 
@@ -102,7 +100,7 @@ export async function runService(config: Config, onEvent?: OnEvent): Promise<voi
     },
   });
   log.info('Integration service started.');
-  await tellFlows(on, ledger, log);
+  await tellFlows(config.flows, ledger, log);
   // If one of these rejects, nothing can handle the error: it ends the process.
   await Promise.all(flows.map((flow) => flow.run()));
 }

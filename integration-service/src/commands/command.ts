@@ -11,8 +11,7 @@ import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
 import { openExistingLedger } from '../delivery/ledger/open-ledger.ts';
 import { ReadError } from '../delivery/target.ts';
-import type { FlowParts } from '../flow-parts.ts';
-import { FLOW_MIGRATIONS } from '../flows.ts';
+import { createFlows, FLOW_MIGRATIONS } from '../flows.ts';
 import { CallError, createHttpClient } from '../http/client.ts';
 
 export interface CommandParts {
@@ -54,14 +53,13 @@ export async function runCommand<Options>(
       flowMigrations: FLOW_MIGRATIONS,
     });
     const clocks = { now: Date.now, monotonicNow: () => performance.now() };
-    const parts: FlowParts = {
+    const flows = await createFlows(config, {
       ...{ http, log, ledger, random: Math.random },
       cycleLogOf: (noun) => createCycleLog(log, noun, clocks.monotonicNow),
       eventMetrics: createEventMetrics(createMetrics()),
       pauseOf: (system, label = system) => createPause({ system, label, ledger, log, ...clocks }),
       ...clocks,
-    };
-    const flows = await Promise.all(config.flows.values().map((create) => create(parts)));
+    });
     const exitCode = await run({ ledger, flows }, options);
     await ledger.close();
     process.exit(exitCode);
