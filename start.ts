@@ -9,7 +9,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { escapeControls } from 'service-kit/escape-controls';
-import { isoNow } from 'service-kit/iso-time';
 
 const APIS = ['crm-api', 'inventory-api'];
 const INTEGRATION_SERVICE = 'integration-service';
@@ -81,7 +80,8 @@ function print(service: string, line: string, level: number): void {
   } else if (isLogLine(line)) {
     process.stdout.write(`${line}\n`);
   } else if (line.trim()) {
-    const msg = JSON.stringify({ level, time: isoNow(), name: service, msg: line });
+    const time = new Date().toISOString();
+    const msg = JSON.stringify({ level, time, name: service, msg: line });
     process.stdout.write(`${escapeControls(msg)}\n`);
   }
 }

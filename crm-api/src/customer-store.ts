@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { isoNow } from 'service-kit/iso-time';
 import { createRecordList, type RecordList } from 'service-kit/record-list';
 import type { Customer, CustomerCreate } from './customer.ts';
 
@@ -24,7 +23,7 @@ export function createCustomerStore(serialize: (customer: Customer) => string): 
   return {
     create({ name, email }) {
       if (emails.has(email)) return undefined;
-      const customer = { name, email, id: randomUUID(), created_at: isoNow() };
+      const customer = { name, email, id: randomUUID(), created_at: new Date().toISOString() };
       emails.add(email);
       const json = serialize(customer);
       records.append(json);

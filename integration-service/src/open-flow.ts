@@ -1,6 +1,7 @@
 import type { HttpService } from 'service-kit/http-service';
 import type { Logger } from 'service-kit/logger';
-import type { Degradation, Readiness } from 'service-kit/operations';
+import { allOf, type Degradation, type Readiness } from 'service-kit/operations';
+import type { Chance } from './delivery/clocks.ts';
 import { type CircuitBreaker, createCircuitBreaker } from './delivery/dispatch/circuit-breaker.ts';
 import { createDeliveryLog } from './delivery/dispatch/delivery-log.ts';
 import { createDispatcher, type Dispatcher } from './delivery/dispatch/dispatcher.ts';
@@ -17,7 +18,7 @@ import { createSurgeGuard, type SurgeGuard } from './delivery/ingest/surge-guard
 import type { Ledger } from './delivery/ledger/ledger.ts';
 import { withoutExcerpt } from './http/response.ts';
 
-export interface OpenFlowOptions {
+export interface OpenFlowOptions extends Chance {
   ledger: Ledger;
   /** The pause of the target's system. */
   pause: Pause;
@@ -27,12 +28,6 @@ export interface OpenFlowOptions {
   /** Items of a source that comes by itself come at once within this time. */
   surgeWindowMs: number;
   log: Logger;
-  /** Unix time in milliseconds. */
-  now: () => number;
-  /** Milliseconds of a clock that never jumps. */
-  monotonicNow: () => number;
-  /** From 0 to below 1. */
-  random: () => number;
   /** Called at every step. Default: nobody listens. */
   onEvent?: OnEvent | undefined;
 }
@@ -96,15 +91,14 @@ export function openFlow(flow: Flow, options: OpenFlowOptions): OpenFlow {
     });
 
   function checkReadiness(): Readiness {
-    const checks = pollers.map((poller) => poller.checkReadiness());
-    const degraded: Degradation[] = checks.flatMap((check) => check.degraded ?? []);
+    const degraded: Degradation[] = [];
     const note = (part: string, reason: string | undefined) => {
       if (reason !== undefined) degraded.push({ part, reason });
     };
     note(target.name, failureOf(target.name, breaker.problem()));
     note(target.name, pauseOf(target.name, pause.until()));
     for (const source of pushed) note('events', source.problem());
-    return { ...(checks.find(({ ready }) => !ready) ?? { ready: true }), degraded };
+    return allOf([...pollers.map((poller) => poller.checkReadiness()), { ready: true, degraded }]);
   }
 
   return {

@@ -1,4 +1,4 @@
-import type { Degradation, Readiness } from 'service-kit/operations';
+import { allOf, type Readiness } from 'service-kit/operations';
 import type { Ledger } from './delivery/ledger/ledger.ts';
 import type { OpenFlow } from './open-flow.ts';
 
@@ -12,12 +12,11 @@ export interface ReadinessParts {
  * source of events is only listed as degraded, because nothing is lost, and a restart would not help.
  */
 export function checkReadiness({ ledger, flows }: ReadinessParts): Readiness {
-  const checks = flows.map((flow) => flow.checkReadiness());
-  const problem = ledger.problem()?.message;
-  const degraded: Degradation[] = [
-    ...(problem === undefined ? [] : [{ part: 'ledger', reason: problem }]),
-    ...checks.flatMap((check) => check.degraded ?? []),
-  ];
-  if (problem !== undefined) return { ready: false, reason: problem, degraded };
-  return { ...(checks.find(({ ready }) => !ready) ?? { ready: true }), degraded };
+  return allOf([ofLedger(ledger), ...flows.map((flow) => flow.checkReadiness())]);
+}
+
+function ofLedger(ledger: ReadinessParts['ledger']): Readiness {
+  const reason = ledger.problem()?.message;
+  if (reason === undefined) return { ready: true };
+  return { ready: false, reason, degraded: [{ part: 'ledger', reason }] };
 }

@@ -42,9 +42,7 @@ export async function runService(config: Config, onEvent?: OnEvent): Promise<voi
   });
   const pauses = new Map<string, Pause>();
   function pauseOf(system: string, label = system): Pause {
-    const pause = pauses.get(system) ?? createPause({ system, label, ...common });
-    pauses.set(system, pause);
-    return pause;
+    return pauses.getOrInsertComputed(system, () => createPause({ system, label, ...common }));
   }
   const cycleLogOf = (noun: string) => createCycleLog(log, noun, clocks.monotonicNow);
   const eventMetrics = createEventMetrics(metrics);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { audit } from '../src/delivery/audit/audit.ts';
-import { AUDIT_KINDS } from '../src/delivery/audit/audit-kinds.ts';
+import { AUDIT_KINDS } from '../src/delivery/audit/audit-book.ts';
 import type { Claim, Transition } from '../src/delivery/delivery.ts';
 import type { Target } from '../src/delivery/target.ts';
 import { ingestList, newLocation, open } from './ledgers.ts';

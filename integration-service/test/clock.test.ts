@@ -17,6 +17,7 @@ const network = mockNetwork();
 vi.setConfig({ testTimeout: 60_000 });
 
 const FLOW = 'welcome-package';
+const OF = { flow: FLOW, source: SOURCE };
 const T0 = 1_700_000_000_000;
 const HALF_AN_HOUR = 1_800_000;
 
@@ -95,7 +96,7 @@ describe('a replica under a clock that was ahead', () => {
     const service = await setUpService();
     Object.assign(service.ledger, { isAlone: false });
     const now = Date.now() + aheadMs;
-    await service.ledger.takePollLease(FLOW, SOURCE, {
+    await service.ledger.takePollLease(OF, {
       now,
       forMs: 20_000,
       maxMs: 0,

@@ -171,10 +171,10 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     await expect(ledger.commit(stale as typeof entries, T0, together('lost'))).rejects.toThrow(
       'a lease of its batch ran out',
     );
-    expect((await ledger.readProgress('once', 'a-source')).position).toBeUndefined();
+    expect((await ledger.readProgress(other)).position).toBeUndefined();
     expect(await statuses()).toEqual({ 'once/a': 'sending', 'once/b': 'sending' });
     await ledger.commit(entries, T0, together('kept'));
-    expect((await ledger.readProgress('once', 'a-source')).position).toBe('kept');
+    expect((await ledger.readProgress(other)).position).toBe('kept');
     expect(await statuses()).toEqual({ 'once/a': 'delivered', 'once/b': 'delivered' });
   });
 

@@ -13,6 +13,7 @@ import { expectCarriedOver, writeOldLedger } from './old-ledger.ts';
 import { captureLog } from './support.ts';
 
 const FLOW = 'a-flow';
+const OF = { flow: FLOW, source: SOURCE };
 
 /** Rejected records as they used to be kept. */
 interface OldTables {
@@ -63,7 +64,7 @@ describe.each(LEDGER_KINDS)('a ledger in %s that has whole records', (kind) => {
     await db.destroy();
 
     const ledger = await open(location);
-    const kept = await ledger.rejectedRecords(FLOW, SOURCE, 999);
+    const kept = await ledger.rejectedRecords(OF, 999);
     const reason = 'its id is not a string';
     const known = { position: null, reason, isAccepted: false };
     expect(kept).toHaveLength(301);
@@ -73,7 +74,7 @@ describe.each(LEDGER_KINDS)('a ledger in %s that has whole records', (kind) => {
     const again = records.map((record, position) => {
       return { fingerprint: fingerprintOf(record), position, id: null, reason };
     });
-    expect(await ledger.reject(FLOW, SOURCE, again, 1)).toEqual([]);
+    expect(await ledger.reject(OF, again, 1)).toEqual([]);
     if (location.kind === 'postgres') return;
     const files = [location.path, `${location.path}-wal`].filter((file) => existsSync(file));
     for (const file of files) expect(/jane/i.test(readFileSync(file, 'latin1'))).toBe(false);

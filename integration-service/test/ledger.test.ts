@@ -1,12 +1,13 @@
 import { MAX_WAIT_MS } from 'service-kit/retry';
 import { describe, expect, it } from 'vitest';
 import type { Claim, Item, Transition } from '../src/delivery/delivery.ts';
-import type { LeaseRequest } from '../src/delivery/ledger/ledger.ts';
+import type { LeaseRequest, RejectedRecord } from '../src/delivery/ledger/ledger.ts';
 import { LEASE_MS } from '../src/delivery/ledger/work.ts';
 import { READS_OF_RELEASED } from '../src/delivery/transition.ts';
 import { ingestList, LEDGER_KINDS, newLocation, open, SOURCE } from './ledgers.ts';
 
 const FLOW = 'a-flow';
+const OF = { flow: FLOW, source: SOURCE };
 const T0 = 1_700_000_000_000;
 
 const itemOf = (key: string, lane = key): Item => ({ key, lane, payload: payloadOf(key) });
@@ -102,24 +103,24 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
         Array.from({ length: 1_600 }, (_, i) => itemOf(`${prefix}${i}`)),
         { now: T0 + 5, progress: { position, isWhole } },
       );
-    expect(await ledger.readProgress(FLOW, SOURCE)).toEqual({
+    expect(await ledger.readProgress(OF)).toEqual({
       position: undefined,
       sweptAt: undefined,
     });
     await ingest('a', { after: 'a' }, true);
-    expect(await ledger.readProgress(FLOW, SOURCE)).toEqual({
+    expect(await ledger.readProgress(OF)).toEqual({
       position: { after: 'a' },
       sweptAt: T0 + 5,
     });
     const broken = { toJSON: () => expect.unreachable('on purpose') };
     await expect(ingest('b', broken)).rejects.toThrow('on purpose');
-    expect(await ledger.readProgress(FLOW, SOURCE)).toMatchObject({ position: { after: 'a' } });
+    expect(await ledger.readProgress(OF)).toMatchObject({ position: { after: 'a' } });
     expect(await ledger.countByStatus(FLOW)).toMatchObject({ pending: 2_600 });
     await ingestList(ledger, FLOW, [], {
       now: T0 + 9,
       progress: { position: undefined, isWhole: false },
     });
-    expect(await ledger.readProgress(FLOW, SOURCE)).toEqual({
+    expect(await ledger.readProgress(OF)).toEqual({
       position: undefined,
       sweptAt: T0 + 5,
     });
@@ -133,9 +134,11 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     const progress = { position: { after: 'a' }, isWhole: true };
     await ingestList(ledger, FLOW, [], { now: T0, progress });
     await ingestList(ledger, 'another', [], { now: T0, progress });
-    await ledger.forgetPosition(FLOW, SOURCE);
-    expect(await ledger.readProgress(FLOW, SOURCE)).toEqual({ position: undefined, sweptAt: T0 });
-    expect((await ledger.readProgress('another', SOURCE)).position).toEqual({ after: 'a' });
+    await ledger.forgetPosition(OF);
+    expect(await ledger.readProgress(OF)).toEqual({ position: undefined, sweptAt: T0 });
+    expect((await ledger.readProgress({ ...OF, flow: 'another' })).position).toEqual({
+      after: 'a',
+    });
   });
 
   it('holds a poll with more new items than the limit, all of it, and lets it go', async () => {
@@ -414,36 +417,37 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     const records = ['b', 'a\0\ud800', 'b'].map((id, position) => {
       return { fingerprint: `print of ${id.slice(0, 1)}`, position, id, reason: 'no id' };
     });
-    expect(await ledger.reject(FLOW, SOURCE, records, T0)).toHaveLength(2);
-    expect(await ledger.reject(FLOW, SOURCE, records, T0)).toEqual([]);
-    expect(await ledger.reject('another-flow', SOURCE, records, T0)).toHaveLength(2);
-    expect(await ledger.countUnaccepted(FLOW, SOURCE)).toBe(2);
-    await ledger.acceptRejected(FLOW, SOURCE, ['print of b', 'print of another'], T0);
-    expect(await ledger.countUnaccepted(FLOW, SOURCE)).toBe(1);
+    expect(await ledger.reject(OF, records, T0)).toHaveLength(2);
+    expect(await ledger.reject(OF, records, T0)).toEqual([]);
+    expect(await ledger.reject({ ...OF, flow: 'another-flow' }, records, T0)).toHaveLength(2);
+    expect(await ledger.countUnaccepted(OF)).toBe(2);
+    const another = { fingerprint: 'print of c', position: null, id: null, reason: 'empty' };
+    await ledger.acceptRejected(OF, [records[0] as RejectedRecord, another], T0);
+    expect(await ledger.countUnaccepted(OF)).toBe(1);
     const [a, b] = [
       { ...records[1], isAccepted: false },
       { ...records[0], isAccepted: true },
     ];
-    expect(await ledger.rejectedRecords(FLOW, SOURCE, 9)).toEqual([a, b]);
-    expect(await ledger.rejectedRecords(FLOW, SOURCE, 1)).toEqual([a]);
-    expect(await ledger.rejectedRecords(FLOW, SOURCE, 1, 'print of a')).toEqual([b]);
-    expect(await ledger.countUnaccepted('another-flow', SOURCE)).toBe(2);
+    expect(await ledger.rejectedRecords(OF, 9)).toEqual([a, b, { ...another, isAccepted: true }]);
+    expect(await ledger.rejectedRecords(OF, 1)).toEqual([a]);
+    expect(await ledger.rejectedRecords(OF, 1, 'print of a')).toEqual([b]);
+    expect(await ledger.countUnaccepted({ ...OF, flow: 'another-flow' })).toBe(2);
   });
 
   it('gives the turn to poll to one at a time, with how far the source was read', async () => {
     const { ledger } = await setUp();
     const take = (now: number, options: Partial<LeaseRequest> = {}) =>
-      ledger.takePollLease(FLOW, SOURCE, { now, forMs: 1_000, maxMs: 10_000, ...options });
+      ledger.takePollLease(OF, { now, forMs: 1_000, maxMs: 10_000, ...options });
     const mine = (from: number) => ({
       ...{ isMine: true, endsAt: from + 1_000 },
       ...{ position: undefined, sweptAt: undefined },
     });
     expect(await take(T0)).toEqual(mine(T0));
     expect(await take(T0 + 400)).toEqual({ isMine: false, waitMs: 600, polledAt: null });
-    await ledger.endPollLease(FLOW, SOURCE, T0 + 5_000, T0 + 450);
+    await ledger.endPollLease(OF, T0 + 5_000, T0 + 450);
     expect(await take(T0 + 1_000)).toEqual({ isMine: false, waitMs: 4_000, polledAt: T0 + 450 });
     expect(await take(T0 + 5_000)).toEqual(mine(T0 + 5_000));
-    await ledger.endPollLease(FLOW, SOURCE, T0 + 5_000);
+    await ledger.endPollLease(OF, T0 + 5_000);
     expect(await take(T0 + 4_999)).toEqual({ isMine: false, waitMs: 1, polledAt: T0 + 450 });
     const progress = { position: { after: 7 }, isWhole: true };
     await ingestList(ledger, FLOW, [], { now: T0 + 9, progress });
@@ -476,7 +480,7 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
   it('lets the turn be taken again by who has it, and by nobody else', async () => {
     const { ledger } = await setUp();
     const take = (now: number, options: Partial<LeaseRequest>) =>
-      ledger.takePollLease(FLOW, SOURCE, { now, forMs: 1_000, maxMs: 10_000, ...options });
+      ledger.takePollLease(OF, { now, forMs: 1_000, maxMs: 10_000, ...options });
     expect(await take(T0, {})).toMatchObject({ isMine: true, endsAt: T0 + 1_000 });
     const others = { isMine: false, waitMs: 900, polledAt: null };
     expect(await take(T0 + 100, { ownEndsAt: T0 + 999, polledAt: T0 })).toEqual(others);

@@ -6,6 +6,7 @@ import type { Ledger, LedgerLocation } from '../src/delivery/ledger/ledger.ts';
 import { queryPostgres, SOURCE } from './ledgers.ts';
 
 const FLOW = 'welcome-package';
+const OF = { flow: FLOW, source: SOURCE };
 const T0 = 1_795_000_000_000;
 
 /**
@@ -58,10 +59,10 @@ export async function expectCarriedOver(ledger: Ledger): Promise<void> {
   });
   expect(await ledger.isAdopted(FLOW)).toBe(true);
   expect(await ledger.polledAt(FLOW)).toBe(T0 + 3);
-  expect(await ledger.readProgress(FLOW, SOURCE)).toEqual({
+  expect(await ledger.readProgress(OF)).toEqual({
     ...{ position: { list: 'a', url: '<>', etag: '"1"' }, sweptAt: T0 + 2 },
   });
-  expect(await ledger.rejectedRecords(FLOW, SOURCE, 9)).toEqual([
+  expect(await ledger.rejectedRecords(OF, 9)).toEqual([
     ...[
       {
         fingerprint: 'f1',

@@ -14,8 +14,7 @@ async function setUp() {
   const create = (isAlone: boolean) => {
     const ledger = { ...opened, isAlone };
     return createPollLease({
-      flow: 'a-flow',
-      source: 'crm',
+      of: { flow: 'a-flow', source: 'crm' },
       ledger,
       maxMs: 300_000,
       now: () => clock.now,

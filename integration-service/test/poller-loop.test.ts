@@ -76,7 +76,9 @@ describe('the poller', () => {
       expect(stopped).toBeDefined();
       await stopped;
       expect(await ledger.list({}, 2_000)).toHaveLength(expected);
-      expect((await ledger.readProgress('welcome-package', SOURCE)).sweptAt).toBeUndefined();
+      expect(
+        (await ledger.readProgress({ flow: 'welcome-package', source: SOURCE })).sweptAt,
+      ).toBeUndefined();
     },
   );
 

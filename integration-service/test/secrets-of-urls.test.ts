@@ -64,7 +64,7 @@ it.each([
     for (const url of asked) {
       expect(new URLSearchParams(url.split('?')[1]).get('api_key')).toBe(CANARY);
     }
-    const { position } = await ledger.readProgress('welcome-package', SOURCE);
+    const { position } = await ledger.readProgress({ flow: 'welcome-package', source: SOURCE });
     expect(JSON.stringify(position)).toContain('after=b');
     await ledger.close();
     expect(bytesIn(path)).not.toMatch(HAS_CANARY);
@@ -128,7 +128,9 @@ it.each(LEDGER_KINDS)(
       database.close();
     }
     const ledger = await open(location);
-    expect((await ledger.readProgress('welcome-package', SOURCE)).position).toBeUndefined();
+    expect(
+      (await ledger.readProgress({ flow: 'welcome-package', source: SOURCE })).position,
+    ).toBeUndefined();
     await ledger.close();
     if (location.kind === 'sqlite') expect(bytesIn(location.path)).not.toMatch(HAS_CANARY);
   },

@@ -358,7 +358,7 @@ export async function createWorld({
         return { kind, reason, statusCode: 429, retryAfterMs };
       }
       if (kind === 'exists') return { kind: 'unknown', reason, saysItExists: true };
-      return { kind: 'transient', reason, retryAfterMs, isSent: kind === 'transient' };
+      return { kind: 'transient', reason, retryAfterMs };
     }
 
     /** What the target says that it holds, of these deliveries or of all. */

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { isoNow } from 'service-kit/iso-time';
 import { createRecordList, type JsonArray } from 'service-kit/record-list';
 import type { PackageRequest, PackageRequestCreate } from './package-request.ts';
 
@@ -46,7 +45,7 @@ export function createPackageRequestStore(
         package_type,
         request_id: randomUUID(),
         status: 'pending',
-        created_at: isoNow(),
+        created_at: new Date().toISOString(),
       });
       const position = records.append(json);
       const others = byCustomer.get(customer_id);

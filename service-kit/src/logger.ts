@@ -1,7 +1,6 @@
 import { type Logger, pino } from 'pino';
 import { prettyFactory } from 'pino-pretty';
 import { escapeControls } from './escape-controls.ts';
-import { isoNow } from './iso-time.ts';
 
 export type { Logger };
 
@@ -21,7 +20,7 @@ export interface LoggerOptions {
  */
 export function createLogger({ name, level, format }: LoggerOptions): Logger {
   const pretty = (format ?? (process.stdout.isTTY ? 'pretty' : 'json')) === 'pretty';
-  const options = { name, level, timestamp: () => `,"time":"${isoNow()}"` };
+  const options = { name, level, timestamp: pino.stdTimeFunctions.isoTime };
   return pino(options, pretty ? createPrettyStream() : createTurnStream());
 }
 

@@ -17,6 +17,12 @@ export type Readiness = ({ ready: true } | { ready: false; reason: string }) & {
   degraded?: Degradation[] | undefined;
 };
 
+/** Ready when all are; if not, for the first reason of them. */
+export function allOf(checks: readonly Readiness[]): Readiness {
+  const first = checks.find(({ ready }) => !ready) ?? { ready: true };
+  return { ...first, degraded: checks.flatMap(({ degraded = [] }) => degraded) };
+}
+
 const statusSchema = z
   .object({ status: z.literal('ok').describe('Always `ok`.') })
   .meta({ id: 'Status', description: 'The service answers.', examples: [{ status: 'ok' }] });

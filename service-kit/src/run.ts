@@ -77,9 +77,9 @@ export async function serve(options: ServeOptions): Promise<void> {
     // After the line above is written.
     setImmediate(() => process.send?.('listening'));
   } catch (error) {
-    exit(
-      `Cannot listen on ${host}:${port}: ${explainListenError(error as NodeJS.ErrnoException, options.portVariable)}.`,
-    );
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    const reason = LISTEN_ERRORS[code]?.(options.portVariable) ?? message;
+    exit(`Cannot listen on ${host}:${port}: ${reason}.`);
   }
 }
 
@@ -94,21 +94,14 @@ async function listenQuietly(app: HttpService, host: string, port: number): Prom
   }
 }
 
-function explainListenError(
-  { code, message }: NodeJS.ErrnoException,
-  portVariable: string,
-): string {
-  switch (code) {
-    case 'EADDRINUSE':
-      return `the port is in use. Stop the program that holds it, or set ${portVariable}`;
-    case 'EACCES':
-      return `this user may not use the port. Set ${portVariable} to one above 1023`;
-    case 'EADDRNOTAVAIL':
-      return 'this machine has no such address';
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return 'the host name is not known';
-    default:
-      return message;
-  }
-}
+const UNKNOWN_HOST = () => 'the host name is not known';
+
+/** Why a service cannot listen, and what to do, by the code of the error. */
+const LISTEN_ERRORS: Record<string, (portVariable: string) => string> = {
+  EADDRINUSE: (variable) =>
+    `the port is in use. Stop the program that holds it, or set ${variable}`,
+  EACCES: (variable) => `this user may not use the port. Set ${variable} to one above 1023`,
+  EADDRNOTAVAIL: () => 'this machine has no such address',
+  ENOTFOUND: UNKNOWN_HOST,
+  EAI_AGAIN: UNKNOWN_HOST,
+};

@@ -1,7 +1,15 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 
-/** The metrics of customer events, in the registry that `/metrics` exposes. */
-export function createEventMetrics(registry: Registry) {
+/** The metrics of customer events. */
+export interface EventMetrics {
+  events: Counter<'result'>;
+  failures: Counter;
+  /** Registers the gauge of waiting events; each scrape calls `count`. */
+  waiting(count: () => number): void;
+}
+
+/** @param registry what `/metrics` exposes */
+export function createEventMetrics(registry: Registry): EventMetrics {
   const registers = [registry];
   const events = new Counter({
     name: 'customer_events_total',
@@ -18,8 +26,7 @@ export function createEventMetrics(registry: Registry) {
       help: 'Attempts to send a customer event that failed',
       registers,
     }),
-    /** Registers the gauge of waiting events; each scrape calls `count`. */
-    waiting(count: () => number): void {
+    waiting(count) {
       new Gauge({
         name: 'customer_events_waiting',
         help: 'Customer events that are not sent yet',
@@ -31,5 +38,3 @@ export function createEventMetrics(registry: Registry) {
     },
   };
 }
-
-export type EventMetrics = ReturnType<typeof createEventMetrics>;

@@ -69,11 +69,8 @@ export async function* benchLatency({ runs, rabbitmqUrl }: LatencyOptions): Asyn
 
 async function measure({ env, readyWhen }: Source): Promise<number[]> {
   const arrivals = new Map<string, PromiseWithResolvers<number>>();
-  const arrivalOf = (id: string) => {
-    const arrival = arrivals.get(id) ?? Promise.withResolvers<number>();
-    arrivals.set(id, arrival);
-    return arrival;
-  };
+  const arrivalOf = (id: string) =>
+    arrivals.getOrInsertComputed(id, () => Promise.withResolvers<number>());
   const inventory = createServer(async (request, response) => {
     response.setHeader('content-type', 'application/json');
     if (request.method === 'GET') return void response.end('[]');

@@ -2,12 +2,12 @@
 import { parseArgs } from 'node:util';
 import { print } from 'service-kit/terminal';
 import { type AuditReport, audit } from '../delivery/audit/audit.ts';
-import { AUDIT_KINDS, type AuditKind } from '../delivery/audit/audit-kinds.ts';
-import { createRejectBook } from '../delivery/audit/reject-book.ts';
+import { AUDIT_KINDS, type AuditKind } from '../delivery/audit/audit-book.ts';
+import { createRejectBook, type RejectBook } from '../delivery/audit/reject-book.ts';
 import type { Flow } from '../delivery/flow.ts';
+import { describeUnusable } from '../delivery/ingest/unusable-records.ts';
 import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { runCommand, UsageError } from './command.ts';
-import { printUnusable, toJson } from './unusable.ts';
 
 const MEANINGS: Record<AuditKind, string> = {
   missing: 'in the CRM, without a package',
@@ -65,8 +65,8 @@ async function auditFlow(
   ledger: Ledger,
   { accept, all, json, repair, 'trust-list': trustList }: ReturnType<typeof parse>,
 ): Promise<boolean> {
-  const { source } = flow.audit;
-  const rejects = createRejectBook({ flow: flow.name, source, ledger, now: Date.now });
+  const of = { flow: flow.name, source: flow.audit.source };
+  const rejects = createRejectBook({ of, ledger, now: Date.now });
   const report = await audit({
     ...{ flow, onUnusable: rejects.enter, ledger, repair, trustList, now: Date.now },
   });
@@ -75,7 +75,9 @@ async function auditFlow(
   const hasDrift = report.hasDrift || rejects.counts().unaccepted > 0;
   if (json) {
     const keys = AUDIT_KINDS.map((kind) => [kind, [...report.keysOf(kind)]]);
-    const unusable = toJson(rejects);
+    const unusable = [...rejects.rows()].map(({ position, id, reason, isListed, isAccepted }) => {
+      return { position, id, reason, listed: isListed, accepted: isAccepted };
+    });
     print(JSON.stringify({ drift: hasDrift, ...Object.fromEntries(keys), unusable }));
   } else {
     const most = all ? Number.POSITIVE_INFINITY : NAMED;
@@ -95,15 +97,28 @@ async function auditFlow(
 function printKinds({ counts, keysOf }: AuditReport, most: number): void {
   for (const kind of AUDIT_KINDS) {
     print(`${kind.padEnd(9)} ${String(counts[kind]).padStart(8)}  ${MEANINGS[kind]}`);
-    let named = 0;
-    for (const key of keysOf(kind)) {
-      if (named === most) break;
-      print(`  ${key}`);
-      named += 1;
-    }
-    const more = counts[kind] - named;
-    if (more > 0) print(`  … and ${more} more; --all names them`);
+    printSome(keysOf(kind), counts[kind], most);
   }
+}
+
+/** Prints the records that cannot be used, those that the CRM lists now first, and says what to do. */
+function printUnusable(book: RejectBook, most: number): void {
+  const { all, unaccepted } = book.counts();
+  print(`unusable  ${String(all).padStart(8)}  records of the CRM that are no customers`);
+  const lines = book.rows().map((reject) => {
+    const notes = [!reject.isListed && 'not listed now', reject.isAccepted && 'accepted'];
+    const note = notes.filter(Boolean).join(', ');
+    return `${describeUnusable(reject)}${note && ` (${note})`}`;
+  });
+  printSome(lines, all, most);
+  if (unaccepted === 0) return;
+  print(`Nobody has accepted ${unaccepted} of them: correct them in the CRM, or run`);
+  print('npm run audit -- --accept, which accepts all that are there now.');
+}
+
+function printSome(lines: IteratorObject<string>, count: number, most: number): void {
+  for (const line of lines.take(most)) print(`  ${line}`);
+  if (count > most) print(`  … and ${count - most} more; --all names them`);
 }
 
 /** Prints signs that a system was reset, or does not list everything. */

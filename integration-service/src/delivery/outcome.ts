@@ -12,14 +12,7 @@
 export type Outcome =
   | { kind: 'delivered'; targetId: string; statusCode?: number }
   | { kind: 'stale'; reason: string; statusCode?: number }
-  | {
-      kind: 'transient';
-      reason: string;
-      statusCode?: number;
-      retryAfterMs?: number | undefined;
-      /** False when no connection was established. */
-      isSent: boolean;
-    }
+  | { kind: 'transient'; reason: string; statusCode?: number; retryAfterMs?: number | undefined }
   | { kind: 'throttled'; reason: string; statusCode?: number; retryAfterMs?: number | undefined }
   | {
       kind: 'unknown';

@@ -41,8 +41,8 @@ const RULES: Rules = { target: ASKED, maxAttempts: 5 };
 const MOMENT = { now: NOW, random: () => 0.5 };
 const LAST = { attempts: RULES.maxAttempts };
 
-const REFUSED_CONNECTION: Outcome = { kind: 'transient', reason: 'ECONNREFUSED', isSent: false };
-const BUSY: Outcome = { kind: 'transient', reason: '503', statusCode: 503, isSent: true };
+const REFUSED_CONNECTION: Outcome = { kind: 'transient', reason: 'ECONNREFUSED' };
+const BUSY: Outcome = { kind: 'transient', reason: '503', statusCode: 503 };
 const DELIVERED: Outcome = { kind: 'delivered', targetId: 'request 7', statusCode: 201 };
 const STALE: Outcome = { kind: 'stale', reason: 'it has version 9', statusCode: 412 };
 const DENIED: Outcome = { kind: 'unauthorized', reason: '401', statusCode: 401 };

@@ -69,7 +69,7 @@ describe('a 409', () => {
     'Concurrent requests with the same key',
     `${' '.repeat(1_900)}in flight`,
   ])('that speaks of a twin under way is tried again: %s', (body) => {
-    expect(outcomeOf({ status: 409, body })).toMatchObject({ kind: 'transient', isSent: true });
+    expect(outcomeOf({ status: 409, body })).toMatchObject({ kind: 'transient' });
     expect(outcomeOf({ status: 422, body })).toMatchObject({ kind: 'permanent' });
   });
 
@@ -176,16 +176,12 @@ describe.each([200, 201])('a %d to a request for a welcome package', (status) =>
 });
 
 it.each([
-  ['before it was sent', { isSent: false }, { kind: 'transient', isSent: false }],
+  ['before it was sent', { isSent: false }, { kind: 'transient' }],
   ['after it was sent', { isSent: true }, { kind: 'unknown' }],
   ['in the body of a 201', { isSent: true, status: 201 }, { kind: 'unknown', statusCode: 201 }],
   ['in the body of a 422', { isSent: true, status: 422 }, { kind: 'unknown', statusCode: 422 }],
   ['by us', { isSent: false, cause: new AbortedError('x') }, { kind: 'aborted' }],
-  [
-    'by another error',
-    { isSent: false, cause: new Error('x') },
-    { kind: 'transient', isSent: false },
-  ],
+  ['by another error', { isSent: false, cause: new Error('x') }, { kind: 'transient' }],
 ])('a call that failed %s', (_, how, expected) => {
   const error = new CallError('why', { status: undefined, ...how });
   expect(outcomeOfFailure(error)).toEqual({ ...expected, reason: 'why' });

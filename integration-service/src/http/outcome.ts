@@ -66,7 +66,7 @@ export function outcomeOfResponse(
   }
   const text = response.body.toString('utf8', 0, 2_000);
   if (WITHOUT_EFFECT.includes(statusCode) || (statusCode === 409 && IN_FLIGHT.test(text))) {
-    return { kind: 'transient', reason, statusCode, retryAfterMs, isSent: true };
+    return { kind: 'transient', reason, statusCode, retryAfterMs };
   }
   if ([400, 409, 422].includes(statusCode) && EXISTS.test(text)) {
     return { kind: 'unknown', reason, statusCode, saysItExists: true };
@@ -79,7 +79,7 @@ export function outcomeOfResponse(
 /** Decides what it means that no complete answer came. */
 export function outcomeOfFailure({ message: reason, isSent, status, cause }: CallError): Outcome {
   if (cause instanceof AbortedError) return { kind: 'aborted', reason };
-  if (!isSent) return { kind: 'transient', reason, isSent };
+  if (!isSent) return { kind: 'transient', reason };
   return { kind: 'unknown', reason, ...(status !== undefined && { statusCode: status }) };
 }
 

@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http';
+import { parseRetryAfter } from 'service-kit/retry';
 import { ReadError } from '../delivery/target.ts';
 import type { HttpClient, HttpStream } from './client.ts';
 import { hideQuery, hideSecrets } from './hide-secrets.ts';
@@ -20,8 +21,8 @@ export interface ListSource {
   maxBytes: number;
   /** The list may come from a cache and be older than the request: what it lacks is found by a later read. */
   mayBeOlder: boolean;
-  /** How long the system wants no calls, by its headers; in milliseconds. Default: it does not say. */
-  retryAfterMs?: (headers: HttpStream['headers']) => number | undefined;
+  /** Unix time in milliseconds. */
+  now: () => number;
 }
 
 /** A page of a list; with most APIs, the list is one page. */
@@ -163,7 +164,7 @@ async function refusePart(stream: HttpStream, source: ListSource, url: URL): Pro
 async function refusalOf(stream: HttpStream, source: ListSource, url: URL): Promise<ReadError> {
   const response = await collectBegin(stream);
   const { status, headers } = response;
-  const retryAfterMs = source.retryAfterMs?.(headers);
+  const retryAfterMs = parseRetryAfter(headers['retry-after'], source.now());
   return new ReadError(hideSecrets(describeResponse(response), url), {
     system: source.system,
     status,

@@ -17,8 +17,7 @@ import { canonicalId } from '../systems/customer-id.ts';
 import { crmUrlOf, inventoryUrlOf } from '../systems/environment.ts';
 import { createInventoryClient } from '../systems/inventory/client.ts';
 import type { WelcomePackageSettings } from './environment.ts';
-import { PACKAGE_TYPE, WELCOME_PACKAGE, welcomePackageFor } from './item.ts';
-import { readMessage } from './message.ts';
+import { PACKAGE_TYPE, readMessage, WELCOME_PACKAGE, welcomePackageFor } from './item.ts';
 import { createInventoryTarget } from './target.ts';
 import { addWebhookRoute, WEBHOOKS_TAG } from './webhook-route.ts';
 

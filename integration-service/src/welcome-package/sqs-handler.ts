@@ -31,9 +31,7 @@ export function createSqsHandler(settings: LambdaSettings, log: Logger): SqsHand
   const maxResponseBytes = settings.MAX_RESPONSE_MEGABYTES * 1_000_000;
   return async (event, context) => {
     const workMs = context ? context.getRemainingTimeInMillis() - MARGIN_MS : DEFAULT_WORK_MS;
-    const time = new AbortController();
-    if (workMs <= 0) time.abort();
-    const timer = setTimeout(() => time.abort(), workMs);
+    const signal = workMs > 0 ? AbortSignal.timeout(workMs) : AbortSignal.abort();
     const http = createHttpClient({ connections: concurrency, timeoutMs });
     const inventory = createInventoryClient({
       ...{ http, url, packageType: PACKAGE_TYPE, maxResponseBytes, now: Date.now },
@@ -42,12 +40,11 @@ export function createSqsHandler(settings: LambdaSettings, log: Logger): SqsHand
     try {
       return await workBatch(event.Records, {
         concurrency,
-        deliver: (customer) => attempt(target, customer, time.signal),
-        signal: time.signal,
+        deliver: (customer) => attempt(target, customer, signal),
+        signal,
         log,
       });
     } finally {
-      clearTimeout(timer);
       await http.close();
     }
   };

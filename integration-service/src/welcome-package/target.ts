@@ -1,9 +1,10 @@
 import type { Logger } from 'service-kit/logger';
 import { createRateLimitedLog } from 'service-kit/rate-limited-log';
 import { z } from 'zod';
+import { findIn } from '../delivery/audit/compare.ts';
 import type { Claim } from '../delivery/delivery.ts';
 import { idempotencyKey } from '../delivery/idempotency-key.ts';
-import type { Call, Finding, Sent, Target } from '../delivery/target.ts';
+import type { Call, Sent, Target } from '../delivery/target.ts';
 import { INVENTORY, type InventoryClient } from '../systems/inventory/client.ts';
 
 /** The target may still be at work when its answer is given up, and commit late: hence the last wait. */
@@ -46,6 +47,12 @@ export function createInventoryTarget(options: {
     return outcome;
   }
 
+  async function* holdings(which: Parameters<InventoryClient['list']>[0]) {
+    for await (const { customerId, requestId } of inventory.list(which)) {
+      yield { identity: customerId, targetId: requestId, content: undefined };
+    }
+  }
+
   return {
     name: INVENTORY,
     isRepeatable: false,
@@ -56,22 +63,12 @@ export function createInventoryTarget(options: {
     },
 
     async lookUp(batch, signal) {
-      const wanted = new Set(batch.map(({ key }) => key));
       const [first] = batch;
       const only = first && batch.length === 1 ? customerIdOf(first) : undefined;
-      const findings = new Map<string, Finding>();
-      for await (const { customerId, requestId } of inventory.list({ only, signal })) {
-        if (!wanted.has(customerId) || findings.has(customerId)) continue;
-        findings.set(customerId, { kind: 'applied', targetId: requestId });
-      }
-      return findings;
+      return await findIn(holdings({ only, signal }), batch);
     },
 
-    async *list(signal) {
-      for await (const { customerId, requestId } of inventory.list({ signal })) {
-        yield { identity: customerId, targetId: requestId, content: undefined };
-      }
-    },
+    list: (signal) => holdings({ signal }),
   };
 }
 

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import type { Sink } from '../delivery/flow.ts';
 import type { EventMetrics } from '../delivery/ingest/metrics.ts';
 import { documentedEventSchema } from '../systems/crm/customer-event.ts';
-import { readMessage } from './message.ts';
+import { readMessage } from './item.ts';
 
 export const WEBHOOKS_TAG = {
   name: 'webhooks',

@@ -25,7 +25,7 @@ export function createFlow(settings: z.output<typeof copyListEnvironment>, parts
   const intervalMs = settings.POLLING_INTERVAL_SECONDS * 1_000;
   const { http, now } = parts;
   const listOf = (system: string) => {
-    return { http, system, what: 'records', maxBytes: 1_000_000, mayBeOlder: false };
+    return { http, system, what: 'records', maxBytes: 1_000_000, mayBeOlder: false, now };
   };
 
   async function* readRecords(onUnusable?: (record: ReturnType<typeof unusableRecord>) => void) {

@@ -10,7 +10,7 @@ import {
   type ConsumerOptions,
   createRabbitmqConsumer,
 } from '../../src/messaging/rabbitmq-consumer.ts';
-import { readMessage } from '../../src/welcome-package/message.ts';
+import { readMessage } from '../../src/welcome-package/item.ts';
 import { captureLog, packageRequest, startHttpServer } from '../support.ts';
 import { hasDocker, useBroker } from './broker.ts';
 import { startService } from './processes.ts';

@@ -77,7 +77,7 @@ async function call(url: string, request: RequestInit, onSend: () => void): Prom
     const { status: statusCode } = await fetch(url, request);
     if (statusCode < 300) return { kind: 'delivered', targetId: 'there', statusCode };
     if (statusCode === 412) return { kind: 'stale', reason: 'it has a later one', statusCode };
-    return { kind: 'transient', reason: String(statusCode), statusCode, isSent: true };
+    return { kind: 'transient', reason: String(statusCode), statusCode };
   } catch (error) {
     return { kind: 'unknown', reason: (error as Error).message };
   }

@@ -1,6 +1,11 @@
 import { DatabaseSync } from 'node:sqlite';
 import type { Status } from '../delivery.ts';
-import type { AuditKind } from './audit-kinds.ts';
+
+/** What an audit distinguishes. */
+export const AUDIT_KINDS = ['missing', 'doubled', 'orphaned', 'dead', 'held', 'in_flight'] as const;
+export type AuditKind = (typeof AUDIT_KINDS)[number];
+/** Those that do not go away by themselves. */
+export const DRIFT: AuditKind[] = ['missing', 'doubled', 'orphaned', 'dead'];
 
 const CONDITIONS: Record<AuditKind, string> = {
   missing: "in_source and packages = 0 and ifnull(status, 'delivered') = 'delivered'",
@@ -11,23 +16,48 @@ const CONDITIONS: Record<AuditKind, string> = {
   in_flight: "status in ('pending', 'sending', 'unknown')",
 };
 
-export type AuditBook = ReturnType<typeof createAuditBook>;
+/**
+ * A database with this table. Its empty name makes it a private file, which SQLite deletes with the connection
+ * and uses only for what exceeds its cache.
+ */
+export function openTemporary(table: string): DatabaseSync {
+  const database = new DatabaseSync('');
+  database.exec(`pragma journal_mode = off; pragma synchronous = off; ${table}; begin`);
+  return database;
+}
 
 /** What source, ledger and target say about each key, side by side in a temporary file. */
-export function createAuditBook() {
-  // The empty name makes a private file, which SQLite deletes with the connection and uses only for what
-  // exceeds its cache.
-  const database = new DatabaseSync('');
-  database.exec(`
-    pragma journal_mode = off;
-    pragma synchronous = off;
+export interface AuditBook {
+  /** Enters all items of a stream. */
+  enterAll<Item>(items: AsyncIterable<Item>, enter: (item: Item) => void): Promise<void>;
+  enterSource(item: { key: string }): void;
+  /** Marks a key as shown by the source, if the key is in the book already. */
+  enterSourceOfKnown(item: { key: string }): void;
+  enterLedger(key: string, status: Status): void;
+  enterTarget(holding: { identity: string }): void;
+  /** Whether the source shows a key that neither the ledger nor the target knows. */
+  hasUnknown(): boolean;
+  hasOrphans(): boolean;
+  counts(): Record<AuditKind, number>;
+  /** How many keys the ledger knows, and how many of them the source shows. */
+  known(): { count: number; inSource: number };
+  /** How many keys the ledger calls delivered, and how many of them the target lists. */
+  delivered(): { count: number; listed: number };
+  /** The keys of one kind, in order. */
+  keysOf(kind: AuditKind): IteratorObject<string>;
+  /** Whether a key is missing, and if so, whether the ledger calls it delivered. */
+  missing(key: string): 'notIngested' | 'delivered' | undefined;
+  close(): void;
+}
+
+export function createAuditBook(): AuditBook {
+  const database = openTemporary(`
     create table entries (
       key text primary key,
       in_source integer not null default 0,
       status text,
       packages integer not null default 0
-    ) without rowid;
-    begin`);
+    ) without rowid`);
   const upsert = (columns: string, values: string, update: string) =>
     database.prepare(
       `insert into entries (key, ${columns}) values (?, ${values}) on conflict do update set ${update}`,
@@ -53,28 +83,17 @@ export function createAuditBook() {
   };
 
   return {
-    /** Adds all items of a stream. */
-    async enterAll<Item>(items: AsyncIterable<Item>, enter: (item: Item) => void): Promise<void> {
+    async enterAll(items, enter) {
       for await (const item of items) enter(item);
     },
-    enterSource: ({ key }: { key: string }): void => {
-      statements.source.run(key);
-    },
-    /** Marks a key as shown by the source, if the key is in the book already. */
-    enterSourceOfKnown: ({ key }: { key: string }): void => {
-      statements.sourceOfKnown.run(key);
-    },
-    enterLedger: (key: string, status: Status): void => {
-      statements.ledger.run(key, status);
-    },
-    enterTarget: ({ identity }: { identity: string }): void => {
-      statements.target.run(identity);
-    },
-    /** Whether the source shows a key that neither the ledger nor the target knows. */
+    enterSource: ({ key }) => void statements.source.run(key),
+    enterSourceOfKnown: ({ key }) => void statements.sourceOfKnown.run(key),
+    enterLedger: (key, status) => void statements.ledger.run(key, status),
+    enterTarget: ({ identity }) => void statements.target.run(identity),
     hasUnknown: exists('in_source and status is null and packages = 0'),
     hasOrphans: exists(CONDITIONS.orphaned),
 
-    counts(): Record<AuditKind, number> {
+    counts() {
       const columns = Object.entries(CONDITIONS).map(
         ([kind, condition]) => `count(*) filter (where ${condition}) as ${kind}`,
       );
@@ -82,25 +101,23 @@ export function createAuditBook() {
       return { ...row } as Record<AuditKind, number>;
     },
 
-    /** How many keys the ledger knows, and how many of them the source shows. */
-    known(): { count: number; inSource: number } {
+    known() {
       const row = totals.get();
       return { count: Number(row?.known), inSource: Number(row?.known_in_source) };
     },
-    /** How many keys the ledger calls delivered, and how many of them the target lists. */
-    delivered(): { count: number; listed: number } {
+
+    delivered() {
       const row = totals.get();
       return { count: Number(row?.delivered), listed: Number(row?.delivered_and_listed) };
     },
 
-    *keysOf(kind: AuditKind): Generator<string> {
+    keysOf(kind) {
       const condition = CONDITIONS[kind];
       const statement = database.prepare(`select key from entries where ${condition} order by key`);
-      for (const { key } of statement.iterate()) yield key as string;
+      return statement.iterate().map(({ key }) => key as string);
     },
 
-    /** Whether a key is missing, and if so, whether the ledger calls it delivered. */
-    missing(key: string): 'notIngested' | 'delivered' | undefined {
+    missing(key) {
       const row = missing.get(key);
       return row && (row.status === null ? 'notIngested' : 'delivered');
     },

@@ -2,8 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Flow } from '../flow.ts';
 import type { Ledger, RejectedRecord } from '../ledger/ledger.ts';
 import { ReadError } from '../target.ts';
-import { type AuditBook, createAuditBook } from './audit-book.ts';
-import { type AuditKind, DRIFT } from './audit-kinds.ts';
+import { type AuditBook, type AuditKind, createAuditBook, DRIFT } from './audit-book.ts';
 import { shortfallOf, statusesOf } from './compare.ts';
 
 export interface AuditReport {
@@ -19,7 +18,7 @@ export interface AuditReport {
   /** How many keys the ledger knows, if the source shows none of them: the source was probably reset. */
   lostBySource: number | undefined;
   /** The keys of one kind, in order. */
-  keysOf(kind: AuditKind): Iterable<string>;
+  keysOf(kind: AuditKind): IteratorObject<string>;
   /** Releases the temporary file of the report. */
   close(): void;
 }

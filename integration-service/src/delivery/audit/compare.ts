@@ -1,6 +1,6 @@
 import type { Claim } from '../delivery.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { type Finding, ReadError, type Target } from '../target.ts';
+import { type Finding, type Holding, ReadError, type Target } from '../target.ts';
 
 const PAGE = 1_000;
 
@@ -39,15 +39,25 @@ export async function compare(options: {
     }
   }
   const count = missing.size;
+  const findings = await findIn(target.list(signal), expected, (identity) =>
+    missing.delete(identity),
+  );
+  return { findings, shortfall: shortfallOf(count - missing.size, count) };
+}
+
+/** Which of these deliveries are in a list; of several entries of one, the first counts. */
+export async function findIn(
+  list: AsyncIterable<Pick<Holding, 'identity' | 'targetId'>>,
+  expected: readonly Claim[],
+  onEntry?: (identity: string) => void,
+): Promise<Map<string, Finding>> {
   const wanted = new Set(expected.map(({ key }) => key));
   const findings = new Map<string, Finding>();
-  for await (const { identity, targetId } of target.list(signal)) {
-    missing.delete(identity);
-    if (wanted.has(identity) && !findings.has(identity)) {
-      findings.set(identity, { kind: 'applied', targetId });
-    }
+  for await (const { identity, targetId } of list) {
+    onEntry?.(identity);
+    if (wanted.delete(identity)) findings.set(identity, { kind: 'applied', targetId });
   }
-  return { findings, shortfall: shortfallOf(count - missing.size, count) };
+  return findings;
 }
 
 /** What a list lacks, as a text that follows the name of the target; `undefined` when it lacks nothing. */

@@ -1,15 +1,14 @@
-import { DatabaseSync } from 'node:sqlite';
-import type { KnownReject, Ledger, RejectedRecord } from '../ledger/ledger.ts';
+import type { KnownReject, Ledger, RejectedRecord, SourceId } from '../ledger/ledger.ts';
+import { openTemporary } from './audit-book.ts';
 
 /** A rejected record that a source shows now, or has shown. */
-export interface ReviewedReject extends Omit<KnownReject, 'fingerprint'> {
+export interface ReviewedReject extends KnownReject {
   isListed: boolean;
 }
 
 export interface RejectBookOptions {
-  flow: string;
-  source: string;
-  ledger: Pick<Ledger, 'reject' | 'rejectedRecords' | 'acceptRejected'>;
+  of: SourceId;
+  ledger: Pick<Ledger, 'rejectedRecords' | 'acceptRejected'>;
   /** Unix time in milliseconds. */
   now: () => number;
 }
@@ -21,11 +20,21 @@ const PAGE = 1_000;
  * temporary file, because a list of nothing but unusable records must not fill the memory. Records with the
  * same fingerprint are one entry.
  */
-export function createRejectBook({ flow, source, ledger, now }: RejectBookOptions) {
-  const database = new DatabaseSync('');
-  database.exec(`
-    pragma journal_mode = off;
-    pragma synchronous = off;
+export interface RejectBook {
+  /** Adds a record that the source shows. Adding it again changes nothing. */
+  enter(record: RejectedRecord): void;
+  /** Adds the records that the ledger knows. Call it after the last `enter`. */
+  enterLedger(): Promise<void>;
+  counts(): { all: number; unaccepted: number };
+  /** All records; those that the source shows now come first. */
+  rows(): IteratorObject<ReviewedReject>;
+  /** Accepts all records of this book, and none that the ledger may have got meanwhile. */
+  accept(): Promise<void>;
+  close(): void;
+}
+
+export function createRejectBook({ of, ledger, now }: RejectBookOptions): RejectBook {
+  const database = openTemporary(`
     create table rejects (
       fingerprint text primary key,
       position integer,
@@ -33,8 +42,7 @@ export function createRejectBook({ flow, source, ledger, now }: RejectBookOption
       reason text not null,
       is_listed integer not null,
       is_accepted integer not null default 0
-    ) without rowid;
-    begin`);
+    ) without rowid`);
   const insert = `insert into rejects (fingerprint, position, id, reason, is_listed, is_accepted)
     values (?, ?, ?, ?, ?, ?) on conflict do`;
   const enterListed = database.prepare(`${insert} nothing`);
@@ -42,7 +50,7 @@ export function createRejectBook({ flow, source, ledger, now }: RejectBookOption
   const enterKnown = database.prepare(`${insert} update set is_accepted = excluded.is_accepted`);
   const select = database.prepare('select * from rejects order by is_listed desc, position, id');
 
-  function* rows(): Generator<RejectedRecord & ReviewedReject> {
+  function* rows(): Generator<ReviewedReject> {
     for (const row of select.iterate()) {
       const { fingerprint, position, id, reason } = row as unknown as RejectedRecord;
       const [isListed, isAccepted] = [row.is_listed === 1, row.is_accepted === 1];
@@ -51,15 +59,13 @@ export function createRejectBook({ flow, source, ledger, now }: RejectBookOption
   }
 
   return {
-    /** Adds a record that the source shows. Adding it again changes nothing. */
-    enter({ fingerprint, position, id, reason }: RejectedRecord): void {
+    enter({ fingerprint, position, id, reason }) {
       enterListed.run(fingerprint, position, id, reason, 1, 0);
     },
 
-    /** Adds the records that the ledger knows. Call it after the last `enter`. */
-    async enterLedger(): Promise<void> {
+    async enterLedger() {
       for (let after = ''; ; ) {
-        const known = await ledger.rejectedRecords(flow, source, PAGE, after);
+        const known = await ledger.rejectedRecords(of, PAGE, after);
         for (const { fingerprint, position, id, reason, isAccepted } of known) {
           enterKnown.run(fingerprint, position, id, reason, 0, Number(isAccepted));
           after = fingerprint;
@@ -68,34 +74,18 @@ export function createRejectBook({ flow, source, ledger, now }: RejectBookOption
       }
     },
 
-    counts(): { all: number; unaccepted: number } {
+    counts() {
       const row = database
         .prepare('select count(*) as n, count(*) filter (where not is_accepted) as u from rejects')
         .get();
       return { all: Number(row?.n), unaccepted: Number(row?.u) };
     },
 
-    /** All records; those that the source shows now come first. */
     rows,
 
-    /** Accepts all records of this book, and none that the ledger may have got meanwhile. */
-    async accept(): Promise<void> {
-      let page: RejectedRecord[] = [];
-      const acceptPage = async () => {
-        await ledger.reject(flow, source, page, now());
-        await ledger.acceptRejected(
-          flow,
-          source,
-          page.map(({ fingerprint }) => fingerprint),
-          now(),
-        );
-        page = [];
-      };
-      for (const row of rows()) {
-        if (!row.isAccepted) page.push(row);
-        if (page.length === PAGE) await acceptPage();
-      }
-      await acceptPage();
+    async accept() {
+      const notAccepted = rows().filter(({ isAccepted }) => !isAccepted);
+      await ledger.acceptRejected(of, notAccepted, now());
       database.exec('update rejects set is_accepted = 1');
     },
 

@@ -1,4 +1,5 @@
 import type { Logger } from 'service-kit/logger';
+import type { Chance } from '../clocks.ts';
 import type { Claim } from '../delivery.ts';
 import type { OnEvent, Result } from '../engine-event.ts';
 import type { Flow } from '../flow.ts';
@@ -16,17 +17,11 @@ import { createResults } from './results.ts';
 import { createSettler } from './settle.ts';
 import { tellGate } from './tell-gate.ts';
 
-export interface DispatcherOptions {
+export interface DispatcherOptions extends Chance {
   flow: Pick<Flow, 'name' | 'target' | 'policy' | 'adopt'>;
   ledger: Ledger;
   gate: Gate;
   log: Logger;
-  /** Unix time in milliseconds. */
-  now: () => number;
-  /** Milliseconds of a clock that never jumps. */
-  monotonicNow: () => number;
-  /** From 0 to below 1. */
-  random: () => number;
   /** Called at every step. */
   onEvent: OnEvent;
 }

@@ -98,6 +98,12 @@ export function createGate({ breaker, pause, now }: GateOptions): Gate {
       const end = () => {
         if (isOfNow()) underWay -= 1;
       };
+      const ending =
+        <Given extends unknown[]>(report: (...given: Given) => void) =>
+        (...given: Given) => {
+          report(...given);
+          end();
+        };
       return {
         succeed(key) {
           inner.succeed();
@@ -107,18 +113,9 @@ export function createGate({ breaker, pause, now }: GateOptions): Gate {
           pause.succeed();
           width = width < WIDE ? width + 1 : Number.POSITIVE_INFINITY;
         },
-        fail(reason, retryAfterMs) {
-          inner.fail(reason, retryAfterMs);
-          end();
-        },
-        refuse(reason) {
-          inner.refuse(reason);
-          end();
-        },
-        cancel() {
-          inner.cancel();
-          end();
-        },
+        fail: ending(inner.fail),
+        refuse: ending(inner.refuse),
+        cancel: ending(inner.cancel),
         throttle(key, reason, retryAfterMs = 0) {
           inner.cancel();
           end();

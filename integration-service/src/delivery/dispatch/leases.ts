@@ -1,3 +1,4 @@
+import type { Clocks } from '../clocks.ts';
 import type { Claim } from '../delivery.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { LEASE_MS } from '../ledger/work.ts';
@@ -16,12 +17,8 @@ export interface Lease {
   untilMonotonic: number;
 }
 
-export interface LeasesOptions {
+export interface LeasesOptions extends Clocks {
   ledger: Pick<Ledger, 'renew'>;
-  /** Unix time in milliseconds. */
-  now: () => number;
-  /** Milliseconds of a clock that never jumps. */
-  monotonicNow: () => number;
 }
 
 /** The claims of one worker, and how long it holds them. */

@@ -1,5 +1,6 @@
 import type { Logger } from 'service-kit/logger';
 import { MAX_RETRY_AFTER_MS } from 'service-kit/retry';
+import type { Clocks } from '../clocks.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
 /** How long a system is paused that does not say for how long: at first, and at most. */
@@ -30,7 +31,7 @@ export interface Pause {
   refresh(): Promise<void>;
 }
 
-export interface PauseOptions {
+export interface PauseOptions extends Clocks {
   /**
    * The name of the system in the ledger, the metrics and, unless there is a `label`, in the log:
    * `inventory`.
@@ -40,10 +41,6 @@ export interface PauseOptions {
   label?: string;
   ledger: Pick<Ledger, 'readPause' | 'savePause'>;
   log: Logger;
-  /** Unix time in milliseconds. */
-  now: () => number;
-  /** Milliseconds of a clock that never jumps. */
-  monotonicNow: () => number;
 }
 
 /**

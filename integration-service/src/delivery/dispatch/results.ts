@@ -1,20 +1,17 @@
 import type { Logger } from 'service-kit/logger';
+import type { Chance } from '../clocks.ts';
 import type { OnEvent, Result } from '../engine-event.ts';
 import type { Committed, Ledger, Together } from '../ledger/ledger.ts';
 import { LedgerError } from '../ledger/ledger-error.ts';
 import { afterAttempt, type Rules } from '../transition.ts';
 import type { Leases } from './leases.ts';
 
-export interface ResultsOptions {
+export interface ResultsOptions extends Chance {
   flow: string;
   rules: Rules;
   ledger: Pick<Ledger, 'commit'>;
   leases: Leases;
   log: Logger;
-  /** Unix time in milliseconds. */
-  now: () => number;
-  /** From 0 to below 1. */
-  random: () => number;
   onEvent: OnEvent;
 }
 

@@ -1,5 +1,6 @@
 import type { Logger } from 'service-kit/logger';
 import { type Comparison, compare } from '../audit/compare.ts';
+import type { Chance } from '../clocks.ts';
 import type { Claim, Transition } from '../delivery.ts';
 import type { Result } from '../engine-event.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -22,7 +23,7 @@ import { readThrough } from './read-through.ts';
 const ROUND = 10_000;
 const RETRY_MS = 1_000;
 
-export interface SettlerOptions {
+export interface SettlerOptions extends Chance {
   flow: string;
   target: Target;
   rules: Rules;
@@ -30,9 +31,6 @@ export interface SettlerOptions {
   gate: Gate;
   leases: Leases;
   log: Logger;
-  /** Unix time in milliseconds. */
-  now: () => number;
-  random: () => number;
   /** Aborts a look-up. */
   signal: AbortSignal;
   /** Called with the results of a round. */

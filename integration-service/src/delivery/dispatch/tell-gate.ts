@@ -35,7 +35,7 @@ function tell(permit: Permit, { key }: Claim, outcome: Outcome): Outcome {
       const { verdict, waitMs } = permit.throttle(key, reason, retryAfterMs);
       const isOwn = verdict === 'its own';
       return isOwn
-        ? { ...outcome, kind: 'transient', isSent: true, retryAfterMs: waitMs }
+        ? { ...outcome, kind: 'transient', retryAfterMs: waitMs }
         : { ...outcome, retryAfterMs: waitMs };
     }
     case 'unknown':

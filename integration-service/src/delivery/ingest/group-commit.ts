@@ -2,7 +2,7 @@ import type { Logger } from 'service-kit/logger';
 import { createRateLimitedLog } from 'service-kit/rate-limited-log';
 import type { Item } from '../delivery.ts';
 import type { Sink } from '../flow.ts';
-import type { IngestCounts } from '../ledger/ledger.ts';
+import { INGEST_RESULTS, type IngestCounts } from '../ledger/ledger.ts';
 import { LedgerError } from '../ledger/ledger-error.ts';
 import type { Ingest } from './ingest.ts';
 import type { EventMetrics } from './metrics.ts';
@@ -66,9 +66,7 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
         `Holding back ${what}: more than SURGE_LIMIT (${guard.limit}) came at once.`,
       );
     }
-    for (const result of ['new', 'held', 'known', 'superseded'] as const) {
-      metrics.count(source, result, counts[result]);
-    }
+    for (const result of INGEST_RESULTS) metrics.count(source, result, counts[result]);
     return counts;
   }
 

@@ -1,9 +1,9 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { IngestCounts } from '../ledger/ledger.ts';
+import { INGEST_RESULTS, type IngestCounts, type SourceId } from '../ledger/ledger.ts';
 
 export interface PollMetrics {
   /** The metrics of one source. A rate needs the zero before the first event. */
-  of(flow: string, source: string): SourceMetrics;
+  of(source: SourceId): SourceMetrics;
 }
 
 export interface SourceMetrics {
@@ -43,12 +43,10 @@ export function createPollMetrics(registry: Registry): PollMetrics {
     registers,
   });
   return {
-    of(flow, source) {
+    of({ flow, source }) {
       const of = { flow, source };
       for (const result of ['success', 'failure']) polls.inc({ ...of, result }, 0);
-      for (const result of ['new', 'known', 'held', 'superseded', 'invalid']) {
-        seen.inc({ ...of, result }, 0);
-      }
+      for (const result of [...INGEST_RESULTS, 'invalid']) seen.inc({ ...of, result }, 0);
       succeededAt.set(of, 0);
       return {
         startTimer: () => duration.startTimer(of),
@@ -92,7 +90,7 @@ export function createEventMetrics(registry: Registry): EventMetrics {
     count: (source, result, count = 1) => received.inc({ source, result }, count),
     watch: (source, isConnected) => void connections.set(source, isConnected),
     add(source) {
-      for (const result of ['new', 'known', 'held', 'superseded', 'ignored', 'invalid']) {
+      for (const result of [...INGEST_RESULTS, 'ignored', 'invalid']) {
         received.inc({ source, result }, 0);
       }
     },

@@ -1,12 +1,9 @@
 import type { Degradation, Readiness } from 'service-kit/operations';
+import type { Clocks } from '../clocks.ts';
 import type { PolledSource } from '../flow.ts';
 
-export interface PollHealthOptions {
+export interface PollHealthOptions extends Clocks {
   source: Pick<PolledSource, 'name' | 'system' | 'intervalMs' | 'pause'>;
-  /** Unix time in milliseconds. */
-  now: () => number;
-  /** Milliseconds of a clock that never jumps. */
-  monotonicNow: () => number;
 }
 
 /** Whether a source can be read, as the polls of all replicas show. */
@@ -14,10 +11,11 @@ export interface PollHealth {
   succeeded(): void;
   /** Another replica polled successfully at this time, Unix time in milliseconds. */
   succeededAt(time: number): void;
-  /** @param reason without anything that the source sent: it is shown to anybody */
-  failed(reason: string): void;
-  /** A list was read that has no usable record; the reason says so. */
-  uselessList(reason: string): void;
+  /**
+   * @param reason without anything that the source sent: it is shown to anybody
+   * @param ofUselessList a list was read that has no usable record; the reason says so. Default: false
+   */
+  failed(reason: string, ofUselessList?: boolean): void;
   /** This many records cannot be used and are not accepted. */
   unaccepted(count: number): void;
   /** When a poll last succeeded, Unix time in milliseconds. */
@@ -63,12 +61,8 @@ export function createPollHealth({ source, now, monotonicNow }: PollHealthOption
       succeededAtMs = monotonicNow() - Math.max(0, now() - time);
       if (succeededAtMs > failedAtMs) [failure, isUseless] = [undefined, false];
     },
-    failed(reason) {
-      [failure, isUseless] = [reason, false];
-      failedAtMs = monotonicNow();
-    },
-    uselessList(reason) {
-      [failure, isUseless] = [reason, true];
+    failed(reason, ofUselessList = false) {
+      [failure, isUseless] = [reason, ofUselessList];
       failedAtMs = monotonicNow();
     },
     unaccepted(count) {

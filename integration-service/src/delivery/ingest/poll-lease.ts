@@ -1,12 +1,11 @@
-import type { Ledger, PollLease } from '../ledger/ledger.ts';
+import type { Ledger, PollLease, SourceId } from '../ledger/ledger.ts';
 import { LEASE_MS } from '../ledger/work.ts';
 
 /** A lease is kept for the next poll only if that poll begins at least this long before the lease ends. */
 const MARGIN_MS = LEASE_MS / 4;
 
 export interface PollLeaseOptions {
-  flow: string;
-  source: string;
+  of: SourceId;
   ledger: Pick<Ledger, 'takePollLease' | 'endPollLease' | 'isAlone'>;
   /** No lease is longer, unless a clock was wrong. */
   maxMs: number;
@@ -30,7 +29,7 @@ export interface PollEnd {
  * The lease to poll a source: of several replicas, one polls. A process that is alone on its ledger and polls
  * often keeps the lease from one poll to the next, so that it writes to the ledger once per poll when idle.
  */
-export function createPollLease({ flow, source, ledger, maxMs, now, onError }: PollLeaseOptions) {
+export function createPollLease({ of, ledger, maxMs, now, onError }: PollLeaseOptions) {
   let isFirst = true;
   let endsAt: number | undefined;
   let extending = Promise.resolve();
@@ -39,13 +38,13 @@ export function createPollLease({ flow, source, ledger, maxMs, now, onError }: P
 
   async function extend(): Promise<void> {
     const until = now() + LEASE_MS;
-    await ledger.endPollLease(flow, source, until);
+    await ledger.endPollLease(of, until);
     endsAt = until;
   }
 
   async function endAt(time: number, polledAt: number | undefined): Promise<void> {
     endsAt = undefined;
-    await ledger.endPollLease(flow, source, time, polledAt);
+    await ledger.endPollLease(of, time, polledAt);
   }
 
   return {
@@ -55,7 +54,7 @@ export function createPollLease({ flow, source, ledger, maxMs, now, onError }: P
       const isOrphaned = isFirst && ledger.isAlone;
       isFirst = false;
       isTold ||= polledAt !== undefined;
-      const lease = await ledger.takePollLease(flow, source, {
+      const lease = await ledger.takePollLease(of, {
         ...{ now: now(), forMs: LEASE_MS, maxMs: isOrphaned ? 0 : maxMs },
         ...{ ownEndsAt: endsAt, polledAt },
       });

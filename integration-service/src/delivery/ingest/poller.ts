@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'service-kit/logger';
 import type { Readiness } from 'service-kit/operations';
+import type { Clocks } from '../clocks.ts';
 import type { Flow, PolledSource, Reading } from '../flow.ts';
-import type { Ledger, Progress } from '../ledger/ledger.ts';
+import { INGEST_RESULTS, type Ledger, type Progress } from '../ledger/ledger.ts';
 import { LedgerError } from '../ledger/ledger-error.ts';
 import { LEASE_MS } from '../ledger/work.ts';
 import { nameSome } from '../name-some.ts';
@@ -13,7 +14,7 @@ import { createPollLease } from './poll-lease.ts';
 import type { SurgeGuard } from './surge-guard.ts';
 import { createUnusableRecords, uselessness } from './unusable-records.ts';
 
-export interface PollerOptions {
+export interface PollerOptions extends Clocks {
   flow: Pick<Flow, 'name'>;
   source: PolledSource;
   ledger: Ledger;
@@ -21,10 +22,6 @@ export interface PollerOptions {
   guard: SurgeGuard;
   metrics: PollMetrics;
   log: Logger;
-  /** Unix time in milliseconds. */
-  now: () => number;
-  /** Milliseconds of a clock that never jumps. */
-  monotonicNow: () => number;
 }
 
 export interface Poller {
@@ -55,19 +52,17 @@ const LOOK_MS = 1_000;
 /** Writes every record of a source into the ledger. Cycles never overlap. */
 export function createPoller(options: PollerOptions): Poller {
   const { flow, source, ledger, ingest, guard, log, now, monotonicNow } = options;
-  const { name, system, noun, pause, cycleLog, intervalMs, sweepIntervalMs } = source;
-  const metrics = options.metrics.of(flow.name, name);
+  const { system, noun, pause, cycleLog, intervalMs, sweepIntervalMs } = source;
+  const of = { flow: flow.name, source: source.name };
+  const metrics = options.metrics.of(of);
   const stopping = new AbortController();
   let running: Promise<void> | undefined;
   const health = createPollHealth(options);
-  const unusableRecords = createUnusableRecords({
-    ...options,
-    ...{ flow: flow.name, source: name, health, cycleLog },
-  });
+  const unusableRecords = createUnusableRecords({ ...options, of, health, cycleLog });
   let refusals = 0;
   let lookedAt = Number.NEGATIVE_INFINITY;
   const lease = createPollLease({
-    ...{ flow: flow.name, source: name, ledger },
+    ...{ of, ledger },
     // No replica writes a lease longer than half of this; the clocks of replicas differ a bit.
     maxMs: 2 * Math.max(intervalMs, LEASE_MS),
     now,
@@ -127,7 +122,7 @@ export function createPoller(options: PollerOptions): Poller {
   async function runCycle(progress?: Progress): Promise<void> {
     cycleLog.begin();
     try {
-      await pollOnce(progress ?? (await ledger.readProgress(flow.name, name)));
+      await pollOnce(progress ?? (await ledger.readProgress(of)));
     } catch (error) {
       cycleLog.show();
       throw error;
@@ -143,7 +138,7 @@ export function createPoller(options: PollerOptions): Poller {
     const reading = await read(from);
     if (stopping.signal.aborted) return;
     if (reading.kind === 'failed') {
-      if (from !== undefined) await ledger.forgetPosition(flow.name, name);
+      if (from !== undefined) await ledger.forgetPosition(of);
       warn(`Skipping processing cycle due to ${system} API fetch failure.`);
     } else if (reading.kind === 'unchanged') info(`No new ${noun}s found.`);
     else await record(reading, from);
@@ -171,7 +166,7 @@ export function createPoller(options: PollerOptions): Poller {
     if (isFailed) health.failed(reading.reason);
     else if (useless === undefined) health.succeeded();
     else {
-      health.uselessList(useless);
+      health.failed(useless, true);
       cycleLog.log.warn(useless);
     }
     return reading;
@@ -190,19 +185,12 @@ export function createPoller(options: PollerOptions): Poller {
       ...(isFurther &&
         !isUseless && {
           together: (transaction) =>
-            ledger.writeProgress(
-              transaction,
-              { flow: flow.name, source: name },
-              { position, isWhole },
-              now(),
-            ),
+            ledger.writeProgress(transaction, of, { position, isWhole }, now()),
         }),
     });
     const isAnyNew = counts.new + counts.held > 0;
     if (isAnyNew) cycleLog.show();
-    for (const result of ['new', 'held', 'known', 'superseded'] as const) {
-      metrics.saw(result, counts[result]);
-    }
+    for (const result of INGEST_RESULTS) metrics.saw(result, counts[result]);
     metrics.saw('invalid', invalidCount);
     if (!isAnyNew && !isUseless) cycleLog.log.info(`No new ${noun}s found.`);
   }

@@ -1,5 +1,5 @@
 import type { Reading } from '../flow.ts';
-import type { Ledger, RejectedRecord } from '../ledger/ledger.ts';
+import type { Ledger, RejectedRecord, SourceId } from '../ledger/ledger.ts';
 import type { CycleLog } from './cycle-log.ts';
 import type { PollHealth } from './poll-health.ts';
 
@@ -20,8 +20,7 @@ export function uselessness(reading: Items, system: string): string | undefined 
 }
 
 export interface UnusableRecordsOptions {
-  flow: string;
-  source: string;
+  of: SourceId;
   ledger: Pick<Ledger, 'reject' | 'countUnaccepted'>;
   health: PollHealth;
   cycleLog: CycleLog;
@@ -31,11 +30,11 @@ export interface UnusableRecordsOptions {
 
 /** Writes the unusable records of polls into the ledger, and logs each of them once. */
 export function createUnusableRecords(options: UnusableRecordsOptions) {
-  const { flow, source, ledger, health, cycleLog, now } = options;
+  const { of, ledger, health, cycleLog, now } = options;
 
   /** Counts the records that are not accepted: an audit may have accepted some meanwhile. */
   async function count(): Promise<void> {
-    health.unaccepted(await ledger.countUnaccepted(flow, source));
+    health.unaccepted(await ledger.countUnaccepted(of));
   }
 
   return {
@@ -45,7 +44,7 @@ export function createUnusableRecords(options: UnusableRecordsOptions) {
       const records = invalid.map(
         (each): RejectedRecord => (isWhole ? each : { ...each, position: null }),
       );
-      const rejected = await ledger.reject(flow, source, records, now());
+      const rejected = await ledger.reject(of, records, now());
       if (rejected.length === 0) return;
       await count();
       const { warn } = cycleLog.log;

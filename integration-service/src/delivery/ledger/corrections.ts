@@ -6,7 +6,7 @@ import { lanesToScrub, scrub } from './ended-lanes.ts';
 import { chunksOf, insertEvents, storable } from './history.ts';
 import type { Ledger } from './ledger.ts';
 import { matches } from './reading.ts';
-import { rowsOf } from './rows.ts';
+import { numbersOf, rowsOf } from './rows.ts';
 import type { DeliveryRow, LedgerTransaction } from './tables.ts';
 import { toClaim } from './work.ts';
 
@@ -36,14 +36,13 @@ export function createCorrections(db: Kysely<unknown>) {
     // In chunks, so that a service, in another process or in this one, can work in between.
     for (const chunk of chunksOf(sequences)) {
       const rows = await db.transaction().execute(async (transaction) => {
-        const wanted = chunk.map((sequence) => [sequence]);
         // What has a successor, or whose record is gone, is never to be sent.
         const { rows: updated } = await sql<{ sequence: number; lane: string }>`
           update deliveries set status = ${to}, reads = ${to === 'unknown' ? READS_OF_RELEASED : 0},
             attempts = ${to === 'pending' ? sql`0` : sql`attempts`}, last_error = null,
             next_attempt_at = cast(${nextAttemptAt} as bigint),
             fencing_token = fencing_token + 1, updated_at = ${now}
-          where sequence in (select cast(value->>0 as bigint) from ${rowsOf(transaction, wanted)})
+          where sequence in ${numbersOf(transaction, chunk)}
             and status = ${from} and ${to === 'delivered' ? sql`true` : mayBeSent}
           returning sequence, lane`.execute(transaction);
         const events = updated.map(({ sequence }) => {

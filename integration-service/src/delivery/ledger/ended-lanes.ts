@@ -1,7 +1,6 @@
 import { sql } from 'kysely';
 import { insertEvents } from './history.ts';
-import { sequencesOfLanes } from './lanes.ts';
-import { isSqlite, rowsOf } from './rows.ts';
+import { isSqlite, numbersOf, rowsOf, sequencesOfLanes, textsOf } from './rows.ts';
 import type { LedgerTransaction } from './tables.ts';
 
 /** Why a delivery of an ended lane is superseded, as its history says. */
@@ -89,12 +88,10 @@ export async function scrub(
     where sequence in ${sequencesOfLanes(transaction, lanes)}
       and (status in ('delivered', 'superseded') or status = 'dead' and coalesce(operation, '') != 'delete')
     returning sequence`.execute(transaction);
-  const scrubbed = rows.map(({ sequence }) => [sequence]);
+  const scrubbed = rows.map(({ sequence }) => sequence);
   await sql`
     update events set reason = null
-    where delivery in (select cast(value->>0 as bigint) from ${rowsOf(transaction, scrubbed)})`.execute(
-    transaction,
-  );
+    where delivery in ${numbersOf(transaction, scrubbed)}`.execute(transaction);
 }
 
 /** Which of these lanes have ended, with the delete delivered that ended them. */
@@ -102,17 +99,16 @@ export async function lanesToScrub(
   transaction: LedgerTransaction,
   lanes: readonly string[],
 ): Promise<string[]> {
-  const wanted = [...new Set(lanes)].map((lane) => [lane]);
+  const wanted = textsOf(transaction, new Set(lanes));
   // On PostgreSQL, two commits about one lane must see each other: the later one scrubs what both wrote.
   if (!isSqlite(transaction)) {
     await sql`
       select lane from ended_lanes
-      where lane in (select value->>0 from ${rowsOf(transaction, wanted)})
-      order by lane for update`.execute(transaction);
+      where lane in ${wanted} order by lane for update`.execute(transaction);
   }
   const { rows } = await sql<{ lane: string }>`
     select lane from ended_lanes
-    where lane in (select value->>0 from ${rowsOf(transaction, wanted)})
+    where lane in ${wanted}
       and exists (select 1 from deliveries
         where deliveries.lane = ended_lanes.lane and deliveries.lane != deliveries.key
           and deliveries.operation = 'delete' and deliveries.status = 'delivered')`.execute(

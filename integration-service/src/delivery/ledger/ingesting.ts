@@ -3,7 +3,7 @@ import type { Item } from '../delivery.ts';
 import { endLanes, lockLanes, RECORD_GONE, supersedeOlder, tell } from './ended-lanes.ts';
 import { chunksOf, insertEvents, storable } from './history.ts';
 import type { IngestOptions, IngestRules, Ledger } from './ledger.ts';
-import { isSqlite, rowsOf } from './rows.ts';
+import { isSqlite, rowsOf, textsOf } from './rows.ts';
 import type { LedgerTransaction } from './tables.ts';
 
 /** A delivery that was inserted. */
@@ -22,11 +22,8 @@ export function createIngesting(db: Kysely<unknown>) {
   ): Promise<string[]> {
     if (keys.length === 0) return [];
     const { rows } = await sql<{ key: string }>`
-      select key from deliveries where flow = ${flow}
-        and key in (select value->>0 from ${rowsOf(
-          on,
-          keys.map((key) => [key]),
-        )})`.execute(on);
+      select key from deliveries
+      where flow = ${flow} and key in ${textsOf(on, keys)}`.execute(on);
     const known = new Set(rows.map(({ key }) => key));
     return [...new Set(keys)].filter((key) => !known.has(key));
   }

@@ -67,6 +67,12 @@ export interface Committed {
   superseded: Claim[];
 }
 
+/** A source of a flow. */
+export interface SourceId {
+  flow: string;
+  source: string;
+}
+
 /** How far a source has been read. */
 export interface Progress {
   /** Where the next read continues, in the source's own format; `undefined`: at the beginning. */
@@ -186,45 +192,30 @@ export interface Ledger {
    * Takes the lease to poll a source, for `forMs`: of several replicas, one polls. If another process has
    * it, tells for how long, and when a poll last succeeded.
    */
-  takePollLease(flow: string, source: string, request: LeaseRequest): Promise<PollLease>;
+  takePollLease(of: SourceId, request: LeaseRequest): Promise<PollLease>;
   /** Moves the end of this process's poll lease; `polledAt` is the time of the last successful poll. */
-  endPollLease(flow: string, source: string, endsAt: number, polledAt?: number): Promise<void>;
+  endPollLease(of: SourceId, endsAt: number, polledAt?: number): Promise<void>;
   /** How far a source has been read, according to the ledger. */
-  readProgress(flow: string, source: string): Promise<Progress>;
+  readProgress(of: SourceId): Promise<Progress>;
   /** Writes how far a source has been read, inside the transaction that ingests what was read. */
   writeProgress(
     transaction: LedgerTransaction,
-    source: { flow: string; source: string },
+    of: SourceId,
     progress: NewProgress,
     now: number,
   ): Promise<void>;
   /** Makes the next poll read the source from its beginning, because its position has failed. */
-  forgetPosition(flow: string, source: string): Promise<void>;
+  forgetPosition(of: SourceId): Promise<void>;
   /** When a poll of a flow's sources last succeeded; `null` before the first. */
   polledAt(flow: string): Promise<number | null>;
   /** Stores records that cannot be used; returns those that were not known. */
-  reject(
-    flow: string,
-    source: string,
-    records: Iterable<RejectedRecord>,
-    now: number,
-  ): Promise<RejectedRecord[]>;
+  reject(of: SourceId, records: Iterable<RejectedRecord>, now: number): Promise<RejectedRecord[]>;
   /** Up to `limit` rejected records of a source after a fingerprint, in order of fingerprint. */
-  rejectedRecords(
-    flow: string,
-    source: string,
-    limit: number,
-    after?: string,
-  ): Promise<KnownReject[]>;
+  rejectedRecords(of: SourceId, limit: number, after?: string): Promise<KnownReject[]>;
   /** How many rejected records of a source are not accepted. */
-  countUnaccepted(flow: string, source: string): Promise<number>;
-  /** Accepts the rejected records with these fingerprints. */
-  acceptRejected(
-    flow: string,
-    source: string,
-    fingerprints: Iterable<string>,
-    now: number,
-  ): Promise<void>;
+  countUnaccepted(of: SourceId): Promise<number>;
+  /** Accepts rejected records, each with a fingerprint of its own, and stores those that were not known. */
+  acceptRejected(of: SourceId, records: Iterable<RejectedRecord>, now: number): Promise<void>;
   /** The latest pause of a system, even if it is over. */
   readPause(system: string): Promise<StoredPause | undefined>;
   /** Writes a pause, unless the ledger has one that ends later and was not written in the future. */

@@ -2,9 +2,8 @@ import { type Kysely, type RawBuilder, sql } from 'kysely';
 import { ATTEMPT_EVENTS } from '../attempts.ts';
 import type { Status } from '../delivery.ts';
 import { STATUSES } from '../delivery.ts';
-import { sequencesOfLanes } from './lanes.ts';
 import type { DeliveryFilter, Ledger, ListFilter } from './ledger.ts';
-import { rowsOf } from './rows.ts';
+import { numbersOf, sequencesOfLanes, textsOf } from './rows.ts';
 import type { DeliveryRow, HistoryEvent } from './tables.ts';
 
 /** The part of the ledger that people and dashboards read. Changes nothing. */
@@ -41,12 +40,9 @@ export function createReading(db: Kysely<unknown>) {
     },
 
     async countAttempts(sequences) {
-      const deliveries = sequences.map((sequence) => [sequence]);
-      const kinds = ATTEMPT_EVENTS.map((kind) => [kind]);
       const { rows } = await sql<{ delivery: number; count: number }>`
         select delivery, count(*) as count from events
-        where delivery in (select cast(value->>0 as bigint) from ${rowsOf(db, deliveries)})
-          and what in (select value->>0 from ${rowsOf(db, kinds)})
+        where delivery in ${numbersOf(db, sequences)} and what in ${textsOf(db, ATTEMPT_EVENTS)}
         group by delivery`.execute(db);
       return new Map(rows.map(({ delivery, count }) => [delivery, count]));
     },
@@ -112,12 +108,11 @@ export function createReading(db: Kysely<unknown>) {
 /** The condition that a delivery fits a filter. */
 export function matches(db: Kysely<unknown>, filter: DeliveryFilter): RawBuilder<boolean> {
   const { status, flow, lane, keys, reason, from, to } = filter;
-  const isOneOfKeys = (rows: string[][]) => sql`key in (select value->>0 from ${rowsOf(db, rows)})`;
   const conditions = [
     status !== undefined && sql`status = ${status}`,
     flow !== undefined && sql`${flowUnindexed()} = ${flow}`,
     lane !== undefined && sql`sequence in ${sequencesOfLanes(db, [lane])}`,
-    keys !== undefined && isOneOfKeys(keys.map((key) => [key])),
+    keys !== undefined && sql`key in ${textsOf(db, keys)}`,
     from !== undefined && sql`created_at >= ${from}`,
     to !== undefined && sql`created_at < ${to}`,
     reason !== undefined &&

@@ -6,7 +6,7 @@ import { rowsOf } from './rows.ts';
 /** The part of the ledger that stores which records of a source cannot be used. */
 export function createRejectedRecords(db: Kysely<unknown>) {
   return {
-    async reject(flow, source, records, now) {
+    async reject({ flow, source }, records, now) {
       const fresh: RejectedRecord[] = [];
       for (const chunk of chunksOf(records)) {
         const byFingerprint = new Map<string, RejectedRecord>();
@@ -14,13 +14,10 @@ export function createRejectedRecords(db: Kysely<unknown>) {
           if (!byFingerprint.has(each.fingerprint)) byFingerprint.set(each.fingerprint, each);
         }
         const records = [...byFingerprint.values()];
-        const values = records.map(({ fingerprint, position, id, reason }) => [
-          ...[fingerprint, JSON.stringify({ position, id }), reason],
-        ]);
         const { rows } = await sql<{ fingerprint: string }>`
           insert into rejected_records (flow, source, fingerprint, record, reason, first_seen_at)
           select cast(${flow} as text), cast(${source} as text), value->>0, value->>1, value->>2, cast(${now} as bigint)
-          from ${rowsOf(db, values)} where true
+          from ${rowsOf(db, records.map(toRow))} where true
           on conflict (flow, source, fingerprint) do nothing returning fingerprint`.execute(db);
         const inserted = new Set(rows.map(({ fingerprint }) => fingerprint));
         fresh.push(...records.filter((each) => inserted.has(each.fingerprint)));
@@ -28,7 +25,7 @@ export function createRejectedRecords(db: Kysely<unknown>) {
       return fresh;
     },
 
-    async rejectedRecords(flow, source, limit, after = '') {
+    async rejectedRecords({ flow, source }, limit, after = '') {
       const { rows } = await sql<{
         fingerprint: string;
         record: string;
@@ -44,21 +41,30 @@ export function createRejectedRecords(db: Kysely<unknown>) {
       });
     },
 
-    async countUnaccepted(flow, source) {
+    async countUnaccepted({ flow, source }) {
       const { rows } = await sql<{ count: number }>`
         select count(*) as count from rejected_records
         where flow = ${flow} and source = ${source} and accepted_at is null`.execute(db);
       return rows[0]?.count ?? 0;
     },
 
-    async acceptRejected(flow, source, fingerprints, now) {
-      for (const chunk of chunksOf(fingerprints)) {
-        const values = chunk.map((fingerprint) => [fingerprint]);
+    async acceptRejected({ flow, source }, records, now) {
+      for (const chunk of chunksOf(records)) {
         await sql`
-          update rejected_records set accepted_at = ${now}
-          where flow = ${flow} and source = ${source} and accepted_at is null
-            and fingerprint in (select value->>0 from ${rowsOf(db, values)})`.execute(db);
+          insert into rejected_records
+            (flow, source, fingerprint, record, reason, first_seen_at, accepted_at)
+          select cast(${flow} as text), cast(${source} as text), value->>0, value->>1, value->>2,
+            cast(${now} as bigint), cast(${now} as bigint)
+          from ${rowsOf(db, chunk.map(toRow))} where true
+          on conflict (flow, source, fingerprint) do update
+            set accepted_at = coalesce(rejected_records.accepted_at, excluded.accepted_at)`.execute(
+          db,
+        );
       }
     },
   } satisfies Partial<Ledger>;
+}
+
+function toRow({ fingerprint, position, id, reason }: RejectedRecord) {
+  return [fingerprint, JSON.stringify({ position, id }), reason];
 }

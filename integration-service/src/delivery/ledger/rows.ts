@@ -14,6 +14,47 @@ export function rowsOf(db: Kysely<unknown>, rows: Column[][]): RawBuilder<unknow
     : sql`jsonb_array_elements(cast(${json} as jsonb)) as each(value)`;
 }
 
+/** Texts as a subselect of one column. All of them are one parameter. */
+export function textsOf(db: Kysely<unknown>, texts: Iterable<string>): RawBuilder<unknown> {
+  return sql`(select value->>0 from ${rowsOf(
+    db,
+    Array.from(texts, (text) => [text]),
+  )})`;
+}
+
+/** Numbers as a subselect of one column. All of them are one parameter. */
+export function numbersOf(db: Kysely<unknown>, numbers: readonly number[]): RawBuilder<unknown> {
+  const rows = rowsOf(
+    db,
+    numbers.map((number) => [number]),
+  );
+  return sql`(select cast(value->>0 as bigint) from ${rows})`;
+}
+
+/**
+ * The sequence numbers of all deliveries of these lanes, in every flow, as a subselect. It uses the two
+ * indexes that find lanes: `deliveries_of_lane`, and for each flow that of its keys, because most deliveries
+ * are alone in their lane, with its name as their key.
+ */
+export function sequencesOfLanes(
+  db: Kysely<unknown>,
+  lanes: readonly string[],
+): RawBuilder<unknown> {
+  return sql`(
+    with recursive each_flow (flow) as (
+      select min(flow) from deliveries
+      union all
+      select (select min(flow) from deliveries where flow > each_flow.flow) from each_flow
+      where flow is not null),
+    wanted (lane) as ${textsOf(db, lanes)}
+    select found.sequence from wanted join deliveries as found on found.lane = wanted.lane
+    where found.lane != found.key
+    union all
+    select found.sequence from wanted cross join each_flow
+      join deliveries as found on found.flow = each_flow.flow and found.key = wanted.lane
+    where found.lane = wanted.lane)`;
+}
+
 /** Of the two databases, only SQLite has a single connection. */
 export function isSqlite<Of>(db: Kysely<Of>): boolean {
   return db.getExecutor().adapter.supportsMultipleConnections === false;

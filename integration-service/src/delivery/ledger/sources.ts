@@ -28,7 +28,10 @@ export function createSources(db: Kysely<unknown>) {
         on conflict (flow) do update set adopted_at = excluded.adopted_at`.execute(db);
     },
 
-    async takePollLease(flow, source, { now, forMs, maxMs, ownEndsAt = null, polledAt = null }) {
+    async takePollLease(
+      { flow, source },
+      { now, forMs, maxMs, ownEndsAt = null, polledAt = null },
+    ) {
       const endsAt = now + forMs;
       const { rows } = await sql<ProgressRow>`
         insert into sources (flow, source, lease_ends_at, polled_at)
@@ -46,30 +49,30 @@ export function createSources(db: Kysely<unknown>) {
       return { isMine: false, waitMs: other.ends_at - now, polledAt: other.polled_at };
     },
 
-    async endPollLease(flow, source, endsAt, polledAt) {
+    async endPollLease({ flow, source }, endsAt, polledAt) {
       await sql`
         update sources set lease_ends_at = ${endsAt},
           polled_at = coalesce(cast(${polledAt ?? null} as bigint), polled_at)
         where flow = ${flow} and source = ${source}`.execute(db);
     },
 
-    async readProgress(flow, source) {
+    async readProgress({ flow, source }) {
       const { rows } = await sql<ProgressRow>`
         select position, swept_at from sources
         where flow = ${flow} and source = ${source}`.execute(db);
       return toProgress(rows[0]);
     },
 
-    async writeProgress(transaction, of, { position, isWhole }, now) {
+    async writeProgress(transaction, { flow, source }, { position, isWhole }, now) {
       const text = position === undefined ? null : JSON.stringify(position);
       await sql`
         insert into sources (flow, source, position, swept_at)
-        values (${of.flow}, ${of.source}, ${text}, cast(${isWhole ? now : null} as bigint))
+        values (${flow}, ${source}, ${text}, cast(${isWhole ? now : null} as bigint))
         on conflict (flow, source) do update set position = excluded.position,
           swept_at = coalesce(excluded.swept_at, sources.swept_at)`.execute(transaction);
     },
 
-    async forgetPosition(flow, source) {
+    async forgetPosition({ flow, source }) {
       await sql`
         update sources set position = null
         where flow = ${flow} and source = ${source}`.execute(db);

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'service-kit/logger';
-import { parseRetryAfter } from 'service-kit/retry';
 import type { Pause } from '../../delivery/dispatch/pauses.ts';
 import type { Reading } from '../../delivery/flow.ts';
 import { type UnusableRecord, unusableRecord } from '../../delivery/ledger/record-identity.ts';
@@ -84,8 +83,8 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
   const { pause, now } = options;
   const list = fingerprintOf(listUrl);
   const source: ListSource = {
-    ...{ http, system: 'CRM', what: 'customers', maxBytes: maxResponseBytes, mayBeOlder: true },
-    retryAfterMs: (headers) => parseRetryAfter(headers['retry-after'], now()),
+    ...{ http, system: 'CRM', what: 'customers', maxBytes: maxResponseBytes, now },
+    mayBeOlder: true,
   };
 
   /** Reads the whole list, or from a position on. An unchanged page there says nothing about later pages. */

@@ -1,5 +1,4 @@
 import { numberTextSchema } from 'service-kit/foreign-json';
-import { parseRetryAfter } from 'service-kit/retry';
 import { z } from 'zod';
 import type { Outcome } from '../../delivery/outcome.ts';
 import { type Call, ReadError } from '../../delivery/target.ts';
@@ -83,10 +82,9 @@ export interface InventoryClient {
 export function createInventoryClient(options: InventoryClientOptions): InventoryClient {
   const { http, url, packageType, maxResponseBytes, now } = options;
   const source: ListSource = {
-    ...{ http, system: INVENTORY, what: 'package requests', maxBytes: maxResponseBytes },
+    ...{ http, system: INVENTORY, what: 'package requests', maxBytes: maxResponseBytes, now },
     // An older list would lack the latest package requests, and they would be sent again.
     mayBeOlder: false,
-    retryAfterMs: (headers) => parseRetryAfter(headers['retry-after'], now()),
   };
 
   /** The id of the package request in an answer, if the answer is a package request for this customer. */

@@ -1,0 +1,13 @@
+/** The two clocks that decisions about time need. */
+export interface Clocks {
+  /** Unix time in milliseconds. */
+  now: () => number;
+  /** Milliseconds of a clock that never jumps. */
+  monotonicNow: () => number;
+}
+
+/** The clocks, and what spreads waits so that not all of them end at once. */
+export interface Chance extends Clocks {
+  /** From 0 to below 1. */
+  random: () => number;
+}
