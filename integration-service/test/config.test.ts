@@ -1,6 +1,7 @@
 import { EnvironmentError, parseEnvironment } from 'service-kit/environment';
 import { expect, it } from 'vitest';
 import { parseConfig } from '../src/config.ts';
+import { settingsOf } from '../src/flows.ts';
 import { crmUrlOf, inventoryUrlOf } from '../src/systems/environment.ts';
 import { welcomePackageEnvironment } from '../src/welcome-package/environment.ts';
 
@@ -40,7 +41,8 @@ it('needs nothing from the environment', () => {
 });
 
 it('gives a flow the values of its own variables, and no others', () => {
-  expect(settings({ ADMIN_TOKEN: 'a-token-of-mine', LEDGER_URL: 'sqlite::memory:' })).toEqual({
+  const config = parseConfig({ ADMIN_TOKEN: 'a-token-of-mine', LEDGER_URL: 'sqlite::memory:' });
+  expect(settingsOf('welcome-package', config)).toEqual({
     ...SHARED,
     CRM_API_HOST: '127.0.0.1',
     CRM_API_PORT: 8000,

@@ -7,9 +7,7 @@ export const hostOf = (service: string) =>
   hostSchema.prefault('127.0.0.1').describe(`Where ${service} listens; fixed under Compose.`);
 
 export const portOf = (service: string, port: string) =>
-  portSchema
-    .prefault(port)
-    .describe(`The port of ${service}; under Compose, the one published on 127.0.0.1.`);
+  portSchema.prefault(port).describe(`The port of ${service} on this machine.`);
 
 export const crmApiEnvironment = group('Addresses', {
   CRM_API_HOST: hostOf('crm-api'),
