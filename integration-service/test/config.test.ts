@@ -17,7 +17,11 @@ const problems = (env: NodeJS.ProcessEnv) => {
 
 const settings = (env: NodeJS.ProcessEnv) => parseEnvironment(welcomePackageEnvironment, env);
 
-const SHARED = {
+const OF_THE_FLOW = {
+  CRM_API_HOST: '127.0.0.1',
+  CRM_API_PORT: 8000,
+  INVENTORY_API_HOST: '127.0.0.1',
+  INVENTORY_API_PORT: 8001,
   POLLING_INTERVAL_SECONDS: 10,
   SWEEP_INTERVAL_SECONDS: 3_600,
   MAX_RETRIES: 3,
@@ -30,7 +34,7 @@ const SHARED = {
 
 it('needs nothing from the environment', () => {
   expect(parseConfig({})).toEqual({
-    ...SHARED,
+    ...OF_THE_FLOW,
     INTEGRATION_SERVICE_HOST: '127.0.0.1',
     INTEGRATION_SERVICE_PORT: 8002,
     LEDGER_URL: { kind: 'sqlite', path: './data/ledger.sqlite' },
@@ -42,13 +46,7 @@ it('needs nothing from the environment', () => {
 
 it('gives a flow the values of its own variables, and no others', () => {
   const config = parseConfig({ ADMIN_TOKEN: 'a-token-of-mine', LEDGER_URL: 'sqlite::memory:' });
-  expect(settingsOf('welcome-package', config)).toEqual({
-    ...SHARED,
-    CRM_API_HOST: '127.0.0.1',
-    CRM_API_PORT: 8000,
-    INVENTORY_API_HOST: '127.0.0.1',
-    INVENTORY_API_PORT: 8001,
-  });
+  expect(settingsOf('welcome-package', config)).toEqual(OF_THE_FLOW);
 });
 
 const urls = (env: NodeJS.ProcessEnv) => {
