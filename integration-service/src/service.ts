@@ -3,6 +3,7 @@ import { createMetrics } from 'service-kit/operations';
 import { serve } from 'service-kit/run';
 import { buildApp } from './app.ts';
 import type { Config } from './config.ts';
+import { CLOCKS } from './delivery/clocks.ts';
 import { createDeliveryMetrics } from './delivery/dispatch/metrics.ts';
 import { createPause, type Pause } from './delivery/dispatch/pauses.ts';
 import type { OnEvent } from './delivery/engine-event.ts';
@@ -33,8 +34,7 @@ export async function runService(config: Config, onEvent?: OnEvent): Promise<voi
     );
   }
   const metrics = createMetrics();
-  const clocks = { now: Date.now, monotonicNow: () => performance.now() };
-  const common = { ledger, log, ...clocks, random: Math.random };
+  const common = { ledger, log, ...CLOCKS, random: Math.random };
   const http = createHttpClient({
     // One connection more, so that settling does not wait for slow deliveries.
     connections: config.DELIVERY_CONCURRENCY + 1,
@@ -44,10 +44,10 @@ export async function runService(config: Config, onEvent?: OnEvent): Promise<voi
   function pauseOf(system: string, label = system): Pause {
     return pauses.getOrInsertComputed(system, () => createPause({ system, label, ...common }));
   }
-  const cycleLogOf = (noun: string) => createCycleLog(log, noun, clocks.monotonicNow);
+  const cycleLogOf = (noun: string) => createCycleLog(log, noun, CLOCKS.monotonicNow);
   const eventMetrics = createEventMetrics(metrics);
   const metricsOfFlows = {
-    delivery: createDeliveryMetrics(metrics, { ledger, pauses: () => pauses.values(), ...clocks }),
+    delivery: createDeliveryMetrics(metrics, { ledger, pauses: () => pauses.values(), ...CLOCKS }),
     polls: createPollMetrics(metrics),
     events: eventMetrics,
   };

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { audit } from '../src/delivery/audit/audit.ts';
 import { AUDIT_KINDS } from '../src/delivery/audit/audit-book.ts';
+import { CLOCKS } from '../src/delivery/clocks.ts';
 import type { Claim, Transition } from '../src/delivery/delivery.ts';
 import type { Target } from '../src/delivery/target.ts';
 import { ingestList, newLocation, open } from './ledgers.ts';
@@ -55,7 +56,7 @@ async function setUp(delivered: string[]) {
         },
       },
       onUnusable: () => {},
-      ...{ ledger, now: Date.now },
+      ...{ ledger, ...CLOCKS },
       ...{ repair: repair !== false, trustList: repair === 'trusting the list' },
     });
     const found = AUDIT_KINDS.map((kind) => [kind, [...report.keysOf(kind)]] as const);

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { parseEnvironment } from 'service-kit/environment';
 import { expect, it } from 'vitest';
 import { audit } from '../src/delivery/audit/audit.ts';
+import { CLOCKS } from '../src/delivery/clocks.ts';
 import { copyListEnvironment } from './copy-list/environment.ts';
 import { createFlow } from './copy-list/flow.ts';
 import { setUpService, startHttpServer } from './support.ts';
@@ -40,7 +41,7 @@ it('is a flow in a folder of its own, which adopts, copies once, and is audited'
   await service.until(async () => (await statuses()).every((status) => status === 'delivered'));
   expect(to.map(({ id }) => id).sort()).toEqual(['a', 'b', 'c']);
   const report = await audit({
-    ...{ flow: service.flow, ledger: service.ledger, repair: false, now: Date.now },
+    ...{ flow: service.flow, ledger: service.ledger, repair: false, ...CLOCKS },
     onUnusable() {},
   });
   expect(report.hasDrift).toBe(false);

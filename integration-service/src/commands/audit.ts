@@ -4,6 +4,7 @@ import { print } from 'service-kit/terminal';
 import { type AuditReport, audit } from '../delivery/audit/audit.ts';
 import { AUDIT_KINDS, type AuditKind } from '../delivery/audit/audit-book.ts';
 import { createRejectBook, type RejectBook } from '../delivery/audit/reject-book.ts';
+import { CLOCKS } from '../delivery/clocks.ts';
 import type { Flow } from '../delivery/flow.ts';
 import { describeUnusable } from '../delivery/ingest/unusable-records.ts';
 import type { Ledger } from '../delivery/ledger/ledger.ts';
@@ -66,9 +67,9 @@ async function auditFlow(
   { accept, all, json, repair, 'trust-list': trustList }: ReturnType<typeof parse>,
 ): Promise<boolean> {
   const of = { flow: flow.name, source: flow.audit.source };
-  const rejects = createRejectBook({ of, ledger, now: Date.now });
+  const rejects = createRejectBook({ of, ledger, ...CLOCKS });
   const report = await audit({
-    ...{ flow, onUnusable: rejects.enter, ledger, repair, trustList, now: Date.now },
+    ...{ flow, onUnusable: rejects.enter, ledger, repair, trustList, ...CLOCKS },
   });
   await rejects.enterLedger();
   if (accept) await rejects.accept();

@@ -3,6 +3,7 @@ import { createMetrics } from 'service-kit/operations';
 import { parseOrExit } from 'service-kit/run';
 import { endWithoutReader, printError, printText } from 'service-kit/terminal';
 import { parseConfig } from '../config.ts';
+import { CLOCKS } from '../delivery/clocks.ts';
 import { createPause } from '../delivery/dispatch/pauses.ts';
 import type { Flow } from '../delivery/flow.ts';
 import { createCycleLog } from '../delivery/ingest/cycle-log.ts';
@@ -52,13 +53,12 @@ export async function runCommand<Options>(
     const ledger = await openExistingLedger(config.LEDGER_URL, log, {
       flowMigrations: FLOW_MIGRATIONS,
     });
-    const clocks = { now: Date.now, monotonicNow: () => performance.now() };
     const flows = await createFlows(config, {
       ...{ http, log, ledger, random: Math.random },
-      cycleLogOf: (noun) => createCycleLog(log, noun, clocks.monotonicNow),
+      cycleLogOf: (noun) => createCycleLog(log, noun, CLOCKS.monotonicNow),
       eventMetrics: createEventMetrics(createMetrics()),
-      pauseOf: (system, label = system) => createPause({ system, label, ledger, log, ...clocks }),
-      ...clocks,
+      pauseOf: (system, label = system) => createPause({ system, label, ledger, log, ...CLOCKS }),
+      ...CLOCKS,
     });
     const exitCode = await run({ ledger, flows }, options);
     await ledger.close();

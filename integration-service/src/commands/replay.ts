@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { print } from 'service-kit/terminal';
 import { replay } from '../delivery/audit/replay.ts';
+import { CLOCKS } from '../delivery/clocks.ts';
 import { MAX_REASON_LENGTH } from '../delivery/routes/delivery-schemas.ts';
 import { canonicalId } from '../systems/customer-id.ts';
 import { runCommand, UnableError, UsageError } from './command.ts';
@@ -66,7 +67,7 @@ await runCommand(USAGE, parse, async ({ ledger, flows }, { json, ...options }) =
     const known = flows.map(({ name }) => name).join(', ');
     throw new UnableError(`There is no flow ${flow}; switched on are: ${known}.`);
   }
-  const report = await replay({ ledger, flows, now: Date.now, ...options });
+  const report = await replay({ ledger, flows, ...CLOCKS, ...options });
   if (json) {
     print(JSON.stringify(report));
     return 0;

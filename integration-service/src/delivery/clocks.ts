@@ -6,6 +6,9 @@ export interface Clocks {
   monotonicNow: () => number;
 }
 
+/** Those of this process. */
+export const CLOCKS: Clocks = { now: Date.now, monotonicNow: () => performance.now() };
+
 /** The clocks, and what spreads waits so that not all of them end at once. */
 export interface Chance extends Clocks {
   /** From 0 to below 1. */

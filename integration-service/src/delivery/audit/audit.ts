@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Clocks } from '../clocks.ts';
 import type { Flow } from '../flow.ts';
 import type { Ledger, RejectedRecord } from '../ledger/ledger.ts';
 import { ReadError } from '../target.ts';
@@ -23,7 +24,7 @@ export interface AuditReport {
   close(): void;
 }
 
-export interface AuditOptions {
+export interface AuditOptions extends Clocks {
   flow: Pick<Flow, 'name' | 'target' | 'policy' | 'audit'>;
   /** Called with every record of the source that cannot become an item, each time it is read. */
   onUnusable: (record: RejectedRecord) => void;
@@ -36,8 +37,6 @@ export interface AuditOptions {
    * again. Default: no.
    */
   trustList?: boolean;
-  /** Unix time in milliseconds. */
-  now: () => number;
 }
 
 const RECHECK_MS = 500;
@@ -130,13 +129,13 @@ async function enterLedger(
  * interval and 5 s. Without such a service, it does not wait.
  */
 async function waitForPoll(options: AuditOptions, book: AuditBook, after: number): Promise<void> {
-  const { flow, ledger, now } = options;
+  const { flow, ledger, now, monotonicNow } = options;
   const { intervalMs } = flow.audit;
   const polledAt = (await ledger.polledAt(flow.name)) ?? Number.NEGATIVE_INFINITY;
   const isPolled = now() - polledAt <= 3 * intervalMs + POLL_MS;
-  const until = performance.now() + (isPolled ? intervalMs + POLL_MS : 0);
+  const until = monotonicNow() + (isPolled ? intervalMs + POLL_MS : 0);
   let last = after;
-  while (book.hasUnknown() && performance.now() < until) {
+  while (book.hasUnknown() && monotonicNow() < until) {
     await sleep(RECHECK_MS);
     // Even what has been delivered since then counts as in flight: the target was read before.
     last = await enterLedger(options, book, last, (key) => book.enterLedger(key, 'pending'));

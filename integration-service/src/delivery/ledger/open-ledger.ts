@@ -2,6 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Dialect, Kysely } from 'kysely';
 import type { Logger } from 'service-kit/logger';
+import { CLOCKS, type Clocks } from '../clocks.ts';
 import { createCorrections } from './corrections.ts';
 import { createIngesting } from './ingesting.ts';
 import type { Ledger, LedgerLocation } from './ledger.ts';
@@ -25,6 +26,8 @@ export interface LedgerOptions {
   hasThread?: boolean;
   /** The migrations of all flows, whether they are switched on or not. Default: none. */
   flowMigrations?: FlowMigrations;
+  /** Milliseconds of a clock that never jumps. Default: that of the process. */
+  monotonicNow?: Clocks['monotonicNow'];
 }
 
 type Parts = Omit<Ledger, 'isAlone' | 'problem' | 'close'>;
@@ -62,7 +65,7 @@ export async function openLedger(
     ...createReading(db),
     ...createCorrections(db),
   };
-  const health = createHealth(log);
+  const health = createHealth(log, options.monotonicNow ?? CLOCKS.monotonicNow);
   return {
     ...watch(parts, health, explain),
     isAlone,
@@ -134,17 +137,17 @@ const FORGET_AFTER_MS = 10_000;
 type Health = ReturnType<typeof createHealth>;
 
 /** Remembers failures by method, because reading still works on a full disk. Logs each new failure. */
-function createHealth(log: Logger) {
+function createHealth(log: Logger, monotonicNow: Clocks['monotonicNow']) {
   const failures = new Map<string, { error: LedgerError; at: number }>();
   const current = () =>
-    [...failures.values()].filter(({ at }) => performance.now() - at < FORGET_AFTER_MS);
+    [...failures.values()].filter(({ at }) => monotonicNow() - at < FORGET_AFTER_MS);
   return {
     problem: () => current()[0]?.error,
     failed(use: string, error: LedgerError): void {
       if (!current().some((known) => known.error.message === error.message)) {
         log.error(error.message);
       }
-      failures.set(use, { error, at: performance.now() });
+      failures.set(use, { error, at: monotonicNow() });
     },
     worked(use: string): void {
       if (failures.delete(use) && current().length === 0) log.info('The ledger works again.');
