@@ -1,7 +1,7 @@
 import type { HttpService } from 'service-kit/http-service';
 import type { Logger } from 'service-kit/logger';
 import { allOf, type Degradation, type Readiness } from 'service-kit/operations';
-import type { Chance } from './delivery/clocks.ts';
+import type { ClocksAndRandom } from './delivery/clocks.ts';
 import { type CircuitBreaker, createCircuitBreaker } from './delivery/dispatch/circuit-breaker.ts';
 import { createDeliveryLog } from './delivery/dispatch/delivery-log.ts';
 import { createDispatcher, type Dispatcher } from './delivery/dispatch/dispatcher.ts';
@@ -18,7 +18,7 @@ import { createSurgeGuard, type SurgeGuard } from './delivery/ingest/surge-guard
 import type { Ledger } from './delivery/ledger/ledger.ts';
 import { withoutExcerpt } from './http/response.ts';
 
-export interface OpenFlowOptions extends Chance {
+export interface OpenFlowOptions extends ClocksAndRandom {
   ledger: Ledger;
   /** The pause of the target's system. */
   pause: Pause;

@@ -1,8 +1,8 @@
 import { MAX_WAIT_MS } from 'service-kit/retry';
 import { describe, expect, it } from 'vitest';
 import type { Claim, Item, Transition } from '../src/delivery/delivery.ts';
+import { LEASE_MS } from '../src/delivery/ledger/claims.ts';
 import type { LeaseRequest, RejectedRecord } from '../src/delivery/ledger/ledger.ts';
-import { LEASE_MS } from '../src/delivery/ledger/work.ts';
 import { READS_OF_RELEASED } from '../src/delivery/transition.ts';
 import { ingestList, LEDGER_KINDS, newLocation, open, SOURCE } from './ledgers.ts';
 
@@ -493,11 +493,11 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
 
   it('knows whether there is anything to do, and when there will be', async () => {
     const { ledger, ingest, claimOne } = await setUp();
-    const look = (now: number) => ledger.look(FLOW, now);
+    const look = (now: number) => ledger.peek(FLOW, now);
     expect(await look(T0)).toEqual({ isIdle: true, dueAt: undefined });
     await ingest(['a']);
     expect(await look(T0)).toEqual({ isIdle: false, dueAt: T0 });
-    expect(await ledger.look('another-flow', T0)).toEqual({ isIdle: true, dueAt: undefined });
+    expect(await ledger.peek('another-flow', T0)).toEqual({ isIdle: true, dueAt: undefined });
     const claim = await claimOne();
     expect(await look(T0 + 19_999)).toEqual({ isIdle: true, dueAt: undefined });
     expect((await look(T0 + 20_000)).isIdle).toBe(false);

@@ -1,6 +1,6 @@
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { createPollLease } from '../src/delivery/ingest/poll-lease.ts';
-import { LEASE_MS } from '../src/delivery/ledger/work.ts';
+import { LEASE_MS } from '../src/delivery/ledger/claims.ts';
 import { newLocation, open } from './ledgers.ts';
 
 const T0 = 1_700_000_000_000;

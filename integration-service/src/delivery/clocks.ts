@@ -10,7 +10,7 @@ export interface Clocks {
 export const CLOCKS: Clocks = { now: Date.now, monotonicNow: () => performance.now() };
 
 /** The clocks, and what spreads waits so that not all of them end at once. */
-export interface Chance extends Clocks {
+export interface ClocksAndRandom extends Clocks {
   /** From 0 to below 1. */
   random: () => number;
 }

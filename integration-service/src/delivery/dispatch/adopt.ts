@@ -1,6 +1,6 @@
 import type { Logger } from 'service-kit/logger';
+import { CHUNK } from '../chunks.ts';
 import type { Flow } from '../flow.ts';
-import { CHUNK } from '../ledger/history.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { MOST_NAMED, nameSome } from '../name-some.ts';
 import { ReadError } from '../target.ts';

@@ -1,5 +1,5 @@
 import type { Logger } from 'service-kit/logger';
-import type { Chance } from '../clocks.ts';
+import type { ClocksAndRandom } from '../clocks.ts';
 import type { Claim } from '../delivery.ts';
 import type { OnEvent, Result } from '../engine-event.ts';
 import type { Flow } from '../flow.ts';
@@ -17,7 +17,7 @@ import { createResults } from './results.ts';
 import { createSettler } from './settle.ts';
 import { tellGate } from './tell-gate.ts';
 
-export interface DispatcherOptions extends Chance {
+export interface DispatcherOptions extends ClocksAndRandom {
   flow: Pick<Flow, 'name' | 'target' | 'policy' | 'adopt'>;
   ledger: Ledger;
   gate: Gate;
@@ -51,7 +51,7 @@ const LAST_WORDS_MS = 500;
 /** How long results wait for others to be committed with them, unless there is nothing else to do. */
 const COMMIT_DELAY_MS = 20;
 /** How often the loop looks for deliveries to settle while there is much to send. */
-const SETTLE_LOOK_MS = 100;
+const SETTLE_EVERY_MS = 100;
 /** How often the loop looks for waits that another process wrote under a wrong clock. */
 const RECOUNT_MS = 60_000;
 /** The wall clock has gone back when it lost more than this against the monotonic clock. */
@@ -84,10 +84,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   });
   const queue = createQueue({ concurrency, atMost: batch.atMost, monotonicNow });
   /** Default: whatever is due is sent. */
-  const readiness = batch.size > 1 ? batch : undefined;
+  const batchRule = batch.size > 1 ? batch : undefined;
   let running: Promise<void> | undefined;
   let sending = 0;
-  let lookedAt = Number.NEGATIVE_INFINITY;
+  let settledAt = Number.NEGATIVE_INFINITY;
   let settlesFirst = false;
   let recoveredAt = Number.NEGATIVE_INFINITY;
   let recountedAt = Number.NEGATIVE_INFINITY;
@@ -125,7 +125,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     if (stopping.signal.aborted) return TICK_MS;
     await recount();
     if (adoption.isDone() && sending === 0 && queue.isEmpty()) {
-      const { isIdle, dueAt } = await ledger.look(flow, now());
+      const { isIdle, dueAt } = await ledger.peek(flow, now());
       if (isIdle) return untilDue(dueAt);
     }
     if (monotonicNow() - recoveredAt >= TICK_MS) {
@@ -168,8 +168,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   async function settle(): Promise<void> {
-    if (monotonicNow() - lookedAt < SETTLE_LOOK_MS || stopping.signal.aborted) return;
-    lookedAt = monotonicNow();
+    if (monotonicNow() - settledAt < SETTLE_EVERY_MS || stopping.signal.aborted) return;
+    settledAt = monotonicNow();
     await settler.begin();
   }
 
@@ -180,7 +180,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     if (limit <= 0 || stopping.signal.aborted) return;
     const lease = leases.lease();
     onEvent({ flow, kind: 'claiming' });
-    const claims = await ledger.claim(flow, { limit, now: now(), order, batch: readiness });
+    const claims = await ledger.claim(flow, { limit, now: now(), order, batch: batchRule });
     if (claims.length > 0) onEvent({ flow, kind: 'claimed', claims });
     for (const each of claims) leases.hold(each, lease);
     queue.add(claims);
@@ -242,7 +242,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   async function untilNextDue(): Promise<number> {
     if (gate.capacity() === 0) return TICK_MS;
-    if (!queue.isEmpty()) return SETTLE_LOOK_MS;
+    if (!queue.isEmpty()) return SETTLE_EVERY_MS;
     return untilDue(await ledger.nextDueAt(flow, now()));
   }
 

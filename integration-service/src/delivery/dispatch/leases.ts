@@ -1,7 +1,7 @@
 import type { Clocks } from '../clocks.ts';
 import type { Claim } from '../delivery.ts';
+import { LEASE_MS } from '../ledger/claims.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { LEASE_MS } from '../ledger/work.ts';
 import { AbortedError } from '../outcome.ts';
 
 /** A call must begin this long before its lease ends. */

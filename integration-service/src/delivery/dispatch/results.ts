@@ -1,12 +1,12 @@
 import type { Logger } from 'service-kit/logger';
-import type { Chance } from '../clocks.ts';
+import type { ClocksAndRandom } from '../clocks.ts';
 import type { OnEvent, Result } from '../engine-event.ts';
 import type { Committed, Ledger, Together } from '../ledger/ledger.ts';
 import { LedgerError } from '../ledger/ledger-error.ts';
 import { afterAttempt, type Rules } from '../transition.ts';
 import type { Leases } from './leases.ts';
 
-export interface ResultsOptions extends Chance {
+export interface ResultsOptions extends ClocksAndRandom {
   flow: string;
   rules: Rules;
   ledger: Pick<Ledger, 'commit'>;

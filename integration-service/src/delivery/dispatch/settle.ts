@@ -1,6 +1,6 @@
 import type { Logger } from 'service-kit/logger';
 import { type Comparison, compare } from '../audit/compare.ts';
-import type { Chance } from '../clocks.ts';
+import type { ClocksAndRandom } from '../clocks.ts';
 import type { Claim, Transition } from '../delivery.ts';
 import type { Result } from '../engine-event.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -23,7 +23,7 @@ import { readThrough } from './read-through.ts';
 const ROUND = 10_000;
 const RETRY_MS = 1_000;
 
-export interface SettlerOptions extends Chance {
+export interface SettlerOptions extends ClocksAndRandom {
   flow: string;
   target: Target;
   rules: Rules;
@@ -37,7 +37,10 @@ export interface SettlerOptions extends Chance {
   onSettled: (results: Result[]) => void;
 }
 
-/** Finds out what became of attempts of unknown outcome, one round at a time, during sending. */
+/**
+ * Finds out what became of attempts of unknown outcome, one round at a time, during sending. How long after an
+ * attempt each look-up comes, the target says: `lookUpAfterMs`.
+ */
 export function createSettler(options: SettlerOptions) {
   const { flow, target, rules, ledger, gate, leases, log } = options;
   const { now, random, signal, onSettled } = options;

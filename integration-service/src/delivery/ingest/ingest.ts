@@ -1,10 +1,10 @@
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { Logger } from 'service-kit/logger';
 import { createRateLimitedLog } from 'service-kit/rate-limited-log';
+import { chunksOf } from '../chunks.ts';
 import type { Item } from '../delivery.ts';
 import type { OnEvent } from '../engine-event.ts';
 import type { Change, Flow } from '../flow.ts';
-import { chunksOf } from '../ledger/history.ts';
 import {
   INGEST_RESULTS,
   type IngestCounts,

@@ -1,5 +1,5 @@
+import { LEASE_MS } from '../ledger/claims.ts';
 import type { Ledger, PollLease, SourceId } from '../ledger/ledger.ts';
-import { LEASE_MS } from '../ledger/work.ts';
 
 /** A lease is kept for the next poll only if that poll begins at least this long before the lease ends. */
 const MARGIN_MS = LEASE_MS / 4;

@@ -3,9 +3,9 @@ import type { Logger } from 'service-kit/logger';
 import type { Readiness } from 'service-kit/operations';
 import type { Clocks } from '../clocks.ts';
 import type { Flow, PolledSource, Reading } from '../flow.ts';
+import { LEASE_MS } from '../ledger/claims.ts';
 import { INGEST_RESULTS, type Ledger, type Progress } from '../ledger/ledger.ts';
 import { LedgerError } from '../ledger/ledger-error.ts';
-import { LEASE_MS } from '../ledger/work.ts';
 import { nameSome } from '../name-some.ts';
 import type { Ingest } from './ingest.ts';
 import type { PollMetrics } from './metrics.ts';
@@ -44,10 +44,10 @@ export interface Poller {
 /** The longest wait between polls while the source refuses our credentials. */
 const MAX_REFUSED_WAIT_MS = 300_000;
 /** The maximum number of held deliveries that are read for a reminder. */
-const MOST_LOOKED_AT = 1_000;
+const MOST_READ = 1_000;
 
 /** How often the poller checks whether another process was told to wait, or accepted unusable records. */
-const LOOK_MS = 1_000;
+const REFRESH_MS = 1_000;
 
 /** Writes every record of a source into the ledger. Cycles never overlap. */
 export function createPoller(options: PollerOptions): Poller {
@@ -60,7 +60,7 @@ export function createPoller(options: PollerOptions): Poller {
   const health = createPollHealth(options);
   const unusableRecords = createUnusableRecords({ ...options, of, health, cycleLog });
   let refusals = 0;
-  let lookedAt = Number.NEGATIVE_INFINITY;
+  let refreshedAt = Number.NEGATIVE_INFINITY;
   const lease = createPollLease({
     ...{ of, ledger },
     // No replica writes a lease longer than half of this; the clocks of replicas differ a bit.
@@ -80,7 +80,7 @@ export function createPoller(options: PollerOptions): Poller {
   /** Runs a cycle when this replica gets the lease; returns how long to wait for the next, in milliseconds. */
   async function runWithLease(): Promise<number> {
     try {
-      await lookAtLedger();
+      await refresh();
       const taken = await lease.take(health.succeededAtTime());
       if (!taken.isMine) {
         if (taken.polledAt !== null) health.succeededAt(taken.polledAt);
@@ -99,10 +99,10 @@ export function createPoller(options: PollerOptions): Poller {
     }
   }
 
-  /** Reads what other processes have written; at most every `LOOK_MS`, to keep frequent idle polls cheap. */
-  async function lookAtLedger(): Promise<void> {
-    if (monotonicNow() - lookedAt < LOOK_MS) return pause.save();
-    lookedAt = monotonicNow();
+  /** Reads what other processes have written; at most every `REFRESH_MS`, to keep frequent idle polls cheap. */
+  async function refresh(): Promise<void> {
+    if (monotonicNow() - refreshedAt < REFRESH_MS) return pause.save();
+    refreshedAt = monotonicNow();
     await unusableRecords.count();
     await pause.refresh();
   }
@@ -196,7 +196,7 @@ export function createPoller(options: PollerOptions): Poller {
   }
 
   async function remindOfHeld(limit: number): Promise<void> {
-    const some = await ledger.list({ flow: flow.name, status: 'held' }, MOST_LOOKED_AT);
+    const some = await ledger.list({ flow: flow.name, status: 'held' }, MOST_READ);
     // A delivery that was attempted is held for another reason, which has been logged.
     const fresh = some.filter(({ attempts }) => attempts === 0);
     if (fresh.length === 0) return;

@@ -1,6 +1,6 @@
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
+import { chunksOf } from '../chunks.ts';
 import type { Item } from '../delivery.ts';
-import { chunksOf } from '../ledger/history.ts';
 import type { IngestCounts, Ledger } from '../ledger/ledger.ts';
 
 export interface SurgeGuardOptions {

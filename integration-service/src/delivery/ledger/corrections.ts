@@ -1,14 +1,15 @@
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { type Kysely, sql } from 'kysely';
+import { chunksOf } from '../chunks.ts';
 import type { Status } from '../delivery.ts';
 import { READS_OF_RELEASED } from '../transition.ts';
-import { lanesToScrub, scrub } from './ended-lanes.ts';
-import { chunksOf, insertEvents, storable } from './history.ts';
+import { toClaim } from './claims.ts';
+import { insertEvents, storable } from './history.ts';
 import type { Ledger } from './ledger.ts';
 import { matches } from './reading.ts';
 import { numbersOf, rowsOf } from './rows.ts';
+import { lanesToScrub, scrub } from './superseding.ts';
 import type { DeliveryRow, LedgerTransaction } from './tables.ts';
-import { toClaim } from './work.ts';
 
 /** It has no successor, and its record is there, or it is what removes the record. */
 const mayBeSent = sql<boolean>`(superseded_by is null and payload is not null

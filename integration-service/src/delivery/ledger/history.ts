@@ -1,11 +1,9 @@
 import { sql } from 'kysely';
 import { shorten } from '../../shorten.ts';
+import { chunksOf } from '../chunks.ts';
 import type { EventOfDelivery } from './ledger.ts';
 import { rowsOf } from './rows.ts';
 import type { LedgerTransaction } from './tables.ts';
-
-/** Rows per statement: few, so that it ends soon and others get their turn. */
-export const CHUNK = 500;
 
 /** The most characters stored of a text from outside. */
 const MOST_STORED = 1_000;
@@ -27,18 +25,6 @@ export async function insertEvents(
         cast(value->>3 as integer), value->>4, cast(value->>5 as bigint)
       from ${rowsOf(transaction, rows)}`.execute(transaction);
   }
-}
-
-/** The items, as arrays of up to `size`; by default 500. */
-export function* chunksOf<Item>(items: Iterable<Item>, size = CHUNK): Generator<Item[]> {
-  let chunk: Item[] = [];
-  for (const item of items) {
-    chunk.push(item);
-    if (chunk.length < size) continue;
-    yield chunk;
-    chunk = [];
-  }
-  if (chunk.length > 0) yield chunk;
 }
 
 /** A text from another system, shortened, in characters that PostgreSQL can store. */

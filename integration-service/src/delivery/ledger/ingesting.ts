@@ -1,9 +1,10 @@
 import { type Kysely, sql } from 'kysely';
+import { chunksOf } from '../chunks.ts';
 import type { Item } from '../delivery.ts';
-import { endLanes, lockLanes, RECORD_GONE, supersedeOlder, tell } from './ended-lanes.ts';
-import { chunksOf, insertEvents, storable } from './history.ts';
+import { insertEvents, storable } from './history.ts';
 import type { IngestOptions, IngestRules, Ledger } from './ledger.ts';
 import { isSqlite, rowsOf, textsOf } from './rows.ts';
+import { endLanes, lockLanes, RECORD_GONE, supersedeOlder, tellSuperseded } from './superseding.ts';
 import type { LedgerTransaction } from './tables.ts';
 
 /** A delivery that was inserted. */
@@ -94,7 +95,7 @@ export function createIngesting(db: Kysely<unknown>) {
           ingested.new += live.length;
           ingested.held += inserted.length - gone.length - live.length;
           for (const { item } of live) ingested.items.push(item);
-          await tell(transaction, gone, now, RECORD_GONE);
+          await tellSuperseded(transaction, gone, now, RECORD_GONE);
           if (flow.supersedes && live.length > 0) {
             const newer = live.map(({ sequence, item: { lane, operation } }) => {
               return { sequence, lane, isDelete: operation === 'delete' };

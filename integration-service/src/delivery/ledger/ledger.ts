@@ -255,7 +255,7 @@ export interface Ledger {
    * Finds out, in one cheap query, whether nothing is to be recovered, claimed or settled, as most of the
    * time. `dueAt` is when the first delivery that waits is due; `undefined` when none waits.
    */
-  look(flow: string, now: number): Promise<{ isIdle: boolean; dueAt: number | undefined }>;
+  peek(flow: string, now: number): Promise<{ isIdle: boolean; dueAt: number | undefined }>;
   /** When the next delivery that waits is due, after `now`; `undefined` when none waits. */
   nextDueAt(flow: string, now: number): Promise<number | undefined>;
 

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { type Dialect, Kysely } from 'kysely';
 import type { Logger } from 'service-kit/logger';
 import { CLOCKS, type Clocks } from '../clocks.ts';
+import { createClaims } from './claims.ts';
 import { createCorrections } from './corrections.ts';
 import { createIngesting } from './ingesting.ts';
 import type { Ledger, LedgerLocation } from './ledger.ts';
@@ -14,7 +15,6 @@ import { createRejectedRecords } from './rejected-records.ts';
 import { createSources } from './sources.ts';
 import { openSqlite } from './sqlite/sqlite.ts';
 import { IN_MEMORY } from './sqlite/sqlite-file.ts';
-import { createWork } from './work.ts';
 
 export interface LedgerOptions {
   /** The ledger is for a service, of which other services must know. Default: yes. */
@@ -61,7 +61,7 @@ export async function openLedger(
     ...createIngesting(db),
     ...createSources(db),
     ...createRejectedRecords(db),
-    ...createWork(db),
+    ...createClaims(db),
     ...createReading(db),
     ...createCorrections(db),
   };

@@ -1,5 +1,5 @@
 import { type Kysely, sql } from 'kysely';
-import { chunksOf } from './history.ts';
+import { chunksOf } from '../chunks.ts';
 import type { Ledger, RejectedRecord } from './ledger.ts';
 import { rowsOf } from './rows.ts';
 

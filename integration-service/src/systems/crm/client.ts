@@ -21,7 +21,7 @@ import {
   parseRecord,
 } from './customer-list.ts';
 import { type PageRead, type Position, positionAfter, positionSchema } from './position.ts';
-import { fingerprintOf, restoreUrl } from './position-url.ts';
+import { fingerprintOfList, restoreUrl } from './position-url.ts';
 
 /**
  * A poll ends after this many pages, and the next poll continues there: a list that grows as fast as it is
@@ -81,7 +81,7 @@ export interface CrmClient {
 export function createCrmClient(options: CrmClientOptions): CrmClient {
   const { http, url: listUrl, maxRetries, retryDelayMs, maxResponseBytes, log } = options;
   const { pause, now } = options;
-  const list = fingerprintOf(listUrl);
+  const list = fingerprintOfList(listUrl);
   const source: ListSource = {
     ...{ http, system: 'CRM', what: 'customers', maxBytes: maxResponseBytes, now },
     mayBeOlder: true,

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { fingerprintOf, restoreUrl, shortenUrl } from './position-url.ts';
+import { fingerprintOfList, restoreUrl, shortenUrl } from './position-url.ts';
 
 const LIST = new URL('https://jane:pw@crm.test/v1/s3cret/customers?api_key=ab/cd+1==&active');
 
@@ -41,8 +41,8 @@ it('with another key in the configuration, the position has that one', () => {
 });
 
 it('a fingerprint tells lists apart, not users, and shows nothing', () => {
-  const fingerprint = fingerprintOf(LIST);
+  const fingerprint = fingerprintOfList(LIST);
   expect(fingerprint).toMatch(/^[0-9a-f]{64}$/);
-  expect(fingerprintOf(new URL(LIST.href.replace('jane:pw@', '')))).toBe(fingerprint);
-  expect(fingerprintOf(new URL(LIST.href.replace('&active', '')))).not.toBe(fingerprint);
+  expect(fingerprintOfList(new URL(LIST.href.replace('jane:pw@', '')))).toBe(fingerprint);
+  expect(fingerprintOfList(new URL(LIST.href.replace('&active', '')))).not.toBe(fingerprint);
 });

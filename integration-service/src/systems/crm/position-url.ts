@@ -38,7 +38,7 @@ export function restoreUrl(text: string, listUrl: URL): URL {
 }
 
 /** Tells one list from another without revealing its URL: a SHA-256 in hexadecimal. */
-export function fingerprintOf({ origin, pathname, search }: URL): string {
+export function fingerprintOfList({ origin, pathname, search }: URL): string {
   return createHash('sha256').update(`${origin}${pathname}${search}`).digest('hex');
 }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { fingerprintOf, shortenUrl } from './position-url.ts';
+import { fingerprintOfList, shortenUrl } from './position-url.ts';
 
 const shortUrlSchema = z.string().regex(/^(<>|\/)/);
 
@@ -40,7 +40,7 @@ export function positionAfter(
   listUrl: URL,
   { page, tail, lastFull }: { page: PageRead; tail: URL | undefined; lastFull: PageRead },
 ): Position | undefined {
-  const list = fingerprintOf(listUrl);
+  const list = fingerprintOfList(listUrl);
   const positionAt = ({ url, etag, first }: PageRead) => ({
     list,
     url: shortenUrl(url, listUrl),

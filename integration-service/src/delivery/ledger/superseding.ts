@@ -42,7 +42,7 @@ export async function supersedeOlder(
       and deliveries.sequence < newer.sequence and ${isUnfinished()}
       and (newer.is_delete = 1 or coalesce(deliveries.operation, '') != 'delete')
     returning deliveries.sequence, deliveries.status`.execute(transaction);
-  await tell(transaction, rows, now, 'a later state of its record replaces it');
+  await tellSuperseded(transaction, rows, now, 'a later state of its record replaces it');
 }
 
 /**
@@ -71,7 +71,7 @@ export async function endLanes(
     )}
       and ${isUnfinished()} and coalesce(deliveries.operation, '') != 'delete'
     returning deliveries.sequence, deliveries.status`.execute(transaction);
-  await tell(transaction, rows, now, RECORD_GONE);
+  await tellSuperseded(transaction, rows, now, RECORD_GONE);
 }
 
 /**
@@ -144,7 +144,7 @@ const isUnfinished = () =>
   sql`deliveries.status in ('pending', 'sending', 'unknown', 'held', 'dead')`;
 
 /** Writes into the histories of those deliveries that are superseded now why they are. */
-export async function tell(
+export async function tellSuperseded(
   transaction: LedgerTransaction,
   rows: Superseded[],
   now: number,

@@ -1,10 +1,11 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import { MAX_WAIT_MS } from 'service-kit/retry';
+import { chunksOf } from '../chunks.ts';
 import type { Claim } from '../delivery.ts';
-import { lanesToScrub, scrub } from './ended-lanes.ts';
-import { chunksOf, insertEvents, storable } from './history.ts';
+import { insertEvents, storable } from './history.ts';
 import type { CommitEntry, Committed, Ledger } from './ledger.ts';
 import { emptyLog, isSqlite, rowsOf } from './rows.ts';
+import { lanesToScrub, scrub } from './superseding.ts';
 import type { DeliveryRow, LedgerTransaction } from './tables.ts';
 
 /** How long a claim holds without being renewed. */
@@ -16,7 +17,7 @@ const MAX_LEASE_MS = 2 * LEASE_MS;
 const CLOCK_SKEW_MS = 10_000;
 
 /** The part of the ledger that workers use: claim, renew, commit. */
-export function createWork(db: Kysely<unknown>) {
+export function createClaims(db: Kysely<unknown>) {
   const skipLocked = isSqlite(db) ? sql`` : sql`for update skip locked`;
 
   /** The rows of a query as claims, in the order in which they were ingested. */
@@ -132,7 +133,7 @@ export function createWork(db: Kysely<unknown>) {
       return written;
     },
 
-    async look(flow, now) {
+    async peek(flow, now) {
       const extreme = (which: 'min' | 'max', status: 'pending' | 'unknown') => sql`
         (select ${sql.raw(which)}(next_attempt_at) from deliveries
           where flow = ${flow} and status = ${status} and next_attempt_at is not null)`;
