@@ -1,25 +1,13 @@
-import {
-  EnvironmentError,
-  eventsUrlSchema,
-  hostSchema,
-  isWebhookUrl,
-  logEnvironment,
-  parseEnvironment,
-  portSchema,
-} from 'service-kit/environment';
+import { EnvironmentError, isWebhookUrl, parseEnvironment } from 'service-kit/environment';
 import { findMisspelt } from 'service-kit/misspelt';
-import { MAKE_SECRET, webhookSecretsSchema } from 'service-kit/webhook-signature';
+import { crmApiEnvironment, eventsEnvironment, logEnvironment } from 'service-kit/shared-variables';
+import { MAKE_SECRET } from 'service-kit/webhook-signature';
 import { z } from 'zod';
 
 export const environmentSchema = z.object({
-  CRM_API_HOST: hostSchema.default('127.0.0.1'),
-  CRM_API_PORT: portSchema.default(8000),
-  // Secret, because the URL may contain a password.
-  CRM_EVENTS_URL: eventsUrlSchema
-    .optional()
-    .meta({ secret: true, formerly: 'CUSTOMER_EVENTS_URL' }),
-  WEBHOOK_SECRET: webhookSecretsSchema.optional().meta({ secret: true }),
-  ...logEnvironment,
+  ...crmApiEnvironment.shape,
+  ...eventsEnvironment.shape,
+  ...logEnvironment.shape,
 });
 
 /** Where events go. `secrets` sign webhooks; the first is the current one. */
@@ -29,24 +17,18 @@ export type EventsConfig =
 
 export type Config = ReturnType<typeof parseConfig>;
 
-/** @throws {EnvironmentError} with every problem of the environment */
+/**
+ * The values of the variables, and `misspelt`: names that are not known. Without `events`, none are sent.
+ *
+ * @throws {EnvironmentError} with every problem of the environment
+ */
 export function parseConfig(env: NodeJS.ProcessEnv) {
-  const values = parseEnvironment(environmentSchema, env);
-  return {
-    host: values.CRM_API_HOST,
-    port: values.CRM_API_PORT,
-    /** If undefined, no events are sent. */
-    events: values.CRM_EVENTS_URL && eventsConfig(values.CRM_EVENTS_URL, values),
-    log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
-    /** Unknown variables whose names are close to known ones. */
-    misspelt: findMisspelt(environmentSchema, env),
-  };
+  const { CRM_EVENTS_URL, WEBHOOK_SECRET, ...own } = parseEnvironment(environmentSchema, env);
+  const events = CRM_EVENTS_URL && eventsConfig(CRM_EVENTS_URL, WEBHOOK_SECRET);
+  return { ...own, events, misspelt: findMisspelt(environmentSchema, env) };
 }
 
-function eventsConfig(
-  url: URL,
-  { WEBHOOK_SECRET: secrets }: z.output<typeof environmentSchema>,
-): EventsConfig {
+function eventsConfig(url: URL, secrets: Buffer[] | undefined): EventsConfig {
   if (!isWebhookUrl(url)) return { kind: 'rabbitmq', url };
   if (secrets) return { kind: 'webhook', url, secrets };
   throw new EnvironmentError([

@@ -10,7 +10,8 @@ import { createWebhookPublisher } from './events/webhook-publisher.ts';
 
 /** Wires the parts of the service, listens, and answers requests until the first stop signal. */
 export async function runService(config: Config): Promise<void> {
-  const log = createLogger({ name: 'crm-api', ...config.log });
+  const { LOG_LEVEL: level, LOG_FORMAT: format } = config;
+  const log = createLogger({ name: 'crm-api', level, format });
   for (const { warning } of config.misspelt) log.warn(warning);
   const metrics = createMetrics();
   const { events } = config;
@@ -29,8 +30,8 @@ export async function runService(config: Config): Promise<void> {
   await serve({
     app,
     log,
-    host: config.host,
-    port: config.port,
+    host: config.CRM_API_HOST,
+    port: config.CRM_API_PORT,
     portVariable: 'CRM_API_PORT',
     stop: eventQueue?.close,
   });

@@ -2,7 +2,25 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { errorAnswer } from 'service-kit/answers';
+import { group, hostNamesSchema } from 'service-kit/environment';
 import { z } from 'zod';
+
+export const adminEnvironment = group('Routes', {
+  // Every client can send these characters in a header.
+  ADMIN_TOKEN: z
+    .string()
+    .regex(
+      /^[!-~]{8,}$/,
+      'must have 8 or more characters, all of them printable ASCII and no blank',
+    )
+    .optional()
+    .describe('The bearer token that these routes ask for. Without it, they ask for none.')
+    .meta({ example: 'change-me-please', secret: true }),
+  ALLOWED_HOSTS: hostNamesSchema
+    .optional()
+    .describe('Without a token, host names with a dot by which these routes may be called.')
+    .meta({ example: 'deliveries.example.com' }),
+});
 
 const FOREIGN_PAGE = 'Pages of other sites may not use this service.';
 const FOREIGN_NAME =

@@ -1,55 +1,39 @@
-import { isWebhookUrl, parseEnvironment } from 'service-kit/environment';
+import { group, parseEnvironment } from 'service-kit/environment';
 import { findMisspelt } from 'service-kit/misspelt';
-import { baseEnvironment } from './environment.ts';
-import { flowsByDefault, flowsSchema } from './flows.ts';
+import { hostOf, logEnvironment, portOf } from 'service-kit/shared-variables';
+import { z } from 'zod';
+import { adminEnvironment } from './admin-guard.ts';
+import { deliveryEnvironment, pollingEnvironment } from './delivery/environment.ts';
+import { ledgerEnvironment } from './delivery/ledger/ledger-url.ts';
+import { FLOW_VARIABLES, flowsEnvironment, flowsOf } from './flows.ts';
+import { httpEnvironment } from './http/environment.ts';
 
-export const environmentSchema = baseEnvironment.extend({ FLOWS: flowsSchema.optional() });
+/** What the service reads itself. */
+const ownEnvironment = z.object({
+  ...flowsEnvironment.shape,
+  ...group('Addresses', {
+    INTEGRATION_SERVICE_HOST: hostOf('integration-service'),
+    INTEGRATION_SERVICE_PORT: portOf('integration-service', '8002'),
+  }).shape,
+  ...pollingEnvironment.shape,
+  ...httpEnvironment.shape,
+  ...ledgerEnvironment.shape,
+  ...deliveryEnvironment.shape,
+  ...adminEnvironment.shape,
+  ...logEnvironment.shape,
+});
+
+/** All variables of the service, also those of flows that are off. */
+export const environmentSchema = z.object({ ...FLOW_VARIABLES, ...ownEnvironment.shape });
 
 export type Config = ReturnType<typeof parseConfig>;
 
-/** @throws {EnvironmentError} with every problem of the environment */
+/**
+ * The values of all variables, the names of the `flows` that are on, and `misspelt`: names that are not known.
+ *
+ * @throws {EnvironmentError} with every problem of the environment
+ */
 export function parseConfig(env: NodeJS.ProcessEnv) {
-  const values = parseEnvironment(environmentSchema, env);
-  const { CRM_EVENTS_URL: eventsUrl, CRM_API_URL, INVENTORY_API_URL } = values;
-  return {
-    host: values.INTEGRATION_SERVICE_HOST,
-    port: values.INTEGRATION_SERVICE_PORT,
-    crmUrl: values.CRM_API_URL ?? urlOf(values.CRM_API_HOST, values.CRM_API_PORT, '/customers'),
-    inventoryUrl:
-      values.INVENTORY_API_URL ??
-      urlOf(values.INVENTORY_API_HOST, values.INVENTORY_API_PORT, '/package-requests'),
-    /** Where customer events are consumed; `undefined` for a webhook URL: webhooks are sent to us. */
-    rabbitmqUrl: eventsUrl && !isWebhookUrl(eventsUrl) ? eventsUrl : undefined,
-    /** A webhook must be signed with one of them; without any, the service takes no webhooks. */
-    webhookSecrets: values.WEBHOOK_SECRET,
-    pollingIntervalMs: values.POLLING_INTERVAL_SECONDS,
-    /** How often the whole list is read, even if polls can read only what is new. */
-    sweepIntervalMs: values.SWEEP_INTERVAL_SECONDS,
-    /** Attempts to read a page of the list, the first one counted. */
-    maxRetries: values.MAX_RETRIES,
-    retryDelayMs: values.RETRY_DELAY_SECONDS,
-    requestTimeoutMs: values.REQUEST_TIMEOUT_SECONDS,
-    maxResponseBytes: values.MAX_RESPONSE_MEGABYTES,
-    ledger: values.LEDGER_URL,
-    deliveryConcurrency: values.DELIVERY_CONCURRENCY,
-    /** Attempts of one delivery before it is dead. */
-    maxAttempts: values.MAX_ATTEMPTS,
-    /** More new customers than this in one poll are held. */
-    surgeLimit: values.SURGE_LIMIT,
-    /** The token that the delivery routes require; without it, they are open. */
-    adminToken: values.ADMIN_TOKEN,
-    /** More host names with a dot by which those routes may be called without a token. */
-    allowedHosts: values.ALLOWED_HOSTS,
-    /** The flows that are switched on. */
-    flows: values.FLOWS ?? flowsByDefault(Boolean(CRM_API_URL ?? INVENTORY_API_URL)),
-    log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
-    /** Unknown variables whose names resemble a known one. */
-    misspelt: findMisspelt(environmentSchema, env),
-  };
-}
-
-/** The URL of a server on this host. A wildcard address cannot be called: it becomes `localhost`. */
-function urlOf(host: string, port: number, path: string): URL {
-  const name = ['127.0.0.1', '0.0.0.0', '::'].includes(host) ? 'localhost' : host;
-  return new URL(path, `http://${name.includes(':') ? `[${name}]` : name}:${port}`);
+  const values = parseEnvironment(environmentSchema, env) as z.output<typeof ownEnvironment>;
+  return { ...values, flows: flowsOf(values), misspelt: findMisspelt(environmentSchema, env) };
 }

@@ -1,16 +1,17 @@
 /** The only file that names all flows. */
+import { group } from 'service-kit/environment';
 import { z } from 'zod';
 import type { Flow } from './delivery/flow.ts';
 import type { FlowMigrations } from './delivery/ledger/migrations.ts';
 import type { FlowParts } from './flow-parts.ts';
-import type { WelcomePackageSettings } from './welcome-package/flow.ts';
-
-/** What flows can be set to, all together. */
-export type FlowSettings = WelcomePackageSettings;
+import { crmEnvironment, inventoryEnvironment } from './systems/environment.ts';
+import { welcomePackageEnvironment } from './welcome-package/environment.ts';
 
 interface Registered {
+  /** Its variables. They are known while it is off, too: each has a default or is optional. */
+  environment: z.ZodObject;
   /** Loads the code of the flow, which is not needed while the flow is off. */
-  load(): Promise<{ createFlow(settings: FlowSettings, parts: FlowParts): Flow }>;
+  load(): Promise<{ createFlow(settings: object, parts: FlowParts): Flow }>;
   /** Of tables of its own. Default: it has none. */
   migrations?: FlowMigrations;
   /** It needs nothing of a system but a list and a POST. Default: no. */
@@ -21,6 +22,7 @@ interface Registered {
 
 const FLOWS = {
   'welcome-package': {
+    environment: welcomePackageEnvironment,
     load: () => import('./welcome-package/flow.ts'),
     worksWithOwnSystems: true,
     paths: ['/webhooks/customers'],
@@ -37,8 +39,13 @@ export const FLOW_MIGRATIONS: FlowMigrations = Object.assign(
   ...FLOW_NAMES.map((name) => registered[name].migrations),
 );
 
-/** `FLOWS`: names with commas between them. */
-export const flowsSchema = z.string().transform((list, context): FlowName[] => {
+/** Known whether or not a flow is switched on, too. */
+export const FLOW_VARIABLES: z.ZodRawShape = Object.assign(
+  {},
+  ...FLOW_NAMES.map((name) => registered[name].environment.shape),
+);
+
+const namesSchema = z.string().transform((list, context): FlowName[] => {
   const given = new Set(list.split(',').map((name) => name.trim()));
   const names = z.array(z.enum(FLOW_NAMES)).safeParse([...given]);
   if (names.success) return names.data;
@@ -46,12 +53,26 @@ export const flowsSchema = z.string().transform((list, context): FlowName[] => {
   return z.NEVER;
 });
 
+/** What decides which flows are on. */
+export const flowsEnvironment = z.object({
+  CRM_API_URL: crmEnvironment.shape.CRM_API_URL,
+  INVENTORY_API_URL: inventoryEnvironment.shape.INVENTORY_API_URL,
+  ...group('Deliveries', {
+    FLOWS: namesSchema
+      .optional()
+      .describe('The [flows](operations.md#words) that are on, with commas between them.')
+      .meta({ example: FLOW_NAMES.join(',') }),
+  }).shape,
+});
+
 /**
- * Which flows are on if `FLOWS` says nothing: all, as long as both systems are our mocks. With a system of
+ * The flows that are on. If `FLOWS` says nothing: all, as long as both systems are our mocks. With a system of
  * the user's own, only those that every system can take part in.
  */
-export function flowsByDefault(hasOwnSystem: boolean): FlowName[] {
-  return FLOW_NAMES.filter((name) => !hasOwnSystem || registered[name].worksWithOwnSystems);
+export function flowsOf(values: z.output<typeof flowsEnvironment>): FlowName[] {
+  const isOurs = !(values.CRM_API_URL ?? values.INVENTORY_API_URL);
+  const suits = (name: FlowName) => isOurs || registered[name].worksWithOwnSystems;
+  return values.FLOWS ?? FLOW_NAMES.filter(suits);
 }
 
 /** The paths of the flows that are not among these, and the name of the flow of each. */
@@ -61,11 +82,21 @@ export function pathsOfOthers(on: readonly string[]): [path: string, flow: strin
   );
 }
 
-/** The flows that are switched on. */
-export async function createFlows(
-  settings: FlowSettings & { flows: FlowName[] },
+/** The flows that are switched on. Each is created with the values of its own variables, and no others. */
+export function createFlows(
+  values: { flows: FlowName[] } & Record<string, unknown>,
   parts: FlowParts,
 ): Promise<Flow[]> {
-  const loaded = await Promise.all(settings.flows.map((name) => registered[name].load()));
-  return loaded.map(({ createFlow }) => createFlow(settings, parts));
+  return Promise.all(
+    values.flows.map(async (name) => {
+      const { createFlow } = await registered[name].load();
+      return createFlow(settingsOf(name, values), parts);
+    }),
+  );
+}
+
+/** The values of a flow's own variables. */
+export function settingsOf(name: FlowName, values: Record<string, unknown>): object {
+  const own = Object.keys(registered[name].environment.shape);
+  return Object.fromEntries(own.map((key) => [key, values[key]]));
 }

@@ -24,20 +24,21 @@ import { checkReadiness } from './readiness.ts';
  * @param onEvent called at every step of a delivery, so that a caller can test a crash there
  */
 export async function runService(config: Config, onEvent?: OnEvent): Promise<void> {
-  const log = createLogger({ name: 'integration-service', ...config.log });
+  const { LOG_LEVEL: level, LOG_FORMAT: format, LEDGER_URL: location } = config;
+  const log = createLogger({ name: 'integration-service', level, format });
   for (const { warning } of config.misspelt) log.warn(warning);
   const ledger = await openLedgerOrExit();
-  if (config.ledger.kind === 'sqlite' && !ledger.isAlone) {
+  if (location.kind === 'sqlite' && !ledger.isAlone) {
     log.warn(
-      `Another integration-service works with the ledger ${config.ledger.path}: the two share the work.`,
+      `Another integration-service works with the ledger ${location.path}: the two share the work.`,
     );
   }
   const metrics = createMetrics();
   const common = { ledger, log, ...CLOCKS, random: Math.random };
   const http = createHttpClient({
     // One connection more, so that settling does not wait for slow deliveries.
-    connections: config.deliveryConcurrency + 1,
-    timeoutMs: config.requestTimeoutMs,
+    connections: config.DELIVERY_CONCURRENCY + 1,
+    timeoutMs: config.REQUEST_TIMEOUT_SECONDS * 1_000,
   });
   const pauses = new Map<string, Pause>();
   function pauseOf(system: string, label = system): Pause {
@@ -56,15 +57,17 @@ export async function runService(config: Config, onEvent?: OnEvent): Promise<voi
       ...common,
       pause: pauseOf(flow.target.name),
       metrics: metricsOfFlows,
-      surgeLimit: config.surgeLimit,
+      surgeLimit: config.SURGE_LIMIT,
       // As many new items per polling interval as one poll may bring.
-      surgeWindowMs: config.pollingIntervalMs,
+      surgeWindowMs: config.POLLING_INTERVAL_SECONDS * 1_000,
       onEvent,
     }),
   );
   const app = await buildApp({
-    ...config,
     ...common,
+    host: config.INTEGRATION_SERVICE_HOST,
+    adminToken: config.ADMIN_TOKEN,
+    allowedHosts: config.ALLOWED_HOSTS,
     metrics,
     flows,
     pathsOff: pathsOfOthers(config.flows),
@@ -73,7 +76,7 @@ export async function runService(config: Config, onEvent?: OnEvent): Promise<voi
 
   async function openLedgerOrExit(): Promise<Ledger> {
     try {
-      return await openLedger(config.ledger, log, { flowMigrations: FLOW_MIGRATIONS });
+      return await openLedger(location, log, { flowMigrations: FLOW_MIGRATIONS });
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error;
       log.fatal(error.message);
@@ -85,8 +88,8 @@ export async function runService(config: Config, onEvent?: OnEvent): Promise<voi
   await serve({
     app,
     log,
-    host: config.host,
-    port: config.port,
+    host: config.INTEGRATION_SERVICE_HOST,
+    port: config.INTEGRATION_SERVICE_PORT,
     portVariable: 'INTEGRATION_SERVICE_PORT',
     async stop() {
       await Promise.all(flows.map((flow) => flow.stop()));

@@ -1,6 +1,9 @@
-import { EnvironmentError } from 'service-kit/environment';
+import { EnvironmentError, parseEnvironment } from 'service-kit/environment';
 import { expect, it } from 'vitest';
 import { parseConfig } from '../src/config.ts';
+import { settingsOf } from '../src/flows.ts';
+import { crmUrlOf, inventoryUrlOf } from '../src/systems/environment.ts';
+import { welcomePackageEnvironment } from '../src/welcome-package/environment.ts';
 
 const problems = (env: NodeJS.ProcessEnv) => {
   try {
@@ -12,68 +15,78 @@ const problems = (env: NodeJS.ProcessEnv) => {
   }
 };
 
+const settings = (env: NodeJS.ProcessEnv) => parseEnvironment(welcomePackageEnvironment, env);
+
+const OF_THE_FLOW = {
+  CRM_API_HOST: '127.0.0.1',
+  CRM_API_PORT: 8000,
+  INVENTORY_API_HOST: '127.0.0.1',
+  INVENTORY_API_PORT: 8001,
+  POLLING_INTERVAL_SECONDS: 10,
+  SWEEP_INTERVAL_SECONDS: 3_600,
+  MAX_RETRIES: 3,
+  RETRY_DELAY_SECONDS: 5,
+  REQUEST_TIMEOUT_SECONDS: 5,
+  MAX_RESPONSE_MEGABYTES: 256,
+  DELIVERY_CONCURRENCY: 16,
+  MAX_ATTEMPTS: 25,
+};
+
 it('needs nothing from the environment', () => {
   expect(parseConfig({})).toEqual({
-    host: '127.0.0.1',
-    port: 8002,
-    crmUrl: new URL('http://localhost:8000/customers'),
-    inventoryUrl: new URL('http://localhost:8001/package-requests'),
-    rabbitmqUrl: undefined,
-    webhookSecrets: undefined,
-    pollingIntervalMs: 10_000,
-    sweepIntervalMs: 3_600_000,
-    maxRetries: 3,
-    retryDelayMs: 5_000,
-    requestTimeoutMs: 5_000,
-    maxResponseBytes: 256_000_000,
-    deliveryConcurrency: 16,
-    ledger: { kind: 'sqlite', path: './data/ledger.sqlite' },
-    maxAttempts: 25,
-    surgeLimit: undefined,
-    adminToken: undefined,
-    allowedHosts: [],
+    ...OF_THE_FLOW,
+    INTEGRATION_SERVICE_HOST: '127.0.0.1',
+    INTEGRATION_SERVICE_PORT: 8002,
+    LEDGER_URL: { kind: 'sqlite', path: './data/ledger.sqlite' },
+    LOG_LEVEL: 'info',
     flows: ['welcome-package'],
-    log: { level: 'info', format: undefined },
     misspelt: [],
   });
 });
 
-it('follows the hosts of the APIs', () => {
-  const urls = (host: string) => {
-    const config = parseConfig({ CRM_API_HOST: host, INVENTORY_API_HOST: host });
-    return [config.crmUrl.host, config.inventoryUrl.host];
-  };
-  expect(urls('crm.example')).toEqual(['crm.example:8000', 'crm.example:8001']);
-  expect(urls('127.0.0.2')).toEqual(['127.0.0.2:8000', '127.0.0.2:8001']);
-  expect(urls('::1')).toEqual(['[::1]:8000', '[::1]:8001']);
-  for (const host of ['0.0.0.0', '::']) {
-    expect(urls(host)).toEqual(['localhost:8000', 'localhost:8001']);
-  }
+it('gives a flow the values of its own variables, and no others', () => {
+  const config = parseConfig({ ADMIN_TOKEN: 'a-token-of-mine', LEDGER_URL: 'sqlite::memory:' });
+  expect(settingsOf('welcome-package', config)).toEqual(OF_THE_FLOW);
+});
+
+const urls = (env: NodeJS.ProcessEnv) => {
+  const values = settings(env);
+  return [crmUrlOf(values).href, inventoryUrlOf(values).href];
+};
+
+it.each([
+  ['crm.example', 'crm.example'],
+  ['127.0.0.2', '127.0.0.2'],
+  ['::1', '[::1]'],
+  ['0.0.0.0', 'localhost'],
+  ['::', 'localhost'],
+])('follows the hosts of the APIs: %s', (host, called) => {
+  expect(urls({ CRM_API_HOST: host, INVENTORY_API_HOST: host })).toEqual([
+    `http://${called}:8000/customers`,
+    `http://${called}:8001/package-requests`,
+  ]);
 });
 
 it('follows the ports of the APIs, unless it is told their URLs', () => {
   const env = { CRM_API_PORT: '9000', INVENTORY_API_PORT: '9001' };
-  expect(parseConfig(env)).toMatchObject({
-    crmUrl: new URL('http://localhost:9000/customers'),
-    inventoryUrl: new URL('http://localhost:9001/package-requests'),
-  });
+  const inventoryUrl = 'http://localhost:9001/package-requests';
+  expect(urls(env)).toEqual(['http://localhost:9000/customers', inventoryUrl]);
   const CRM_API_URL = 'https://crm.example/v2/customers?active=1';
-  expect(parseConfig({ ...env, CRM_API_URL }).crmUrl.href).toBe(CRM_API_URL);
+  expect(urls({ ...env, CRM_API_URL })).toEqual([CRM_API_URL, inventoryUrl]);
 });
 
 it('takes fractions of seconds and megabytes', () => {
-  expect(
-    parseConfig({
-      POLLING_INTERVAL_SECONDS: '0.25',
-      RETRY_DELAY_SECONDS: '0',
-      REQUEST_TIMEOUT_SECONDS: '.5',
-      MAX_RESPONSE_MEGABYTES: '1.5',
-    }),
-  ).toMatchObject({
-    pollingIntervalMs: 250,
-    retryDelayMs: 0,
-    requestTimeoutMs: 500,
-    maxResponseBytes: 1_500_000,
+  const env = {
+    POLLING_INTERVAL_SECONDS: '0.25',
+    RETRY_DELAY_SECONDS: '0',
+    REQUEST_TIMEOUT_SECONDS: '.5',
+    MAX_RESPONSE_MEGABYTES: '1.5',
+  };
+  expect(settings(env)).toMatchObject({
+    POLLING_INTERVAL_SECONDS: 0.25,
+    RETRY_DELAY_SECONDS: 0,
+    REQUEST_TIMEOUT_SECONDS: 0.5,
+    MAX_RESPONSE_MEGABYTES: 1.5,
   });
 });
 
@@ -97,7 +110,6 @@ it('names every problem, with what came', () => {
       LOG_FORMAT: 'xml',
     }),
   ).toEqual([
-    'INTEGRATION_SERVICE_PORT must be a whole number from 0 to 65535, but is "65536"',
     'CRM_API_URL must be an http:// or https:// URL',
     'POLLING_INTERVAL_SECONDS must be a number of seconds above 0 and at most 2147483, but is "-1"',
     'SWEEP_INTERVAL_SECONDS must be a number of seconds above 0 and at most 2147483, but is "0"',
@@ -105,10 +117,11 @@ it('names every problem, with what came', () => {
     'RETRY_DELAY_SECONDS must be a number of seconds from 0 to 2147483, but is "5s"',
     'REQUEST_TIMEOUT_SECONDS must be a number of seconds above 0 and at most 2147483, but is "0"',
     'MAX_RESPONSE_MEGABYTES must be a number of megabytes above 0 and at most 512, but is "513"',
-    'LEDGER_URL must be sqlite:<path of a file> (sqlite:/data/ledger.sqlite, for example), sqlite::memory: or postgres://…',
     'DELIVERY_CONCURRENCY must be a whole number from 1 to 1000, but is "0"',
     'MAX_ATTEMPTS must be a whole number from 1 to 1000000, but is "0"',
     'SURGE_LIMIT must be a whole number from 1 to 1000000000, but is "-1"',
+    'INTEGRATION_SERVICE_PORT must be a whole number from 0 to 65535, but is "65536"',
+    'LEDGER_URL must be sqlite:<path of a file> (sqlite:/data/ledger.sqlite, for example), sqlite::memory: or postgres://…',
     'ADMIN_TOKEN must have 8 or more characters, all of them printable ASCII and no blank',
     'LOG_LEVEL must be trace, debug, info, warn, error, fatal or silent, but is "loud"',
     'LOG_FORMAT must be json or pretty, but is "xml"',
@@ -142,8 +155,8 @@ it.each(['a b', 'http://crm', 'crm/customers', 'user@crm', 'crm:8000', '[::1', '
 );
 
 it('takes names of hosts as Host headers bring them', () => {
-  const { allowedHosts } = parseConfig({ ALLOWED_HOSTS: 'Admin.Example.com, bücher.example' });
-  expect(allowedHosts).toEqual(['admin.example.com', 'xn--bcher-kva.example']);
+  const { ALLOWED_HOSTS } = parseConfig({ ALLOWED_HOSTS: 'Admin.Example.com, bücher.example' });
+  expect(ALLOWED_HOSTS).toEqual(['admin.example.com', 'xn--bcher-kva.example']);
 });
 
 it.each([

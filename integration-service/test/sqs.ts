@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { SQSEvent, SQSRecord } from 'aws-lambda';
-import { parseLambdaConfig } from '../src/welcome-package/lambda-config.ts';
+import { parseEnvironment } from 'service-kit/environment';
+import { lambdaEnvironment } from '../src/welcome-package/environment.ts';
 import { createSqsHandler } from '../src/welcome-package/sqs-handler.ts';
 import { captureLog, packageRequest, startHttpServer } from './support.ts';
 
@@ -62,7 +63,7 @@ export async function startInventory() {
 export async function setUpLambda(env: NodeJS.ProcessEnv = {}) {
   const inventory = await startInventory();
   const { log, ...logged } = captureLog();
-  const config = parseLambdaConfig({ INVENTORY_API_URL: inventory.url, ...env });
+  const config = parseEnvironment(lambdaEnvironment, { INVENTORY_API_URL: inventory.url, ...env });
   return { inventory, ...logged, handle: createSqsHandler(config, log), config, log };
 }
 

@@ -11,6 +11,7 @@ import { HttpResponse, http, type JsonBodyType } from 'msw';
 import { defineNetwork, InterceptorSource } from 'msw/experimental';
 import { type Logger, pino } from 'pino';
 import { Registry } from 'prom-client';
+import { parseEnvironment } from 'service-kit/environment';
 import { afterAll, afterEach, beforeAll, onTestFinished } from 'vitest';
 import type { Status } from '../src/delivery/delivery.ts';
 import { createDeliveryMetrics } from '../src/delivery/dispatch/metrics.ts';
@@ -25,6 +26,7 @@ import { openLedger } from '../src/delivery/ledger/open-ledger.ts';
 import type { FlowParts } from '../src/flow-parts.ts';
 import { createHttpClient } from '../src/http/client.ts';
 import { openFlow } from '../src/open-flow.ts';
+import { welcomePackageEnvironment } from '../src/welcome-package/environment.ts';
 import { createFlow } from '../src/welcome-package/flow.ts';
 import { WELCOME_PACKAGE } from '../src/welcome-package/item.ts';
 
@@ -195,16 +197,17 @@ export async function setUpService(options: ServiceTestOptions = {}) {
     pauseOf: (system) => pauses[system as keyof typeof pauses] ?? pauses.crm,
   };
   const settings = {
-    crmUrl: new URL(options.crmUrl ?? CRM_URL),
-    inventoryUrl: new URL(options.inventoryUrl ?? INVENTORY_URL),
-    maxRetries: options.maxRetries ?? 3,
-    retryDelayMs: options.retryDelayMs ?? 0,
-    maxResponseBytes: options.maxResponseBytes ?? 256_000_000,
-    pollingIntervalMs,
-    sweepIntervalMs: options.sweepIntervalMs ?? 3_600_000,
-    deliveryConcurrency: concurrency,
-    maxAttempts: options.maxAttempts ?? 25,
-    webhookSecrets: options.webhookSecrets,
+    ...parseEnvironment(welcomePackageEnvironment, {}),
+    CRM_API_URL: new URL(options.crmUrl ?? CRM_URL),
+    INVENTORY_API_URL: new URL(options.inventoryUrl ?? INVENTORY_URL),
+    MAX_RETRIES: options.maxRetries ?? 3,
+    RETRY_DELAY_SECONDS: (options.retryDelayMs ?? 0) / 1_000,
+    MAX_RESPONSE_MEGABYTES: (options.maxResponseBytes ?? 256_000_000) / 1_000_000,
+    POLLING_INTERVAL_SECONDS: pollingIntervalMs / 1_000,
+    SWEEP_INTERVAL_SECONDS: (options.sweepIntervalMs ?? 3_600_000) / 1_000,
+    DELIVERY_CONCURRENCY: concurrency,
+    MAX_ATTEMPTS: options.maxAttempts ?? 25,
+    WEBHOOK_SECRET: options.webhookSecrets,
   };
   const flow = options.createFlow?.(parts) ?? createFlow(settings, parts);
   const open = openFlow(flow, {

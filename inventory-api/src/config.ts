@@ -1,23 +1,21 @@
-import { hostSchema, logEnvironment, parseEnvironment, portSchema } from 'service-kit/environment';
+import { parseEnvironment } from 'service-kit/environment';
 import { findMisspelt } from 'service-kit/misspelt';
+import { inventoryApiEnvironment, logEnvironment } from 'service-kit/shared-variables';
 import { z } from 'zod';
 
 export const environmentSchema = z.object({
-  INVENTORY_API_HOST: hostSchema.default('127.0.0.1'),
-  INVENTORY_API_PORT: portSchema.default(8001),
-  ...logEnvironment,
+  ...inventoryApiEnvironment.shape,
+  ...logEnvironment.shape,
 });
 
 export type Config = ReturnType<typeof parseConfig>;
 
-/** @throws {EnvironmentError} with every problem of the environment */
+/**
+ * The values of the variables, and `misspelt`: names that are not known.
+ *
+ * @throws {EnvironmentError} with every problem of the environment
+ */
 export function parseConfig(env: NodeJS.ProcessEnv) {
   const values = parseEnvironment(environmentSchema, env);
-  return {
-    host: values.INVENTORY_API_HOST,
-    port: values.INVENTORY_API_PORT,
-    log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
-    /** Unknown variables whose names are close to known ones. */
-    misspelt: findMisspelt(environmentSchema, env),
-  };
+  return { ...values, misspelt: findMisspelt(environmentSchema, env) };
 }

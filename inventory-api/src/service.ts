@@ -5,15 +5,16 @@ import type { Config } from './config.ts';
 
 /** Wires the parts of the service, listens, and answers requests until the first stop signal. */
 export async function runService(config: Config): Promise<void> {
-  const log = createLogger({ name: 'inventory-api', ...config.log });
+  const { LOG_LEVEL: level, LOG_FORMAT: format } = config;
+  const log = createLogger({ name: 'inventory-api', level, format });
   for (const { warning } of config.misspelt) log.warn(warning);
   const app = await buildApp({ log });
 
   await serve({
     app,
     log,
-    host: config.host,
-    port: config.port,
+    host: config.INVENTORY_API_HOST,
+    port: config.INVENTORY_API_PORT,
     portVariable: 'INVENTORY_API_PORT',
   });
 }

@@ -2,22 +2,22 @@ import { expect, it } from 'vitest';
 import { parseConfig } from '../src/config.ts';
 
 it('needs nothing from the environment', () => {
-  const log = { level: 'info', format: undefined };
-  expect(parseConfig({})).toEqual({ host: '127.0.0.1', port: 8001, log, misspelt: [] });
+  expect(parseConfig({})).toEqual({
+    INVENTORY_API_HOST: '127.0.0.1',
+    INVENTORY_API_PORT: 8001,
+    LOG_LEVEL: 'info',
+    misspelt: [],
+  });
 });
 
 it('takes host, port and log from the environment', () => {
+  const log = { LOG_LEVEL: 'debug', LOG_FORMAT: 'pretty' };
   expect(
-    parseConfig({
-      INVENTORY_API_HOST: '0.0.0.0',
-      INVENTORY_API_PORT: '9000',
-      LOG_LEVEL: 'debug',
-      LOG_FORMAT: 'pretty',
-    }),
+    parseConfig({ ...log, INVENTORY_API_HOST: '0.0.0.0', INVENTORY_API_PORT: '9000' }),
   ).toEqual({
-    host: '0.0.0.0',
-    port: 9000,
-    log: { level: 'debug', format: 'pretty' },
+    ...log,
+    INVENTORY_API_HOST: '0.0.0.0',
+    INVENTORY_API_PORT: 9000,
     misspelt: [],
   });
 });

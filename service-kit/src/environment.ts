@@ -14,6 +14,37 @@ export class EnvironmentError extends Error {
   }
 }
 
+/** What a variable's schema says of it with `.meta()`; group and example are for the documents. */
+declare module 'zod' {
+  interface GlobalMeta {
+    group?: string;
+    example?: string;
+    secret?: boolean;
+    formerly?: string;
+  }
+}
+
+/** The variables of one part, which the documents list under a title. */
+export function group<Shape extends Record<string, z.ZodType>>(title: string, shape: Shape) {
+  for (const field of Object.values(shape)) {
+    field.register(z.globalRegistry, { ...field.meta(), group: title });
+  }
+  return z.object(shape);
+}
+
+/**
+ * What a schema says of its variables. Their `names` are their own and, for a secret, the one for the path of
+ * a file; `default` is as it is written in the environment.
+ */
+export function variablesOf({ shape }: z.ZodObject) {
+  return Object.entries(shape).map(([name, field]) => ({
+    ...field.meta(),
+    name,
+    names: field.meta()?.secret ? [name, `${name}_FILE`] : [name],
+    default: field instanceof z.ZodPrefault ? String(field.def.defaultValue) : undefined,
+  }));
+}
+
 /**
  * Parses environment variables by a zod object schema whose keys are their names.
  *
@@ -30,15 +61,13 @@ export function parseEnvironment<Schema extends z.ZodObject>(
 ): z.output<Schema> {
   const problems: string[] = [];
   const values: Record<string, string> = {};
-  const isSecret = (name: string) => schema.shape[name]?.meta()?.secret === true;
 
-  for (const name of Object.keys(schema.shape)) {
-    const former = schema.shape[name]?.meta()?.formerly;
-    if (typeof former === 'string' && (env[former]?.trim() || env[`${former}_FILE`]?.trim())) {
-      problems.push(`${former} is called ${name} now: rename it`);
+  for (const { name, secret, formerly } of variablesOf(schema)) {
+    if (formerly && (env[formerly]?.trim() || env[`${formerly}_FILE`]?.trim())) {
+      problems.push(`${formerly} is called ${name} now: rename it`);
     }
     try {
-      const value = isSecret(name) ? readSecret(name, env) : env[name]?.trim();
+      const value = secret ? readSecret(name, env) : env[name]?.trim();
       if (value) values[name] = value;
     } catch (error) {
       problems.push((error as Error).message);
@@ -51,7 +80,8 @@ export function parseEnvironment<Schema extends z.ZodObject>(
     if (problems.some((problem) => problem.startsWith(name))) continue;
     const value = values[name];
     const got = value === undefined ? 'is not set' : `is ${JSON.stringify(value)}`;
-    problems.push(`${name} ${issue.message}${isSecret(name) ? '' : `, but ${got}`}`);
+    const isSecret = schema.shape[name]?.meta()?.secret;
+    problems.push(`${name} ${issue.message}${isSecret ? '' : `, but ${got}`}`);
   }
   if (problems.length > 0 || !result.success) throw new EnvironmentError(problems);
   return result.data;
@@ -107,17 +137,17 @@ export function wholeNumber(min: number, max: number) {
  */
 const MAX_SECONDS = 2_147_483;
 
-/** Seconds, fractions allowed, as milliseconds. Range: above 0 (or from 0) to 2,147,483 seconds. */
-export function secondsAsMs({ zeroAllowed = false } = {}) {
+/** Seconds, fractions allowed. Range: above 0 (or from 0) to 2,147,483. */
+export function seconds({ zeroAllowed = false } = {}) {
   const range = zeroAllowed ? 'from 0 to' : 'above 0 and at most';
   const error = `must be a number of seconds ${range} ${MAX_SECONDS}`;
-  return positiveDecimal({ max: MAX_SECONDS, zeroAllowed, error }).transform((s) => s * 1000);
+  return positiveDecimal({ max: MAX_SECONDS, zeroAllowed, error });
 }
 
-/** Megabytes of 1,000,000 bytes, fractions allowed, as bytes. Range: above 0 to `max`. */
-export function megabytesAsBytes(max: number) {
+/** Megabytes of 1,000,000 bytes, fractions allowed. Range: above 0 to `max`. */
+export function megabytes(max: number) {
   const error = `must be a number of megabytes above 0 and at most ${max}`;
-  return positiveDecimal({ max, zeroAllowed: false, error }).transform((mb) => mb * 1_000_000);
+  return positiveDecimal({ max, zeroAllowed: false, error });
 }
 
 function positiveDecimal(options: { max: number; zeroAllowed: boolean; error: string }) {
@@ -169,13 +199,3 @@ function isDecodable(text: string): boolean {
     return false;
   }
 }
-
-/** The log variables, which every service has. */
-export const logEnvironment = {
-  LOG_LEVEL: z
-    .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
-      error: 'must be trace, debug, info, warn, error, fatal or silent',
-    })
-    .default('info'),
-  LOG_FORMAT: z.enum(['json', 'pretty'], { error: 'must be json or pretty' }).optional(),
-};

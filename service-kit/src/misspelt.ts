@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { variablesOf } from './environment.ts';
 import { escapeControls } from './escape-controls.ts';
 
 /**
@@ -10,9 +11,7 @@ export function findMisspelt(
   schema: z.ZodObject,
   env: NodeJS.ProcessEnv,
 ): { name: string; warning: string }[] {
-  const known = Object.entries(schema.shape).flatMap(([name, field]) =>
-    field.meta()?.secret === true ? [name, `${name}_FILE`] : [name],
-  );
+  const known = variablesOf(schema).flatMap(({ names }) => names);
   return Object.keys(env).flatMap((name) => {
     if (!env[name]?.trim() || known.includes(name)) return [];
     const meant = [0, 1, 2].flatMap((mistakes) =>

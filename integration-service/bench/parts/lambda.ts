@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { SQSEvent, SQSRecord } from 'aws-lambda';
+import { parseEnvironment } from 'service-kit/environment';
 import { createLogger } from 'service-kit/logger';
-import { parseLambdaConfig } from '../../src/welcome-package/lambda-config.ts';
+import { lambdaEnvironment } from '../../src/welcome-package/environment.ts';
 import { createSqsHandler } from '../../src/welcome-package/sqs-handler.ts';
 import type { BenchOptions, Figure } from '../figures.ts';
 import { startService } from '../processes.ts';
@@ -9,7 +10,9 @@ import { startService } from '../processes.ts';
 /** How long the Lambda function, in this process, takes for a batch. */
 export async function* benchLambda({ runs }: BenchOptions): AsyncGenerator<Figure> {
   await using inventory = await startService('inventory-api');
-  const config = parseLambdaConfig({ INVENTORY_API_URL: `${inventory.url}/package-requests` });
+  const config = parseEnvironment(lambdaEnvironment, {
+    INVENTORY_API_URL: `${inventory.url}/package-requests`,
+  });
   const handle = createSqsHandler(config, createLogger({ name: 'bench', level: 'silent' }));
 
   async function measure(what: string, batches: SQSEvent[]): Promise<Figure> {

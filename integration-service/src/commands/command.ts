@@ -50,7 +50,7 @@ export async function runCommand<Options>(
     for (const { warning } of config.misspelt) printError(warning);
     const log = createLogger({ name: 'integration-service', level: 'silent' });
     const http = createHttpClient({ connections: 2, timeoutMs: TIMEOUT_MS });
-    const ledger = await openExistingLedger(config.ledger, log, {
+    const ledger = await openExistingLedger(config.LEDGER_URL, log, {
       flowMigrations: FLOW_MIGRATIONS,
     });
     const flows = await createFlows(config, {

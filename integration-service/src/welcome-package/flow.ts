@@ -1,4 +1,5 @@
 /** Each new customer of the CRM gets one welcome package from the inventory, once in its life. */
+import { isWebhookUrl } from 'service-kit/environment';
 import { CUSTOMER_EXCHANGE } from 'service-kit/rabbitmq';
 import {
   type Flow,
@@ -13,46 +14,32 @@ import { createRabbitmqConsumer } from '../messaging/rabbitmq-consumer.ts';
 import { createCrmClient } from '../systems/crm/client.ts';
 import type { CustomerList } from '../systems/crm/customer-list.ts';
 import { canonicalId } from '../systems/customer-id.ts';
+import { crmUrlOf, inventoryUrlOf } from '../systems/environment.ts';
 import { createInventoryClient } from '../systems/inventory/client.ts';
+import type { WelcomePackageSettings } from './environment.ts';
 import { PACKAGE_TYPE, readMessage, WELCOME_PACKAGE, welcomePackageFor } from './item.ts';
 import { createInventoryTarget } from './target.ts';
 import { addWebhookRoute, WEBHOOKS_TAG } from './webhook-route.ts';
-
-/** What a person can set. */
-export interface WelcomePackageSettings {
-  crmUrl: URL;
-  inventoryUrl: URL;
-  /** Attempts to read a page of the CRM's list, the first one counted. */
-  maxRetries: number;
-  retryDelayMs: number;
-  maxResponseBytes: number;
-  pollingIntervalMs: number;
-  sweepIntervalMs: number;
-  deliveryConcurrency: number;
-  maxAttempts: number;
-  /** A webhook must be signed with one of them. Default: no webhooks are taken. */
-  webhookSecrets?: Buffer[] | undefined;
-  /** Where events are consumed. Default: nowhere. */
-  rabbitmqUrl?: URL | undefined;
-}
 
 const QUEUE = 'integration.welcome-package';
 
 export function createFlow(settings: WelcomePackageSettings, parts: FlowParts): Flow {
   const { http, log, now } = parts;
-  const { crmUrl, inventoryUrl, maxResponseBytes, maxRetries, retryDelayMs } = settings;
+  const maxResponseBytes = settings.MAX_RESPONSE_MEGABYTES * 1_000_000;
   const pause = parts.pauseOf('crm', 'CRM');
   const cycleLog = parts.cycleLogOf('customer');
   const crm = createCrmClient({
-    ...{ http, url: crmUrl, maxRetries, retryDelayMs, maxResponseBytes, pause, now },
+    ...{ http, url: crmUrlOf(settings), maxResponseBytes, pause, now },
+    ...{ maxRetries: settings.MAX_RETRIES, retryDelayMs: settings.RETRY_DELAY_SECONDS * 1_000 },
     log: cycleLog.log,
   });
   const inventory = createInventoryClient({
-    ...{ http, url: inventoryUrl, packageType: PACKAGE_TYPE, maxResponseBytes, now },
+    ...{ http, url: inventoryUrlOf(settings), packageType: PACKAGE_TYPE, maxResponseBytes, now },
   });
   const polled: PolledSource = {
     ...{ kind: 'polled', name: 'crm', system: 'CRM', noun: 'customer', pause, cycleLog },
-    ...{ intervalMs: settings.pollingIntervalMs, sweepIntervalMs: settings.sweepIntervalMs },
+    intervalMs: settings.POLLING_INTERVAL_SECONDS * 1_000,
+    sweepIntervalMs: settings.SWEEP_INTERVAL_SECONDS * 1_000,
     async read(from, signal) {
       const poll = await crm.poll(from, signal);
       if (poll.kind !== 'customers') return poll;
@@ -68,8 +55,8 @@ export function createFlow(settings: WelcomePackageSettings, parts: FlowParts): 
     policy: {
       ...{ order: 'lane', supersedes: false, hasOwnKeys: false, keepsLabels: false },
       batch: ONE_BY_ONE,
-      concurrency: settings.deliveryConcurrency,
-      maxAttempts: settings.maxAttempts,
+      concurrency: settings.DELIVERY_CONCURRENCY,
+      maxAttempts: settings.MAX_ATTEMPTS,
     },
     laneOf: canonicalId,
     adopt: ({ identity }) => welcomePackageFor(identity),
@@ -85,7 +72,7 @@ export function createFlow(settings: WelcomePackageSettings, parts: FlowParts): 
 }
 
 function pushedSources(settings: WelcomePackageSettings, parts: FlowParts): PushedSource[] {
-  const { webhookSecrets: secrets, rabbitmqUrl: url } = settings;
+  const { WEBHOOK_SECRET: secrets, CRM_EVENTS_URL: url } = settings;
   const { eventMetrics: metrics, log, now, random } = parts;
   const webhook = (sink: Sink): OpenSource => ({
     problem: () => undefined,
@@ -104,7 +91,8 @@ function pushedSources(settings: WelcomePackageSettings, parts: FlowParts): Push
     ...(secrets
       ? [{ kind: 'pushed', name: 'webhook', noun: 'customer', open: webhook } as const]
       : []),
-    ...(url
+    // Webhooks are sent to us: their URL is that of a route of ours.
+    ...(url && !isWebhookUrl(url)
       ? [{ kind: 'pushed', name: 'rabbitmq', noun: 'customer', open: rabbitmq } as const]
       : []),
   ];

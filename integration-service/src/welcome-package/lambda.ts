@@ -1,7 +1,8 @@
 /** The AWS Lambda function for an SQS queue. `npm run build:lambda` bundles it into one file. */
 import type { Context, SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { pino } from 'pino';
-import { parseLambdaConfig } from './lambda-config.ts';
+import { parseEnvironment } from 'service-kit/environment';
+import { lambdaEnvironment } from './environment.ts';
 import { createSqsHandler, type SqsHandler } from './sqs-handler.ts';
 
 let handle: SqsHandler | undefined;
@@ -17,10 +18,10 @@ export async function handler(event: SQSEvent, context?: Context): Promise<SQSBa
 }
 
 function setUp(): SqsHandler {
-  const config = parseLambdaConfig(process.env);
+  const config = parseEnvironment(lambdaEnvironment, process.env);
   const options = {
     name: 'integration-service',
-    level: config.logLevel,
+    level: config.LOG_LEVEL,
     timestamp: pino.stdTimeFunctions.isoTime,
   };
   // Each line is written synchronously, because a function is frozen as soon as it has answered. Lambda logs

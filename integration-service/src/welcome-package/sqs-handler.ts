@@ -5,8 +5,8 @@ import type { Target } from '../delivery/target.ts';
 import { createHttpClient } from '../http/client.ts';
 import type { Customer } from '../systems/crm/customer-list.ts';
 import { createInventoryClient } from '../systems/inventory/client.ts';
+import type { LambdaSettings } from './environment.ts';
 import { PACKAGE_TYPE, WELCOME_PACKAGE, welcomePackageFor } from './item.ts';
-import type { LambdaConfig } from './lambda-config.ts';
 import { workBatch } from './sqs-batch.ts';
 import { createInventoryTarget } from './target.ts';
 
@@ -25,13 +25,14 @@ const DEFAULT_WORK_MS = 25_000;
  * function is frozen, its connections may die unnoticed. Nothing that is known of a message or a customer
  * outlives its batch, either.
  */
-export function createSqsHandler(config: LambdaConfig, log: Logger): SqsHandler {
-  const { deliveryConcurrency: concurrency, requestTimeoutMs: timeoutMs } = config;
+export function createSqsHandler(settings: LambdaSettings, log: Logger): SqsHandler {
+  const { DELIVERY_CONCURRENCY: concurrency, INVENTORY_API_URL: url } = settings;
+  const timeoutMs = settings.REQUEST_TIMEOUT_SECONDS * 1_000;
+  const maxResponseBytes = settings.MAX_RESPONSE_MEGABYTES * 1_000_000;
   return async (event, context) => {
     const workMs = context ? context.getRemainingTimeInMillis() - MARGIN_MS : DEFAULT_WORK_MS;
     const signal = workMs > 0 ? AbortSignal.timeout(workMs) : AbortSignal.abort();
     const http = createHttpClient({ connections: concurrency, timeoutMs });
-    const { inventoryUrl: url, maxResponseBytes } = config;
     const inventory = createInventoryClient({
       ...{ http, url, packageType: PACKAGE_TYPE, maxResponseBytes, now: Date.now },
     });

@@ -10,16 +10,9 @@ import type { FlowParts } from '../../src/flow-parts.ts';
 import { CallError } from '../../src/http/client.ts';
 import { outcomeOfFailure, outcomeOfResponse } from '../../src/http/outcome.ts';
 import { readPages } from '../../src/http/pages.ts';
+import type { copyListEnvironment } from './environment.ts';
 
 const COPY_LIST = 'copy-list';
-
-export interface CopyListSettings {
-  /** The list that is read. */
-  fromUrl: URL;
-  /** The list that is written to by POST, and read by GET. */
-  toUrl: URL;
-  intervalMs: number;
-}
 
 const recordSchema = z.looseObject({ id: z.string().refine((id) => !nameFlaw(id)) });
 
@@ -27,8 +20,9 @@ function itemOf(record: z.output<typeof recordSchema>): Item {
   return { key: record.id, lane: record.id, payload: JSON.stringify(record) };
 }
 
-export function createFlow(settings: CopyListSettings, parts: FlowParts): Flow {
-  const { fromUrl, toUrl, intervalMs } = settings;
+export function createFlow(settings: z.output<typeof copyListEnvironment>, parts: FlowParts): Flow {
+  const { COPY_FROM_URL: fromUrl, COPY_TO_URL: toUrl } = settings;
+  const intervalMs = settings.POLLING_INTERVAL_SECONDS * 1_000;
   const { http, now } = parts;
   const listOf = (system: string) => {
     return { http, system, what: 'records', maxBytes: 1_000_000, mayBeOlder: false, now };
@@ -111,7 +105,9 @@ export function createFlow(settings: CopyListSettings, parts: FlowParts): Flow {
     sources: [source],
     policy: {
       ...{ order: 'lane', supersedes: false, hasOwnKeys: false, keepsLabels: false },
-      ...{ batch: ONE_BY_ONE, concurrency: 4, maxAttempts: 25 },
+      batch: ONE_BY_ONE,
+      concurrency: settings.DELIVERY_CONCURRENCY,
+      maxAttempts: settings.MAX_ATTEMPTS,
     },
     laneOf: (id) => id,
     adopt: ({ content }) => itemOf(recordSchema.parse(content)),

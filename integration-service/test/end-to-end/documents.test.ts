@@ -1,19 +1,14 @@
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
+import { variablesOf } from 'service-kit/environment';
 import { findMisspelt } from 'service-kit/misspelt';
 import { describe, expect, it } from 'vitest';
-import {
-  environmentSchema as crmSchema,
-  parseConfig as parseCrm,
-} from '../../../crm-api/src/config.ts';
-import {
-  environmentSchema as inventorySchema,
-  parseConfig as parseInventory,
-} from '../../../inventory-api/src/config.ts';
-import { environmentSchema, parseConfig } from '../../src/config.ts';
+import { environmentSchema as crmSchema } from '../../../crm-api/src/config.ts';
+import { environmentSchema as inventorySchema } from '../../../inventory-api/src/config.ts';
+import { environmentSchema } from '../../src/config.ts';
 import { ingestList, open, temporaryFolder } from '../ledgers.ts';
 import { examplesOf, PAGES, placeOf, testOf } from '../pages.ts';
 import { ROOT, startService } from './processes.ts';
@@ -22,53 +17,37 @@ const execute = promisify(execFile);
 
 const read = (path: string) => readFileSync(`${ROOT}${path}`, 'utf8');
 
-/** Variables that only Docker Compose uses. */
-const composeVariables = [...read('docker-compose.yml').matchAll(/\$\{(RABBITMQ_[A-Z_]+):-/g)].map(
-  ([, name]) => name as string,
-);
+describe('npm run settings', () => {
+  const settings = (cwd: string, ...args: string[]) =>
+    execute(process.execPath, [`${ROOT}settings.ts`, ...args], { cwd });
 
-const variables = [
-  ...new Set(
-    [crmSchema, inventorySchema, environmentSchema]
-      .flatMap(({ shape }) => Object.keys(shape))
-      .concat(composeVariables),
-  ),
-].sort();
+  it('has written what is committed', () => settings(ROOT, '--check'));
 
-/** Name and default of every variable that each document lists. */
-const listed = {
-  '.env.example': [...read('.env.example').matchAll(/^# ([A-Z_]+)=(\S+)$/gm)],
-  'docs/configuration.md': [
-    ...read('docs/configuration.md').matchAll(/^\| `([A-Z_]+)` \| `([^`]+)`[^|]* \|/gm),
-  ],
-};
-
-describe.each(Object.entries(listed))('%s', (_, entries) => {
-  it('lists every variable of the environment once, and no other', () => {
-    expect(entries.map(([, name]) => name).sort()).toEqual(variables);
-  });
-
-  it('shows the defaults', () => {
-    // These have no default: the documents show an example.
-    const {
-      LOG_FORMAT: _,
-      SURGE_LIMIT: __,
-      ADMIN_TOKEN: ___,
-      ALLOWED_HOSTS: ______,
-      CRM_EVENTS_URL: ____,
-      WEBHOOK_SECRET: _____,
-      ...env
-    } = Object.fromEntries(entries.map(([, name, value]) => [name as string, value]));
-    for (const parse of [parseCrm, parseInventory, parseConfig])
-      expect(parse(env)).toEqual(parse({}));
+  it.each([
+    ['.env.example', /^# LOG_LEVEL=.*\n/m],
+    ['docs/configuration.md', /^\| `LOG_LEVEL`.*\n/m],
+    ['docker-compose.yml', / {6}- LOG_LEVEL\n/],
+  ])('finds %s out of date, and writes what is missing', async (path, line) => {
+    const folder = temporaryFolder();
+    mkdirSync(join(folder, 'docs'));
+    for (const each of ['.env.example', 'docs/configuration.md', 'docker-compose.yml'])
+      writeFileSync(join(folder, each), read(each));
+    writeFileSync(join(folder, path), read(path).replace(line, ''));
+    await expect(settings(folder, '--check')).rejects.toMatchObject({
+      code: 1,
+      stderr: `${path} is out of date: run npm run settings.\n`,
+    });
+    await settings(folder);
+    expect(readFileSync(join(folder, path), 'utf8')).toBe(read(path));
   });
 });
 
+const schemas = [crmSchema, inventorySchema, environmentSchema];
+
 it('no variable looks misspelt to another service than its own', () => {
-  const names = [...variables, ...variables.map((name) => `${name}_FILE`)];
+  const names = schemas.flatMap(variablesOf).flatMap(({ names }) => names);
   const env = Object.fromEntries(names.map((name) => [name, 'x']));
-  for (const schema of [crmSchema, inventorySchema, environmentSchema])
-    expect(findMisspelt(schema, env)).toEqual([]);
+  for (const schema of schemas) expect(findMisspelt(schema, env)).toEqual([]);
 });
 
 it('the code map of TECHNICAL_DESIGN.md names files that are there', () => {
@@ -83,13 +62,6 @@ it('the code map of TECHNICAL_DESIGN.md names files that are there', () => {
     for (const path of [first, ...others.map((other) => join(folder, other))]) {
       expect(existsSync(`${ROOT}${path}`), path).toBe(true);
     }
-  }
-});
-
-it('docker-compose.yml hands on every variable of the poller', () => {
-  const compose = read('docker-compose.yml');
-  for (const name of variables.filter((name) => !name.endsWith('_HOST'))) {
-    expect(compose).toContain(`\${${name}:-`);
   }
 });
 

@@ -1,3 +1,4 @@
+import { group } from 'service-kit/environment';
 import { z } from 'zod';
 import type { LedgerLocation } from './ledger.ts';
 
@@ -20,4 +21,11 @@ export const ledgerUrlSchema = z.string().transform((text, context): LedgerLocat
     return { kind: 'postgres', url: text };
   context.addIssue(FORMS);
   return z.NEVER;
+});
+
+export const ledgerEnvironment = group('Deliveries', {
+  LEDGER_URL: ledgerUrlSchema
+    .prefault('sqlite:./data/ledger.sqlite')
+    .describe('Where the ledger is: `sqlite:<file>`, `sqlite::memory:` or `postgres://…`.')
+    .meta({ secret: true }),
 });
