@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { SOURCE_NAMES, type SourceName } from './events/source-name.ts';
+import { SOURCE_NAMES, type SourceName } from './source-name.ts';
 
 export const HELP = `Usage: npm run prove -- [options]
 

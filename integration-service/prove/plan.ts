@@ -1,7 +1,7 @@
-import type { EventSourceName, SourceName } from './events/source-name.ts';
 import { FAULTS, INVENTORY_KINDS } from './fault.ts';
 import { KILL_POINTS } from './kill-point.ts';
 import { type Cell, type EventCell, isPointCell, type KillCell } from './setting.ts';
+import type { EventSourceName, SourceName } from './source-name.ts';
 
 export interface PlanOptions {
   /** How the service learns of customers. */

@@ -4,11 +4,11 @@
  */
 import { randomInt } from 'node:crypto';
 import { EXIT_BROKEN_PIPE, endWithoutReader } from 'service-kit/terminal';
-import { checkDocker } from './events/broker.ts';
 import { HELP, type Options, OptionsError, parseOptions } from './options.ts';
 import { planCells } from './plan.ts';
 import { formatBadCell, formatMatrix, formatSummary, formatVerdict, isGood } from './report.ts';
 import { runCells } from './run.ts';
+import { checkDocker } from './systems/broker.ts';
 
 const EXIT = { good: 0, bad: 1, notRun: 2 };
 

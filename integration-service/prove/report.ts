@@ -1,7 +1,7 @@
 import type { CellResult } from './cell.ts';
-import type { SourceName } from './events/source-name.ts';
 import { FAULTS, INVENTORY_KINDS } from './fault.ts';
 import { KILL_POINTS } from './kill-point.ts';
+import type { SourceName } from './source-name.ts';
 
 const COLUMN = 6;
 const LABEL = Math.max(...KILL_POINTS.map(({ label }) => label.length)) + 1;

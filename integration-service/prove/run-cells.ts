@@ -1,5 +1,5 @@
 import type { CellOptions, CellResult } from './cell.ts';
-import { runEventCell } from './events/event-cell.ts';
+import { runEventCell } from './event-cell.ts';
 import { killInTurn } from './kill-in-turn.ts';
 import { killOften } from './kill-often.ts';
 import { killOneOfMany } from './kill-one-of-many.ts';

@@ -2,13 +2,13 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CellResult } from './cell.ts';
-import type { Sabotage } from './inventory.ts';
 import { countConnections } from './ledger-place.ts';
 import { createLimit } from './limit.ts';
 import { groupCells } from './plan.ts';
 import { runCells as runTogether } from './run-cells.ts';
 import type { Cell, Setting } from './setting.ts';
 import { type StageOptions, setStage } from './stage.ts';
+import type { Sabotage } from './welcome-package/inventory.ts';
 
 export interface RunOptions {
   cells: Cell[];

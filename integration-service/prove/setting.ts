@@ -1,6 +1,6 @@
-import type { EventSourceName, SourceName } from './events/source-name.ts';
 import type { Fault, InventoryKind } from './fault.ts';
 import type { KillStep } from './kill-point.ts';
+import type { EventSourceName, SourceName } from './source-name.ts';
 
 /** The inventory of an experiment. */
 export interface Setting {

@@ -2,13 +2,13 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Child, type Crash, startChild } from './child-process.ts';
-import { type Crm, createCrm } from './crm.ts';
 import { readHistory, readStatuses } from './deliveries.ts';
-import { createInventory, type Inventory, type Sabotage } from './inventory.ts';
 import { isInventoryKill, isServiceKill, type Kill, type ServiceStep } from './kill-point.ts';
 import { createLedgerPlace } from './ledger-place.ts';
 import type { Limit } from './limit.ts';
 import type { Setting } from './setting.ts';
+import { type Crm, createCrm } from './welcome-package/crm.ts';
+import { createInventory, type Inventory, type Sabotage } from './welcome-package/inventory.ts';
 
 /** What all cells of a run share. */
 export interface StageOptions {

@@ -1,4 +1,4 @@
-import type { Crm } from './crm.ts';
+import type { Crm } from './welcome-package/crm.ts';
 
 const WAVE = 3;
 

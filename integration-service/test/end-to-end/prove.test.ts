@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { CellResult } from '../../prove/cell.ts';
-import type { Sabotage } from '../../prove/inventory.ts';
 import { planCells } from '../../prove/plan.ts';
 import { formatBadCell, formatVerdict, isGood } from '../../prove/report.ts';
 import { runCells } from '../../prove/run.ts';
+import type { Sabotage } from '../../prove/welcome-package/inventory.ts';
 import { runScript } from './processes.ts';
 
 /** The folder for the prover's files; removed after the test. */

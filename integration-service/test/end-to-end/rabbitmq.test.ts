@@ -2,7 +2,7 @@ import { Registry } from 'prom-client';
 import { Connection, type SyncMessage } from 'rabbitmq-client';
 import { receiveBytes } from 'service-kit/rabbitmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { createTcpProxy } from '../../prove/events/tcp-proxy.ts';
+import { createTcpProxy } from '../../prove/systems/tcp-proxy.ts';
 import type { Item } from '../../src/delivery/delivery.ts';
 import { createEventMetrics } from '../../src/delivery/ingest/metrics.ts';
 import { LedgerError } from '../../src/delivery/ledger/ledger-error.ts';

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
-import { assess, type CellOptions, type CellResult } from '../cell.ts';
-import { createRandom } from '../random.ts';
-import type { EventCell } from '../setting.ts';
-import { setStage } from '../stage.ts';
-import { startCrm } from './crm-process.ts';
-import { openEventSource } from './open-event-source.ts';
+import { assess, type CellOptions, type CellResult } from './cell.ts';
+import { createRandom } from './random.ts';
+import type { EventCell } from './setting.ts';
+import { setStage } from './stage.ts';
 import { createVictims } from './victims.ts';
+import { startCrm } from './welcome-package/crm-process.ts';
+import { openEventSource } from './welcome-package/open-event-source.ts';
 
 /** Maximum length of a disturbance, and of the time before it; half of that on average. */
 const PHASE_MS = 1_000;

@@ -1,6 +1,6 @@
-import { startBroker } from './broker.ts';
+import { startBroker } from '../systems/broker.ts';
+import { createTcpProxy } from '../systems/tcp-proxy.ts';
 import type { Disturbance, EventSource, EventSourceOptions } from './event-source.ts';
-import { createTcpProxy } from './tcp-proxy.ts';
 
 /** A new broker, with one proxy for the publisher and one for the consumer. */
 export async function openRabbitmqSource({ signal }: EventSourceOptions): Promise<EventSource> {

@@ -1,6 +1,6 @@
-import { type Child, endsWithin } from '../child-process.ts';
-import { wholeNumberFrom } from '../random.ts';
-import type { Stage, StageOptions } from '../stage.ts';
+import { type Child, endsWithin } from './child-process.ts';
+import { wholeNumberFrom } from './random.ts';
+import type { Stage, StageOptions } from './stage.ts';
 
 /** Processes of the service that are killed and restarted. */
 export interface Victims {

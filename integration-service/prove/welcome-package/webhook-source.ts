@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
-import { answerJson, createStandIn, readBody } from '../stand-in.ts';
-import { createCutter } from './cutter.ts';
+import { createCutter } from '../systems/cutter.ts';
+import { answerJson, createStandIn, readBody } from '../systems/stand-in.ts';
 import type { EventSource, EventSourceOptions } from './event-source.ts';
 
 /** Longer than a commit takes when many run in parallel, and shorter than crm-api's timeout. */

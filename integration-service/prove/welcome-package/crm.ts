@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { answerJson, createStandIn } from './stand-in.ts';
+import { answerJson, createStandIn } from '../systems/stand-in.ts';
 
 /** A CRM that offers only `GET /customers`. */
 export interface Crm {

@@ -1,6 +1,6 @@
+import type { EventSourceName } from '../source-name.ts';
 import type { EventSource, EventSourceOptions } from './event-source.ts';
 import { openRabbitmqSource } from './rabbitmq-source.ts';
-import type { EventSourceName } from './source-name.ts';
 import { openWebhookSource } from './webhook-source.ts';
 
 export function openEventSource(

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Fault, InventoryKind } from './fault.ts';
-import type { InventoryStep, Kill } from './kill-point.ts';
-import { answerJson, createStandIn, readJson } from './stand-in.ts';
+import type { Fault, InventoryKind } from '../fault.ts';
+import type { InventoryStep, Kill } from '../kill-point.ts';
+import { answerJson, createStandIn, readJson } from '../systems/stand-in.ts';
 
 export interface InventoryOptions {
   kind: InventoryKind;
