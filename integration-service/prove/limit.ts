@@ -1,27 +1,23 @@
-/** Runs a function when its turn comes; an urgent one goes before all that wait. */
-export type Limit = <Value>(
-  run: () => Promise<Value>,
-  options?: { isUrgent?: boolean },
-) => Promise<Value>;
+/** Resolves with a function that lets the next one begin. An urgent one goes before all that wait. */
+export type Limit = (options: { isUrgent: boolean }) => Promise<() => void>;
 
-/** Lets `max` functions run at the same time; the others wait, first come, first served. */
+/** Lets `max` things happen at the same time; the others wait, first come, first served. */
 export function createLimit(max: number): Limit {
   const waiting: (() => void)[] = [];
   let free = max;
 
-  return async (run, { isUrgent = false } = {}) => {
+  return async ({ isUrgent }) => {
     if (free > 0) free -= 1;
     else {
-      await new Promise<void>((resolve) =>
-        isUrgent ? waiting.unshift(resolve) : waiting.push(resolve),
-      );
+      const { promise: turn, resolve } = Promise.withResolvers<void>();
+      if (isUrgent) waiting.unshift(resolve);
+      else waiting.push(resolve);
+      await turn;
     }
-    try {
-      return await run();
-    } finally {
+    return () => {
       const next = waiting.shift();
       if (next) next();
       else free += 1;
-    }
+    };
   };
 }

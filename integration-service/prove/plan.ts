@@ -1,111 +1,95 @@
-import { FAULTS, INVENTORY_KINDS } from './fault.ts';
-import { KILL_POINTS } from './kill-point.ts';
-import { type Cell, type EventCell, isPointCell, type KillCell } from './setting.ts';
-import type { EventSourceName, SourceName } from './source-name.ts';
+import type { KillPoint } from './kill-point.ts';
+import type { Proof, Setting, Source } from './proof.ts';
+import { welcomePackage } from './welcome-package/proof.ts';
+
+/** The proofs of all flows; no other file of the prover names a flow. */
+export const PROOFS: readonly Proof[] = [welcomePackage];
+
+/** One experiment. */
+export interface Cell extends Setting {
+  /** `<flow>/<step, random or source>/<fault>/<kind of target>`. Also seeds the random choices. */
+  name: string;
+  /** Where the service is killed, once. Default: it is disturbed in other ways. */
+  point?: KillPoint;
+  /** Number of kills and of whatever else disturbs it. */
+  disturbances: number;
+  /** Number of records that come at least. */
+  records: number;
+}
 
 export interface PlanOptions {
-  /** How the service learns of customers. */
-  sources: SourceName[];
-  /** Total over all cells of one event source. */
-  customers: number;
-  /** Total over all cells of one event source. */
-  disturbances: number;
-  /** Total number of kills at random times. */
+  /** The names of the sources. */
+  sources: readonly string[];
+  /** Kills at random times for each source whose cells kill at steps, too. */
   kills: number;
+  /** Disturbances of each other source. */
+  disturbances: number;
+  /** Records meanwhile. */
+  customers: number;
   /** Only some of the kill points under each fault. */
   quick: boolean;
   /** Only cells with this in their name. */
   only?: string | undefined;
 }
 
-/** A quick plan has one of this many kill points per fault and inventory; every kill point occurs. */
+/** A quick plan has one of this many kill points per fault and kind of target; every kill point occurs. */
 const QUICK_STEP = 7;
-
-/** Two faults are enough: events enter the same ledger as polled customers, which meet all faults. */
-const EVENT_FAULTS = ['none', 'drops'] as const;
+const RECORDS_PER_STEP = 6;
+const RECORDS_PER_KILL = 4;
 
 /** All cells of a run, the longest first. */
 export function planCells(options: PlanOptions): Cell[] {
-  const cells = [
-    // Cells with a broker first: they run one after the other.
-    ...(['rabbitmq', 'webhook'] as const).flatMap((source) =>
-      options.sources.includes(source) ? planEvents(source, options) : [],
-    ),
-    ...(options.sources.includes('poll') ? planKills(options) : []),
-  ];
-  return cells.filter(({ name }) => name.includes(options.only ?? ''));
+  return PROOFS.flatMap((proof) =>
+    proof.sources
+      .filter(({ name }) => options.sources.includes(name))
+      .flatMap((source) => planSource(proof, source, options)),
+  )
+    .filter(({ name }) => name.includes(options.only ?? ''))
+    .toSorted((a, b) => b.disturbances - a.disturbances);
 }
 
-function planEvents(source: EventSourceName, options: PlanOptions): EventCell[] {
-  const kinds = EVENT_FAULTS.flatMap((fault, f) =>
-    INVENTORY_KINDS.flatMap((inventory, i) =>
-      options.quick && f !== i ? [] : [{ fault, inventory }],
-    ),
+function planSource(proof: Proof, source: Source, options: PlanOptions): Cell[] {
+  const { killPoints, faults } = source;
+  const settings = faults.flatMap((fault) =>
+    proof.targetKinds.map((targetKind): Setting => ({ proof, source, fault, targetKind })),
   );
-  const share = (all: number, i: number) =>
-    Math.floor((all * (i + 1)) / kinds.length) - Math.floor((all * i) / kinds.length);
-  return kinds.map(({ fault, inventory }, i) => {
-    const disturbances = share(options.disturbances, i);
-    // A disturbed part must be at work.
-    const customers = Math.max(share(options.customers, i), disturbances);
-    const name = `${source}/${fault}/${inventory}`;
-    return { name, source, customers, disturbances, fault, inventory };
-  });
-}
-
-function planKills({ kills, quick }: PlanOptions): KillCell[] {
-  const kinds = FAULTS.flatMap((fault, f) =>
-    INVENTORY_KINDS.map((inventory, i) => ({ fault, inventory, number: f * 2 + i })),
-  );
-  const atRandom = kinds.map(({ fault, inventory, number }): KillCell => {
+  const isKilledAtSteps = killPoints.length > 0;
+  const atRandom = settings.map((setting, i): Cell => {
     // The remainder goes to faults far from each other.
-    const rank = (number * 5) % kinds.length;
-    const share = Math.floor(kills / kinds.length) + (rank < kills % kinds.length ? 1 : 0);
-    const name = `random/${fault}/${inventory}`;
-    return { name, source: 'poll', kills: share, fault, inventory };
+    const rank = (i * 5) % settings.length;
+    const share = (amount: number) => Math.floor((amount + rank) / settings.length);
+    const name = nameOf(setting, isKilledAtSteps ? 'random' : source.name);
+    const disturbances = share(isKilledAtSteps ? options.kills : options.disturbances);
+    const records = isKilledAtSteps ? disturbances * RECORDS_PER_KILL : share(options.customers);
+    return { ...setting, name, disturbances, records };
   });
-  const atPoints = KILL_POINTS.flatMap(({ step }, p) =>
-    kinds.flatMap(({ fault, inventory, number }): KillCell[] =>
-      quick && (p + number * 5) % QUICK_STEP !== 0
-        ? []
-        : [
-            {
-              name: `${step}/${fault}/${inventory}`,
-              source: 'poll',
-              kills: step,
-              fault,
-              inventory,
-            },
-          ],
-    ),
+  const atPoints = killPoints.flatMap((point, p) =>
+    settings
+      .filter((_, i) => !options.quick || (p + i * 5) % QUICK_STEP === 0)
+      .map((setting): Cell => {
+        const name = nameOf(setting, point.step);
+        return { ...setting, name, point, disturbances: 1, records: RECORDS_PER_STEP };
+      }),
   );
-  return [...atRandom.filter((cell) => cell.kills !== 0), ...atPoints];
+  return [...atRandom.filter(({ records }) => records > 0), ...atPoints];
+}
+
+function nameOf({ proof, fault, targetKind }: Setting, when: string): string {
+  return `${proof.flow}/${when}/${fault}/${targetKind}`;
 }
 
 /** Kills per group, one process after the other: starting a process is most of the cost of a cell. */
 const KILLS_IN_TURN = 4;
 
-/**
- * Groups cells that run one after the other: a few kills at steps under the same fault and inventory,
- * which share one stage, and all cells that need a broker, so that one broker runs at a time.
- */
+/** Groups cells that share a stage: a few kills at steps in the same setting, if one process runs at a time. */
 export function groupCells(cells: Cell[], replicas: number): Cell[][] {
-  const groups: Cell[][] = [];
-  for (const cell of cells) {
-    const group = groups.find(([first, ...more]) => {
-      if (first === undefined) return false;
-      if (cell.source === 'rabbitmq') return first.source === 'rabbitmq';
-      return (
-        replicas === 1 &&
-        isPointCell(cell) &&
-        isPointCell(first) &&
-        more.length + 1 < KILLS_IN_TURN &&
-        first.fault === cell.fault &&
-        first.inventory === cell.inventory
-      );
-    });
-    if (group) group.push(cell);
-    else groups.push([cell]);
-  }
-  return groups;
+  const size = replicas === 1 ? KILLS_IN_TURN : 1;
+  const alike = Map.groupBy(cells, (cell) =>
+    cell.point ? nameOf(cell, cell.source.name) : cell.name,
+  );
+  return [...alike.values()].flatMap((all) =>
+    Array.from({ length: Math.ceil(all.length / size) }, (_, i) =>
+      all.slice(i * size, (i + 1) * size),
+    ),
+  );
 }

@@ -1,142 +1,79 @@
-import type { CellResult } from './cell.ts';
-import { FAULTS, INVENTORY_KINDS } from './fault.ts';
-import { KILL_POINTS } from './kill-point.ts';
-import type { SourceName } from './source-name.ts';
-
-const COLUMN = 6;
-const LABEL = Math.max(...KILL_POINTS.map(({ label }) => label.length)) + 1;
-const SUMMARY_COLUMN = 11;
-
-const SOURCE_LABELS: Record<SourceName, string> = {
-  poll: 'polled',
-  webhook: 'events by webhook',
-  rabbitmq: 'events by RabbitMQ',
-};
+import type { Proof } from './proof.ts';
+import type { CellResult } from './result.ts';
 
 /** Whether nothing was lost, doubled or otherwise wrong. */
 export function isGood({ lost, doubled, problems }: CellResult): boolean {
   return lost.length + doubled.length + problems.length === 0;
 }
 
-/** `lost/doubled` of every cell: one row per kill point, one column per fault under each inventory. */
-export function formatMatrix(results: CellResult[]): string {
-  const kinds = INVENTORY_KINDS.flatMap((inventory) =>
-    FAULTS.map((fault) => ({ inventory, fault })),
+/** `lost/doubled` of the cells of a flow: a table for each kind of target, with a column for each fault. */
+export function formatMatrix(proof: Proof, results: CellResult[]): string {
+  const labels = proof.sources.flatMap(({ killPoints, label }) => [
+    ...killPoints.map((point) => point.label),
+    label,
+  ]);
+  const cells = new Map(
+    results.map((result) => {
+      const { point, source, fault, targetKind } = result.cell;
+      return [`${targetKind} ${point?.label ?? source.label} ${fault}`, formatCell(result)];
+    }),
   );
-  const rows = [
-    ...KILL_POINTS.map(({ step, label }) => ({
-      label,
-      isIn: ({ cell }: CellResult) => cell.source === 'poll' && cell.kills === step,
-    })),
-    {
-      label: 'at random times',
-      isIn: ({ cell }: CellResult) => cell.source === 'poll' && typeof cell.kills === 'number',
-    },
-    ...(['webhook', 'rabbitmq'] as const).map((source) => ({
-      label: SOURCE_LABELS[source],
-      isIn: ({ cell }: CellResult) => cell.source === source,
-    })),
-  ].filter(({ isIn }) => results.some(isIn));
-
-  const lines = [
-    ' '.repeat(LABEL) +
-      INVENTORY_KINDS.map((kind) => center(`${kind} inventory`, COLUMN * FAULTS.length)).join(''),
-    'killed'.padEnd(LABEL) + kinds.map(({ fault }) => fault.padStart(COLUMN)).join(''),
-    ...rows.map(
-      ({ label, isIn }) =>
-        label.padEnd(LABEL) +
-        kinds
-          .map(({ inventory, fault }) =>
-            results.find(
-              (each) =>
-                isIn(each) && each.cell.inventory === inventory && each.cell.fault === fault,
-            ),
-          )
-          .map((result) => formatCell(result).padStart(COLUMN))
-          .join(''),
-    ),
-  ];
-  return lines.map((line) => line.trimEnd()).join('\n');
+  const tables = proof.targetKinds.map((kind) => {
+    const rows = labels
+      .map((label) => [
+        label,
+        ...proof.faults.map((f) => cells.get(`${kind} ${label} ${f}`) ?? '.'),
+      ])
+      .filter((row) => row.slice(1).some((value) => value !== '.'));
+    return rows.length > 0
+      ? [formatTable([[`${kind} ${proof.nouns.target}`, ...proof.faults], ...rows])]
+      : [];
+  });
+  return tables.flat().join('\n\n');
 }
 
-function formatCell(result: CellResult | undefined): string {
-  if (!result) return '.';
-  const { lost, doubled, problems } = result;
+function formatCell({ lost, doubled, problems }: CellResult): string {
   return `${lost.length}/${doubled.length}${problems.length > 0 ? '!' : ''}`;
 }
 
-function center(text: string, width: number): string {
-  const left = Math.floor((width - text.length) / 2);
-  return text.padStart(text.length + left, ' ').padEnd(width);
-}
-
-/** The figures of each inventory kind for polling, and of each event source. Times are in seconds. */
-export function formatSummary(results: CellResult[], { replicas }: { replicas: number }): string {
-  const polled = results.filter(({ cell }) => cell.source === 'poll');
-  const tables: string[] = [];
-  if (polled.length > 0) tables.push(formatPolled(polled, replicas));
-  if (polled.length < results.length) tables.push(formatEvents(results));
-  return tables.join('\n\n');
-}
-
-function formatPolled(results: CellResult[], replicas: number): string {
-  const since = replicas > 1 ? 'from the kill' : 'from the restart';
-  const rows = INVENTORY_KINDS.map((kind) => {
-    const own = results.filter(({ cell }) => cell.inventory === kind);
-    const recoveries = own.flatMap(({ recovery }) => recovery ?? []);
-    return [
-      kind,
-      ...countsOf(own),
-      medianAndMax(recoveries.flatMap(({ firstCallMs }) => firstCallMs ?? [])),
-      medianAndMax(recoveries.map(({ deliveredMs }) => deliveredMs)),
-    ];
-  });
+/** The sums of a flow, for each kind of target or source. Times are in seconds. */
+export function formatSums(proof: Proof, results: CellResult[], replicas: number): string {
+  const { target, effects } = proof.nouns;
+  const groups = Map.groupBy(results, ({ cell }) =>
+    cell.source.killPoints.length > 0 ? `${cell.targetKind} ${target}` : cell.source.label,
+  );
+  const rows = [...groups]
+    .toSorted(([a], [b]) => a.localeCompare(b))
+    .map(([label, own]) => ({ '': label, ...sumsOf(own, effects) }));
   return [
-    formatTable([['', ...COUNTS, 'first call', 'delivered'], ...rows]),
-    `first call: seconds ${since} to the first call at the inventory; delivered: until all was (median / longest)`,
-  ].join('\n');
-}
-
-function formatEvents(results: CellResult[]): string {
-  const rows = (['webhook', 'rabbitmq'] as const).flatMap((source) => {
-    const own = results.filter(({ cell }) => cell.source === source);
-    if (own.length === 0) return [];
-    const cuts = sumOf(own, (result) => result.cuts);
-    const restarts = sumOf(own, (result) => result.restarts);
-    return [[SOURCE_LABELS[source], ...countsOf(own), cuts, restarts]];
-  });
-  return [
-    formatTable([['', ...COUNTS, 'cuts', 'restarts'], ...rows]),
+    formatTable([Object.keys(rows[0] ?? {}), ...rows.map((row) => Object.values(row).map(String))]),
     'cuts: of connections, in sending and in receiving; restarts: of the broker',
+    `first call: seconds from the ${replicas > 1 ? 'kill' : 'restart'} to the first call at the ${target}; delivered: until all was (median / longest)`,
   ].join('\n');
 }
 
-const COUNTS = ['cells', 'kills', 'customers', 'packages', 'lost', 'doubled'];
-
-function countsOf(results: CellResult[]): number[] {
-  return [
-    results.length,
-    sumOf(results, ({ kills }) => kills),
-    sumOf(results, ({ customers }) => customers),
-    sumOf(results, ({ packages }) => packages),
-    sumOf(results, ({ lost }) => lost.length),
-    sumOf(results, ({ doubled }) => doubled.length),
-  ];
+function sumsOf(results: CellResult[], effects: string): Record<string, string | number> {
+  const recoveries = results.flatMap(({ recovery }) => recovery ?? []);
+  return {
+    cells: results.length,
+    kills: sum(results, ({ kills }) => kills),
+    cuts: sum(results, countOf('cut')),
+    restarts: sum(results, countOf('restart')),
+    customers: sum(results, ({ ids }) => ids.length),
+    [effects]: sum(results, (result) => result.effects),
+    lost: sum(results, ({ lost }) => lost.length),
+    doubled: sum(results, ({ doubled }) => doubled.length),
+    'first call': medianAndMax(recoveries.flatMap(({ firstCallMs }) => firstCallMs ?? [])),
+    delivered: medianAndMax(recoveries.map(({ deliveredMs }) => deliveredMs)),
+  };
 }
 
-function sumOf(results: CellResult[], of: (result: CellResult) => number): number {
-  return results.reduce((sum, result) => sum + of(result), 0);
+function sum(results: CellResult[], of: (result: CellResult) => number): number {
+  return results.reduce((total, result) => total + of(result), 0);
 }
 
-function formatTable(rows: (string | number)[][]): string {
-  const line = ([label, ...values]: (string | number)[]) =>
-    String(label).padEnd(LABEL) +
-    values.map((value, i) => String(value).padStart(widthOf(i))).join('');
-  return rows.map((row) => line(row).trimEnd()).join('\n');
-}
-
-function widthOf(column: number): number {
-  return column < COUNTS.length ? SUMMARY_COLUMN : SUMMARY_COLUMN + 4;
+function countOf(kind: string): (result: CellResult) => number {
+  return ({ disturbed }) => disturbed.filter((each) => each.kind === kind).length;
 }
 
 function medianAndMax(times: number[]): string {
@@ -146,15 +83,30 @@ function medianAndMax(times: number[]): string {
   return [median, sorted.at(-1) as number].map((ms) => (ms / 1000).toFixed(1)).join(' / ');
 }
 
+/** Aligns the first column on the left, the others on the right. */
+function formatTable(rows: string[][]): string {
+  const widthOf = (column: number) => Math.max(...rows.map((row) => row[column]?.length ?? 0));
+  return rows
+    .map((row) =>
+      row
+        .map((value, i) => (i === 0 ? value.padEnd(widthOf(i)) : value.padStart(widthOf(i) + 2)))
+        .join(''),
+    )
+    .join('\n');
+}
+
 /** What was wrong in a cell, with everything that helps to find the cause. */
 export function formatBadCell(result: CellResult, { repeat }: { repeat: string }): string {
   const { cell, lost, doubled, problems, histories, kept } = result;
   return [
     `${cell.name}: ${lost.length} lost, ${doubled.length} doubled`,
     ...problems.map((problem) => `  ${problem}`),
-    ...Object.entries(histories).flatMap(([id, lines]) => [
+    ...Object.entries(histories).flatMap(([id, history]) => [
       `  ${lost.includes(id) ? 'lost' : 'doubled'}: customer ${id}, by the ledger:`,
-      ...lines.map((line) => `    ${line}`),
+      ...history
+        .trim()
+        .split('\n')
+        .map((line) => `    ${line}`),
     ]),
     `  Logs and ledger: ${kept}`,
     `  Again: ${repeat} --only ${cell.name}`,
@@ -163,13 +115,13 @@ export function formatBadCell(result: CellResult, { repeat }: { repeat: string }
 
 /** A one-line summary of the run. */
 export function formatVerdict(results: CellResult[], seconds: number): string {
-  const bad = results.filter((result) => !isGood(result));
-  const lost = sumOf(results, (result) => result.lost.length);
-  const doubled = sumOf(results, (result) => result.doubled.length);
-  const kills = sumOf(results, (result) => result.kills);
-  const cuts = sumOf(results, (result) => result.cuts + result.restarts);
-  const customers = sumOf(results, (result) => result.customers);
+  const lost = sum(results, (result) => result.lost.length);
+  const doubled = sum(results, (result) => result.doubled.length);
+  const customers = sum(results, ({ ids }) => ids.length);
+  const kills = sum(results, (result) => result.kills);
+  const cuts = sum(results, countOf('cut')) + sum(results, countOf('restart'));
   const disturbances = `${kills} kills${cuts > 0 ? `, ${cuts} cuts and restarts` : ''}`;
   const facts = `${lost} lost, ${doubled} doubled: ${customers} customers, ${disturbances}, ${results.length} cells, ${seconds.toFixed(0)} s`;
-  return bad.length === 0 ? `PROVED: ${facts}.` : `FAILED: ${facts}; ${bad.length} bad cell(s).`;
+  const bad = results.filter((result) => !isGood(result)).length;
+  return bad === 0 ? `PROVED: ${facts}.` : `FAILED: ${facts}; ${bad} bad cell(s).`;
 }

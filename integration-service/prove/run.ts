@@ -1,26 +1,20 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { CellResult } from './cell.ts';
+import { runCells as runGroup } from './cell.ts';
+import type { Child } from './child-process.ts';
 import { countConnections } from './ledger-place.ts';
 import { createLimit } from './limit.ts';
-import { groupCells } from './plan.ts';
-import { runCells as runTogether } from './run-cells.ts';
-import type { Cell, Setting } from './setting.ts';
+import { type Cell, groupCells } from './plan.ts';
+import type { Source } from './proof.ts';
+import type { CellResult } from './result.ts';
 import { type StageOptions, setStage } from './stage.ts';
-import type { Sabotage } from './welcome-package/inventory.ts';
 
-export interface RunOptions {
+export interface RunOptions extends Omit<StageOptions, 'folder' | 'starts' | 'ledger'> {
   cells: Cell[];
-  seed: number;
-  /** A PostgreSQL server; without it, ledgers are SQLite files. */
   ledger?: string | undefined;
-  replicas: number;
-  signal: AbortSignal;
   /** Called after each cell. */
   onResult?: (result: CellResult) => void;
-  /** For tests of the prover: makes the inventory break a guarantee. */
-  sabotage?: Sabotage | undefined;
 }
 
 const MAX_AT_ONCE = 24;
@@ -38,26 +32,32 @@ export async function runCells(options: RunOptions): Promise<CellResult[]> {
   const failed = new AbortController();
   const signal = AbortSignal.any([options.signal, failed.signal]);
   const folder = mkdtempSync(join(tmpdir(), 'prove-'));
-  const shared = { ...options, ledger, folder, boots: createLimit(availableParallelism()), signal };
+  const starts = createLimit(availableParallelism());
+  const shared = { ...options, ledger, folder, starts, signal };
   const results: CellResult[] = [];
+
+  /** Takes groups from an iterator that other workers share. */
+  async function work(groups: Iterator<Cell[]> & Iterable<Cell[]>): Promise<void> {
+    for (const group of groups) {
+      signal.throwIfAborted();
+      const done = await runGroup(group, shared);
+      results.push(...done);
+      for (const result of done) onResult?.(result);
+    }
+  }
+
   try {
     const atOnce = await countCellsAtOnce(replicas, ledger);
-    await checkStart(shared);
-    const cellLimit = createLimit(atOnce);
-    const runs = groupCells(cells, replicas).map((group) =>
-      cellLimit(async () => {
-        signal.throwIfAborted();
-        for (const result of await runTogether(group, shared)) {
-          results.push(result);
-          onResult?.(result);
-        }
-      }).catch((error: unknown) => {
-        failed.abort(error);
-        throw error;
-      }),
-    );
-    await Promise.allSettled(runs);
-    await Promise.all(runs);
+    await checkStart(cells[0] as Cell, shared);
+    const groups = groupCells(cells, replicas);
+    const isHeavy = ([first]: Cell[]) => first?.source.needsDocker === true;
+    // One container at a time.
+    const heavy = groups.filter(isHeavy).values();
+    const others = groups.filter((group) => !isHeavy(group)).values();
+    const workers = [work(heavy), ...Array.from({ length: atOnce }, () => work(others))];
+    for (const worker of workers) worker.catch((error: unknown) => failed.abort(error));
+    await Promise.allSettled(workers);
+    await Promise.all(workers);
   } finally {
     rmSync(join(folder, 'compile-cache'), { recursive: true, force: true });
     const isKept = results.some(({ kept }) => kept) && !signal.aborted;
@@ -76,10 +76,12 @@ async function countCellsAtOnce(replicas: number, ledger: string | undefined): P
 }
 
 /** Starts and stops one process: shows whether any can start, and fills the cache of compiled code. */
-async function checkStart(options: StageOptions): Promise<void> {
-  const cell: Setting = { name: 'start', fault: 'none', inventory: 'plain' };
-  await using stage = await setStage(cell, options);
-  const child = await stage.start();
+async function checkStart(cell: Cell, options: StageOptions): Promise<void> {
+  const source = cell.proof.sources.find(({ needsDocker }) => !needsDocker) as Source;
+  const setting = { ...cell, name: 'start', source };
+  await using stage = await setStage(setting, { ...options, replicas: 1 });
+  await stage.startMissing();
+  const [child] = stage.children as [Child];
   const url = await child.listening;
   child.kill('SIGTERM');
   const { code } = await child.ended;

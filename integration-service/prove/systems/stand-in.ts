@@ -63,17 +63,6 @@ export async function createStandIn(
   };
 }
 
-/** The whole body of a request. Rejects if the client disconnected before its end. */
-export async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks);
-}
-
-export async function readJson(request: IncomingMessage): Promise<unknown> {
-  return JSON.parse((await readBody(request)).toString());
-}
-
 export function answerJson(
   response: ServerResponse,
   status: number,

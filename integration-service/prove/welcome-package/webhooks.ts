@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
-import { createCutter } from '../systems/cutter.ts';
-import { answerJson, createStandIn, readBody } from '../systems/stand-in.ts';
-import type { EventSource, EventSourceOptions } from './event-source.ts';
+import { buffer } from 'node:stream/consumers';
+import type { Tools } from '../proof.ts';
+import { answerJson, createStandIn } from '../systems/stand-in.ts';
+import { createTcpProxy } from '../systems/tcp-proxy.ts';
+import type { EventRoute } from './crm.ts';
 
 /** Longer than a commit takes when many run in parallel, and shorter than crm-api's timeout. */
 const TIMEOUT_MS = 10_000;
@@ -11,19 +13,15 @@ const TIMEOUT_MS = 10_000;
  * A relay that passes each webhook on twice, one after the other or both at once; if there are several
  * processes, to two of them. It answers with the higher of the two statuses.
  */
-export async function openWebhookSource(options: EventSourceOptions): Promise<EventSource> {
-  const { serviceUrls, random, signal } = options;
+export async function openWebhooks(tools: Tools): Promise<EventRoute> {
+  const { serviceUrls, random, cleanUp } = tools;
   const secret = `whsec_${randomBytes(32).toString('base64')}`;
-  const cutter = createCutter('webhooks', signal);
-
   const relay = await createStandIn(async (request, response) => {
-    const body = await readBody(request);
-    if (cutter.isDue('request')) return void request.socket.resetAndDestroy();
-    const statuses = await passOnTwice(request.headers, body);
-    if (cutter.isDue('answer')) return void request.socket.resetAndDestroy();
-    const status = Math.max(...statuses);
-    answerJson(response, status, {});
+    const statuses = await passOnTwice(request.headers, await buffer(request));
+    answerJson(response, Math.max(...statuses), {});
   });
+  cleanUp.defer(relay.close);
+  const proxy = cleanUp.use(await createTcpProxy(Number(new URL(relay.origin).port)));
 
   async function passOnTwice(headers: IncomingHttpHeaders, body: Buffer): Promise<number[]> {
     const urls = serviceUrls();
@@ -50,14 +48,11 @@ export async function openWebhookSource(options: EventSourceOptions): Promise<Ev
   }
 
   return {
-    crmEnv: { CRM_EVENTS_URL: `${relay.origin}/`, WEBHOOK_SECRET: secret },
+    crmEnv: { CRM_EVENTS_URL: `http://127.0.0.1:${proxy.port}/`, WEBHOOK_SECRET: secret },
     serviceEnv: { WEBHOOK_SECRET: secret },
     disturbances: [
-      { kind: 'cut', run: () => cutter.cut('answer') },
-      { kind: 'cut', run: () => cutter.cut('request') },
+      { kind: 'cut', run: () => proxy.cut('answer') },
+      { kind: 'cut', run: () => proxy.cut('request') },
     ],
-    async [Symbol.asyncDispose]() {
-      relay.close();
-    },
   };
 }
