@@ -10,7 +10,6 @@ import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { escapeControls } from 'service-kit/escape-controls';
 import { isoNow } from 'service-kit/iso-time';
-import { describeMisspelt } from 'service-kit/misspelt';
 
 const APIS = ['crm-api', 'inventory-api'];
 const INTEGRATION_SERVICE = 'integration-service';
@@ -117,7 +116,7 @@ if (problems.length > 0) {
 }
 for (const [service, { parseConfig }] of configs) {
   for (const misspelt of parseConfig(process.env).misspelt) {
-    print(service, describeMisspelt(misspelt), LEVELS.warning);
+    print(service, misspelt.warning, LEVELS.warning);
     // Otherwise each service that inherits the variable would warn of it again.
     delete process.env[misspelt.name];
   }

@@ -1,22 +1,26 @@
 import { createLogger } from 'service-kit/logger';
-import { warnOfMisspelt } from 'service-kit/misspelt';
 import { createMetrics } from 'service-kit/operations';
 import { serve } from 'service-kit/run';
 import { buildApp } from './app.ts';
 import type { Config } from './config.ts';
 import { createEventQueue } from './events/event-queue.ts';
 import { createEventMetrics } from './events/metrics.ts';
-import { createPublisher } from './events/publishers.ts';
+import { createRabbitmqPublisher } from './events/rabbitmq-publisher.ts';
+import { createWebhookPublisher } from './events/webhook-publisher.ts';
 
 /** Wires the parts of the service, listens, and answers requests until the first stop signal. */
 export async function runService(config: Config): Promise<void> {
   const log = createLogger({ name: 'crm-api', ...config.log });
-  warnOfMisspelt(log, config.misspelt);
+  for (const { warning } of config.misspelt) log.warn(warning);
   const metrics = createMetrics();
+  const { events } = config;
   const eventQueue =
-    config.events &&
+    events &&
     createEventQueue({
-      publisher: createPublisher(config.events, log),
+      publisher:
+        events.kind === 'webhook'
+          ? createWebhookPublisher({ ...events, now: Date.now })
+          : createRabbitmqPublisher({ ...events, log }),
       metrics: createEventMetrics(metrics),
       log,
       random: Math.random,

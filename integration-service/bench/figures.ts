@@ -17,12 +17,7 @@ export interface Figure {
   target?: string;
 }
 
-export function median(values: number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  const upper = sorted[middle] ?? Number.NaN;
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
-}
+export const median = (values: number[]) => percentile(values, 0.5);
 
 /** The smallest value that a share of all values does not exceed. */
 export function percentile(values: number[], share: number): number {

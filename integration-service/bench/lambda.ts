@@ -9,16 +9,17 @@ import { createLogger } from 'service-kit/logger';
 import { endWithoutReader } from 'service-kit/terminal';
 import { parseLambdaConfig } from '../src/welcome-package/lambda-config.ts';
 import { createSqsHandler } from '../src/welcome-package/sqs-handler.ts';
+import { formatFigure, TABLE_HEAD } from './figures.ts';
 
 const RUNS = 5;
-const SIZES = [1, 10, 100, 1_000];
 
 endWithoutReader();
 const log = createLogger({ name: 'bench', level: 'silent' });
 const handle = createSqsHandler(parseLambdaConfig(process.env), log);
 
+process.stdout.write(`${TABLE_HEAD}\n`);
 await measure('the first batch, of 1', [batchOf(1)]);
-for (const size of SIZES) {
+for (const size of [1, 10, 100, 1_000]) {
   const batches = Array.from({ length: RUNS }, () => batchOf(size));
   await measure(`new customers: ${size}`, batches);
   await measure(`the same again: ${size}`, batches);
@@ -33,22 +34,13 @@ function batchOf(size: number): SQSEvent {
   return { Records: records };
 }
 
-/** Prints minimum, median and maximum of each figure. */
-async function measure(name: string, batches: SQSEvent[]): Promise<void> {
-  const figures: Record<string, number[]> = {};
+async function measure(what: string, batches: SQSEvent[]): Promise<void> {
+  const values: number[] = [];
   for (const batch of batches) {
     const beganAt = performance.now();
-    const { batchItemFailures } = await handle(batch);
-    const ms = Math.round(performance.now() - beganAt);
-    const failed = batchItemFailures.length;
-    for (const [figure, value] of Object.entries({ ms, failed })) {
-      figures[figure] = [...(figures[figure] ?? []), value];
-    }
+    const { batchItemFailures: failed } = await handle(batch);
+    if (failed.length > 0) throw new Error(`${what}: ${failed.length} failed`);
+    values.push(performance.now() - beganAt);
   }
-  const cells = Object.entries(figures).map(([figure, values]) => {
-    values.sort((a, b) => a - b);
-    const [least, median, most] = [0, values.length >> 1, values.length - 1].map((i) => values[i]);
-    return `${figure} ${median} (${least} … ${most})`;
-  });
-  process.stdout.write(`${name.padEnd(24)} ${cells.join('  ')}\n`);
+  process.stdout.write(`${formatFigure({ what, unit: 'ms', values })}\n`);
 }

@@ -34,6 +34,11 @@ export interface AdminGuardOptions {
   allowedHosts?: readonly string[] | undefined;
 }
 
+export type AdminGuard = (
+  request: FastifyRequest,
+  reply: FastifyReply,
+) => Promise<FastifyReply | undefined>;
+
 /**
  * An `onRequest` hook for protected routes. With a token, only the token counts, whatever the host name or
  * proxy of a request: a page of another site does not know the token, and its browser would need this
@@ -43,14 +48,12 @@ export interface AdminGuardOptions {
  * requests (by `Sec-Fetch-Site`, and by `Origin`) and requests to a host name of theirs that points to this
  * service (by `Host`), which is how DNS rebinding becomes same-origin.
  */
-export function createAdminGuard({ token, host, allowedHosts = [] }: AdminGuardOptions) {
+export function createAdminGuard(options: AdminGuardOptions): AdminGuard {
+  const { token, host, allowedHosts = [] } = options;
   const names = new Set([host.toLowerCase(), ...allowedHosts]);
   const expected = token === undefined ? undefined : digest(token);
 
-  return async (
-    request: FastifyRequest,
-    reply: FastifyReply,
-  ): Promise<FastifyReply | undefined> => {
+  return async (request, reply) => {
     if (expected) {
       if (hasToken(request, expected)) return undefined;
       const detail = 'Send the ADMIN_TOKEN as a bearer token.';

@@ -6,7 +6,9 @@ import {
 } from 'service-kit/http-service';
 import { createAdminGuard } from './admin-guard.ts';
 import type { Ledger } from './delivery/ledger/ledger.ts';
+import { LedgerError } from './delivery/ledger/ledger-error.ts';
 import { addDeliveryRoutes, DELIVERIES_TAG } from './delivery/routes/delivery-routes.ts';
+import { ReadError } from './delivery/target.ts';
 import type { OpenFlow } from './open-flow.ts';
 
 export interface AppOptions
@@ -34,6 +36,7 @@ export async function buildApp(options: AppOptions): Promise<HttpService> {
     description: 'Requests a welcome package from the inventory for every new customer of the CRM.',
     tags: [DELIVERIES_TAG, ...flows.flatMap(({ tags }) => tags)],
     handlerTimeoutMs: 15_000,
+    toHttpError,
     ...(token && { securitySchemes: { adminToken: { type: 'http', scheme: 'bearer' } } }),
   });
   addDeliveryRoutes(app, {
@@ -48,4 +51,13 @@ export async function buildApp(options: AppOptions): Promise<HttpService> {
     });
   }
   return app;
+}
+
+/** An error of the ledger or of a target, as the client may see it. */
+function toHttpError(error: Error): HttpError | undefined {
+  if (error instanceof LedgerError) return new HttpError(503, error.message);
+  if (!(error instanceof ReadError)) return undefined;
+  const { system, message } = error;
+  const detail = `The ${system} gave no usable answer: ${message}. Nothing was changed.`;
+  return new HttpError(502, detail);
 }

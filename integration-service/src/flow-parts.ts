@@ -2,12 +2,15 @@ import type { Logger } from 'service-kit/logger';
 import type { Pause } from './delivery/dispatch/pauses.ts';
 import type { CycleLog } from './delivery/ingest/cycle-log.ts';
 import type { EventMetrics } from './delivery/ingest/metrics.ts';
+import type { Ledger } from './delivery/ledger/ledger.ts';
 import type { HttpClient } from './http/client.ts';
 
 /** What the service gives to a flow that it builds. */
 export interface FlowParts {
   http: HttpClient;
   log: Logger;
+  /** For tables of the flow's own, in the ledger's database. */
+  ledger: Pick<Ledger, 'within'>;
   /** The log of a source's polling cycles; `noun` is what people call a record. */
   cycleLogOf(noun: string): CycleLog;
   eventMetrics: EventMetrics;

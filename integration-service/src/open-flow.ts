@@ -92,7 +92,7 @@ export function openFlow(flow: Flow, options: OpenFlowOptions): OpenFlow {
         ...{ source: source.name, noun: source.noun, ingest, log },
         ...{ guard: guardFor(surgeWindowMs), metrics: metrics.events },
       });
-      return { ...source.open(sink), closeSink: close };
+      return { ...source.open(sink, ingest.change), closeSink: close };
     });
 
   function checkReadiness(): Readiness {

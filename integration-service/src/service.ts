@@ -1,5 +1,4 @@
 import { createLogger, type Logger } from 'service-kit/logger';
-import { warnOfMisspelt } from 'service-kit/misspelt';
 import { createMetrics } from 'service-kit/operations';
 import { serve } from 'service-kit/run';
 import { buildApp } from './app.ts';
@@ -25,7 +24,7 @@ import { checkReadiness } from './readiness.ts';
  */
 export async function runService(config: Config, onEvent?: OnEvent): Promise<void> {
   const log = createLogger({ name: 'integration-service', ...config.log });
-  warnOfMisspelt(log, config.misspelt);
+  for (const { warning } of config.misspelt) log.warn(warning);
   const ledger = await openLedgerOrExit();
   if (config.ledger.kind === 'sqlite' && !ledger.isAlone) {
     log.warn(

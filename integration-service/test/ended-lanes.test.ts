@@ -165,15 +165,15 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     const fail = async () => {
       throw new Error('another writer');
     };
-    await expect(ledger.commitTogether(entries, fail, T0)).rejects.toThrow('another writer');
+    await expect(ledger.commit(entries, T0, fail)).rejects.toThrow('another writer');
     expect(await statuses()).toEqual({ 'once/a': 'sending', 'once/b': 'sending' });
     const stale = [entries[0], to('delivered', { ...(claims[1] as Claim), fencingToken: 99 })];
-    expect(
-      await ledger.commitTogether(stale as typeof entries, together('lost'), T0),
-    ).toBeUndefined();
+    await expect(ledger.commit(stale as typeof entries, T0, together('lost'))).rejects.toThrow(
+      'a lease of its batch ran out',
+    );
     expect((await ledger.readProgress('once', 'a-source')).position).toBeUndefined();
     expect(await statuses()).toEqual({ 'once/a': 'sending', 'once/b': 'sending' });
-    await ledger.commitTogether(entries, together('kept'), T0);
+    await ledger.commit(entries, T0, together('kept'));
     expect((await ledger.readProgress('once', 'a-source')).position).toBe('kept');
     expect(await statuses()).toEqual({ 'once/a': 'delivered', 'once/b': 'delivered' });
   });
@@ -183,8 +183,9 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     await ingest(ONCE, single('a'));
     const claims = await claim(ONCE);
     const entries = claims.map((each) => to('delivered', each));
-    await ledger.commitTogether(entries, async () => {}, T0);
-    expect(await ledger.commitTogether(entries, async () => {}, T0)).toBeUndefined();
+    const again = () => ledger.commit(entries, T0, async () => {});
+    await again();
+    await expect(again()).rejects.toThrow('a lease of its batch ran out');
     const unknown = claims.map((each) => to('unknown', each));
     expect((await ledger.commit(unknown, T0)).lost).toEqual(claims);
     expect(await statuses()).toEqual({ 'once/a': 'delivered' });
@@ -209,15 +210,17 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     expect((await claim(LATEST)).map(({ key }) => key)).toEqual(['a@2']);
   });
 
-  it('ends no lane and supersedes nothing while what would is held', async () => {
+  it('holds back what is new, but not the end of a record', async () => {
     const { ledger, ingest, statuses } = await setUp();
-    await ingest(LATEST, version('a', 1));
+    await ingest(LATEST, version('a', 1), version('b', 1));
     await ingest(ONCE, single('a'));
-    await ledger.ingest(LATEST, async () => [removal('a', 2)], { now: T0, isHeld: true });
+    const surge = async () => [version('b', 2), removal('a', 2)];
+    const counts = await ledger.ingest(LATEST, surge, { now: T0, isHeld: true });
+    expect(counts).toMatchObject({ new: 1, held: 1, items: [{ key: 'a@2' }] });
     expect(await statuses()).toEqual({
-      ...{ 'latest/a@1': 'pending', 'latest/a@2': 'held', 'once/a': 'pending' },
+      ...{ 'latest/a@1': 'superseded', 'latest/a@2': 'pending', 'once/a': 'superseded' },
+      ...{ 'latest/b@1': 'pending', 'latest/b@2': 'held' },
     });
-    expect((await ingest(ONCE, { ...single('a'), key: 'later' })).new).toBe(1);
   });
 
   it('lets nobody send again what is about a record that is gone, but for its delete', async () => {

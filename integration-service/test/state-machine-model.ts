@@ -271,8 +271,9 @@ export async function createWorld({
         const run = async () => !worker.isDead && member(...values);
         const result = await oneAtATime(run).finally(() => tick(worker, 'ledger'));
         await pass(worker);
-        if (name === 'deliveredSequences') {
-          worker.check = (result as number[]).length > 0 ? 'seeing' : 'blind';
+        if (name === 'statuses') {
+          const rows = result as Awaited<ReturnType<Ledger['statuses']>>;
+          worker.check = rows.some(({ status }) => status === 'delivered') ? 'seeing' : 'blind';
         }
         return result;
       };

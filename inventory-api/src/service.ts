@@ -1,5 +1,4 @@
 import { createLogger } from 'service-kit/logger';
-import { warnOfMisspelt } from 'service-kit/misspelt';
 import { serve } from 'service-kit/run';
 import { buildApp } from './app.ts';
 import type { Config } from './config.ts';
@@ -7,7 +6,7 @@ import type { Config } from './config.ts';
 /** Wires the parts of the service, listens, and answers requests until the first stop signal. */
 export async function runService(config: Config): Promise<void> {
   const log = createLogger({ name: 'inventory-api', ...config.log });
-  warnOfMisspelt(log, config.misspelt);
+  for (const { warning } of config.misspelt) log.warn(warning);
   const app = await buildApp({ log });
 
   await serve({

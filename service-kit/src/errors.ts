@@ -20,8 +20,15 @@ export class HttpError extends Error {
   }
 }
 
-/** Answers every failure in the shape `{"detail": …}`, and a wrong method with 405 and `Allow`. */
-export function answerErrors(app: FastifyInstance): void {
+/**
+ * Answers every failure in the shape `{"detail": …}`, and a wrong method with 405 and `Allow`.
+ *
+ * @param toHttpError What the client may see of an error of the service's own. Default: nothing of any.
+ */
+export function answerErrors(
+  app: FastifyInstance,
+  toHttpError: (error: Error) => HttpError | undefined = () => undefined,
+): void {
   const allowedMethods = trackMethods(app);
 
   const answerUnmatched = (request: FastifyRequest, reply: FastifyReply) => {
@@ -41,10 +48,16 @@ export function answerErrors(app: FastifyInstance): void {
     else done();
   });
   app.setNotFoundHandler(answerUnmatched);
-  app.setErrorHandler(answerError);
+  app.setErrorHandler((error: FastifyError, request, reply) =>
+    answerError(toHttpError(error) ?? error, request, reply),
+  );
 }
 
-function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+function answerError(
+  error: FastifyError | HttpError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
   const { status, detail } = toAnswer(error);
   if (status === 500) {
     request.log.error({ err: error, method: request.method, url: request.url }, 'Request failed');
@@ -55,7 +68,10 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
   reply.code(status).send({ detail });
 }
 
-function toAnswer(error: FastifyError): { status: number; detail: string | ErrorDetail[] } {
+function toAnswer(error: FastifyError | HttpError): {
+  status: number;
+  detail: string | ErrorDetail[];
+} {
   if (error instanceof InvalidRequestError) return { status: 422, detail: error.details };
   const status = error.statusCode ?? 500;
   // Of other errors, only 4xx and Fastify's own 503 show their message to the client.

@@ -10,7 +10,7 @@ import { z } from 'zod';
 import { prefersHtml } from './accept.ts';
 import { answer, commonErrors } from './answers.ts';
 import { drainOnClose } from './draining.ts';
-import { answerClientError, answerErrors, ROUTER_OPTIONS } from './errors.ts';
+import { answerClientError, answerErrors, type HttpError, ROUTER_OPTIONS } from './errors.ts';
 import { requireOneHost } from './host-header.ts';
 import { type ConnectionLimits, createHttpServer } from './http-server.ts';
 import { acceptJsonBodies } from './json-body.ts';
@@ -39,10 +39,13 @@ export interface HttpServiceOptions {
   /** The readiness that `/readyz` answers with. Default: always ready. */
   checkReadiness?: (() => Readiness) | undefined;
   /**
-   * When a request whose handler has not ended is answered with 503. Must be longer than the 10 s in which
-   * its body may arrive. Default: never, which suits handlers that wait for nothing.
+   * When a request whose handler has not ended is answered with 503, unless its route has a
+   * `handlerTimeout` of its own. Must be longer than the 10 s in which its body may arrive. Default: never,
+   * which suits handlers that wait for nothing.
    */
   handlerTimeoutMs?: number | undefined;
+  /** What the client may see of an error of the service's own. Default: nothing of any, with status 500. */
+  toHttpError?: ((error: Error) => HttpError | undefined) | undefined;
   /** Limits on the resources that clients can use. */
   connectionLimits?: Partial<ConnectionLimits> | undefined;
   /** How responses become text. Default: fast, without checking their values. */
@@ -78,12 +81,13 @@ export async function createHttpService(options: HttpServiceOptions): Promise<Ht
   app.setSerializerCompiler(options.serializerCompiler ?? fastSerializerCompiler);
 
   drainOnClose(app);
-  app.addHook('onRequest', (_request, reply, done) => {
+  app.addHook('onRequest', ({ routeOptions: { config } }, reply, done) => {
     reply.headers(SECURITY_HEADERS);
+    reply.header('content-security-policy', config.contentSecurityPolicy ?? NOTHING_ALLOWED);
     done();
   });
   requireOneHost(app);
-  answerErrors(app);
+  answerErrors(app, options.toHttpError);
   acceptJsonBodies(app);
   await documentRoutes(app, {
     info: { title, description, version: '1.0.0' },
@@ -97,12 +101,17 @@ export async function createHttpService(options: HttpServiceOptions): Promise<Ht
   return app;
 }
 
-/**
- * Headers for answers that are not pages: no browser renders them as a page or exposes them to other
- * sites.
- */
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Of the answers of a route that is a page. Default: a browser may do nothing with them. */
+    contentSecurityPolicy?: string;
+  }
+}
+
+const NOTHING_ALLOWED = "default-src 'none'; frame-ancestors 'none'";
+
+/** No browser takes an answer for another type than it is, or exposes it to other sites. */
 const SECURITY_HEADERS = {
-  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
   'cross-origin-resource-policy': 'same-origin',
   'x-content-type-options': 'nosniff',
 };

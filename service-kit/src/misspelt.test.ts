@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { z } from 'zod';
-import { describeMisspelt, findMisspelt } from './misspelt.ts';
+import { findMisspelt } from './misspelt.ts';
 
 const schema = z.object({
   CRM_API_PORT: z.string(),
@@ -20,8 +20,10 @@ it.each([
   ['CRM_API_PROT', 'CRM_API_PORT'],
   ['MAX_RETRY', undefined],
   ['MAX_RETRYES', 'MAX_RETRIES'],
-])('%s is nearly %s', (name, meant) => {
-  expect(findMisspelt(schema, { [name]: 'x' })).toEqual(meant ? [{ name, meant }] : []);
+])('%s is nearly %s, and nothing is said of its value', (name, meant) => {
+  expect(findMisspelt(schema, { [name]: 'canary' })).toEqual(
+    meant ? [{ name, warning: `${name} is not known: did you mean ${meant}?` }] : [],
+  );
 });
 
 it.each([
@@ -43,11 +45,4 @@ it.each([
 
 it('what has no value is nothing to speak of', () => {
   expect(findMisspelt(schema, { ADMIN_TOKN: ' ', MAX_RETRIE: '' })).toEqual([]);
-});
-
-it('says what may be meant, and nothing of the value', () => {
-  const [misspelt] = findMisspelt(schema, { ADMIN_TOKN: 'canary' });
-  expect(misspelt && describeMisspelt(misspelt)).toBe(
-    'ADMIN_TOKN is not known: did you mean ADMIN_TOKEN?',
-  );
 });

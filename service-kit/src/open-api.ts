@@ -36,6 +36,8 @@ const PAGE_HEADERS: FastifyHelmetOptions = {
 };
 
 type JsonSchema = Record<string, unknown>;
+/** The named schemas of the document. */
+type Components = Map<string, JsonSchema>;
 
 /**
  * Serves the OpenAPI 3.1 document at `/openapi.json`, and Swagger UI with its assets at `/docs`. All URLs
@@ -101,17 +103,14 @@ function redirectToIndex(request: FastifyRequest, reply: FastifyReply, done: () 
 }
 
 /** The route's schema with JSON Schema instead of zod; named schemas move to `components`. */
-function describeRoute(schema: FastifySchema, components: Map<string, JsonSchema>): FastifySchema {
+function describeRoute(schema: FastifySchema, components: Components): FastifySchema {
   const described: JsonSchema = { ...schema };
   for (const part of ['body', 'querystring', 'params', 'headers'] as const) {
     if (schema[part])
       described[part] = toJsonSchema(schema[part] as z.ZodType, 'input', components);
   }
-  described.response = Object.fromEntries(
-    Object.entries((schema.response ?? {}) as Record<string, DocumentedAnswer>).map(
-      ([status, answer]) => [status, describeAnswer(answer, components)],
-    ),
-  );
+  const answers = (schema.response ?? {}) as Record<string, DocumentedAnswer>;
+  described.response = mapValues(answers, (answer) => describeAnswer(answer, components));
   return described;
 }
 
@@ -121,53 +120,38 @@ interface DocumentedAnswer {
   content: Record<string, { schema: z.ZodType; example?: unknown }>;
 }
 
-function describeAnswer(
-  { description, headers, content }: DocumentedAnswer,
-  components: Map<string, JsonSchema>,
-): JsonSchema {
-  const types = Object.entries(content).map(([type, { schema, ...rest }]) => [
-    type,
-    { schema: toJsonSchema(schema, 'output', components), ...rest },
-  ]);
-  // An answer without a body needs type null; otherwise @fastify/swagger gives it a body.
-  const body = types.length > 0 ? { content: Object.fromEntries(types) } : { type: 'null' };
-  const described = { description, ...body };
-  if (!headers) return described;
-  const fields = Object.entries(headers).map(([name, schema]) => [
-    name,
-    toJsonSchema(schema, 'output', components),
-  ]);
-  return { ...described, headers: Object.fromEntries(fields) };
+function describeAnswer(answer: DocumentedAnswer, components: Components): JsonSchema {
+  const { description, headers, content } = answer;
+  const output = (schema: z.ZodType) => toJsonSchema(schema, 'output', components);
+  const types = mapValues(content, (type) => ({ ...type, schema: output(type.schema) }));
+  return {
+    description,
+    // An answer without a body needs type null; otherwise @fastify/swagger gives it a body.
+    ...(Object.keys(types).length > 0 ? { content: types } : { type: 'null' }),
+    ...(headers && { headers: mapValues(headers, output) }),
+  };
 }
 
 function describeWebhooks(
   webhooks: Record<string, DocumentedWebhook>,
-  components: Map<string, JsonSchema>,
+  components: Components,
 ): JsonSchema {
-  const described = Object.entries(webhooks).map(([name, webhook]) => {
-    const { headers, body, responses, ...operation } = webhook;
-    const parameters = Object.entries(headers).map(([header, schema]) => {
-      const { description, ...rest } = toJsonSchema(schema, 'output', components);
-      return { in: 'header', name: header, required: true, description, schema: rest };
+  const described = mapValues(webhooks, ({ headers, body, responses, ...operation }) => {
+    const parameters = Object.entries(headers).map(([name, header]) => {
+      const { description, ...schema } = toJsonSchema(header, 'output', components);
+      return { in: 'header', name, required: true, description, schema };
     });
     const content = { 'application/json': { schema: toJsonSchema(body, 'output', components) } };
-    const answers = Object.entries(responses).map(([status, description]) => [
-      status,
-      { description },
-    ]);
-    return [
-      name,
-      {
-        post: {
-          ...operation,
-          parameters,
-          requestBody: { required: true, content },
-          responses: Object.fromEntries(answers),
-        },
-      },
-    ];
+    const requestBody = { required: true, content };
+    const answers = mapValues(responses, (description) => ({ description }));
+    return { post: { ...operation, parameters, requestBody, responses: answers } };
   });
-  return described.length > 0 ? { webhooks: Object.fromEntries(described) } : {};
+  return Object.keys(webhooks).length > 0 ? { webhooks: described } : {};
+}
+
+function mapValues<From, To>(record: Record<string, From>, convert: (value: From) => To) {
+  const entries = Object.entries(record).map(([name, value]) => [name, convert(value)]);
+  return Object.fromEntries(entries) as Record<string, To>;
 }
 
 type ToJsonSchemaContext = { zodSchema: z.core.$ZodType; jsonSchema: z.core.JSONSchema.BaseSchema };
@@ -176,7 +160,7 @@ type ToJsonSchemaContext = { zodSchema: z.core.$ZodType; jsonSchema: z.core.JSON
 function toJsonSchema(
   schema: z.ZodType,
   io: 'input' | 'output',
-  components: Map<string, JsonSchema>,
+  components: Components,
 ): JsonSchema {
   const converted = z.toJSONSchema(schema, { io, unrepresentable: 'any', override: tidy });
   const text = JSON.stringify(converted).replaceAll('#/$defs/', '#/components/schemas/');

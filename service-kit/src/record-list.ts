@@ -28,13 +28,9 @@ export interface RecordList {
   pick(positions: readonly number[]): JsonArray;
 }
 
-/** Bytes that never change once written; `start` is their offset in the whole list. */
-interface Block {
-  start: number;
-  bytes: Buffer;
-}
-
-const BLOCK_BYTES = 1024 * 1024;
+const PIECE_BYTES = 1024 * 1024;
+/** Reserved address space, which costs no memory until records fill it. More has no room in a container. */
+const MAX_BYTES = 2 ** 30;
 
 /**
  * Records in order of arrival, stored as the bytes that are sent: a record is serialized once, however
@@ -42,39 +38,15 @@ const BLOCK_BYTES = 1024 * 1024;
  */
 export function createRecordList(): RecordList {
   // All records, each after a comma, form one run of bytes: `starts` has the offset of each record's
-  // comma.
+  // comma. Bytes never change once written.
   const epoch = randomUUID().slice(-12);
-  const blocks: Block[] = [];
+  const memory = new ArrayBuffer(0, { maxByteLength: MAX_BYTES });
   const starts: number[] = [];
   let end = 0;
 
-  /** Finds room for a record; a record never spans two blocks. */
-  function reserve(size: number): Block {
-    const last = blocks.at(-1);
-    if (last && end - last.start + size <= last.bytes.length) return last;
-    const block = { start: end, bytes: Buffer.allocUnsafeSlow(Math.max(BLOCK_BYTES, size)) };
-    if (last) last.bytes = last.bytes.subarray(0, end - last.start);
-    blocks.push(block);
-    return block;
-  }
-
-  /** The index of the block that has the byte at an offset. */
-  function findBlock(offset: number): number {
-    let [low, high] = [0, blocks.length - 1];
-    while (low < high) {
-      const middle = Math.ceil((low + high) / 2);
-      if ((blocks[middle] as Block).start <= offset) low = middle;
-      else high = middle - 1;
-    }
-    return low;
-  }
-
   function* bytesBetween(from: number, to: number): Generator<Buffer> {
-    for (let i = findBlock(from); from < to; i++) {
-      const { start, bytes } = blocks[i] as Block;
-      const piece = bytes.subarray(from - start, to - start);
-      yield piece;
-      from += piece.length;
+    for (; from < to; from += PIECE_BYTES) {
+      yield Buffer.from(memory, from, Math.min(PIECE_BYTES, to - from));
     }
   }
 
@@ -88,14 +60,14 @@ export function createRecordList(): RecordList {
     append(json) {
       const text = `,${json}`;
       const size = Buffer.byteLength(text);
-      const { start, bytes } = reserve(size);
-      bytes.write(text, end - start);
+      if (end + size > memory.byteLength) memory.resize(end + Math.max(PIECE_BYTES, size));
+      Buffer.from(memory, end, size).write(text);
       end += size;
       return starts.push(end - size) - 1;
     },
     at(position) {
-      const [bytes] = bytesBetween(startOf(position) + 1, startOf(position + 1));
-      return String(bytes);
+      const start = startOf(position) + 1;
+      return Buffer.from(memory, start, startOf(position + 1) - start).toString();
     },
     slice(from, to) {
       const [first, last] = [startOf(from), startOf(to)];

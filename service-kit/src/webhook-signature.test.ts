@@ -25,12 +25,11 @@ const headers = {
 type Headers = Record<string, string | string[] | undefined>;
 const verify = (changed: Headers = {}, now = NOW, sent = body, by = secrets) =>
   verifyWebhook(by, { ...headers, ...changed }, sent, now);
-const valid = { isValid: true, id, timestamp };
 
 describe('the signature of a webhook', () => {
   it('is that of the test vector', () => {
     expect(signWebhook(secrets, { id, timestamp }, body)).toEqual(headers);
-    expect(verify()).toEqual(valid);
+    expect(verify()).toBeUndefined();
   });
 
   it('is one for each secret, as the library of Standard Webhooks makes and takes it', () => {
@@ -50,21 +49,20 @@ describe('the signature of a webhook', () => {
   it('counts when it is any of several, made with any of two secrets', () => {
     const junk = `v1,${Buffer.alloc(32).toString('base64')}`;
     const several = ['v1a,abc', junk, signature.replace('v1', 'v2'), signature, junk].join(' ');
-    expect(verify({ 'webhook-signature': several })).toEqual(valid);
+    expect(verify({ 'webhook-signature': several })).toBeUndefined();
     // Node joins separate header lines like this.
-    expect(verify({ 'webhook-signature': `${junk}, ${signature}, ${junk}` })).toEqual(valid);
-    expect(verify({}, NOW, body, secretsOf(`${OTHER},${VECTOR.secret}`))).toEqual(valid);
-    expect(verify({}, NOW, body, secretsOf(OTHER)).isValid).toBe(false);
+    expect(verify({ 'webhook-signature': `${junk}, ${signature}, ${junk}` })).toBeUndefined();
+    expect(verify({}, NOW, body, secretsOf(`${OTHER},${VECTOR.secret}`))).toBeUndefined();
+    expect(verify({}, NOW, body, secretsOf(OTHER))).toEqual(expect.any(String));
   });
 
   it.each(['webhook-id', 'webhook-timestamp', 'webhook-signature'])(
     'does not count without %s',
     (name) => {
-      expect(verify({ [name]: undefined })).toEqual({
-        isValid: false,
-        reason: 'webhook-id, webhook-timestamp and webhook-signature must be there',
-      });
-      expect(verify({ [name]: '' }).isValid).toBe(false);
+      expect(verify({ [name]: undefined })).toBe(
+        'webhook-id, webhook-timestamp and webhook-signature must be there',
+      );
+      expect(verify({ [name]: '' })).toEqual(expect.any(String));
     },
   );
 
@@ -78,10 +76,9 @@ describe('the signature of a webhook', () => {
     ['the other base64 alphabet', signature.replace('+', '-').replace('/', '_')],
     ['something after it', `${signature},`],
   ])('does not count with %s', (_, changed) => {
-    expect(verify({ 'webhook-signature': changed })).toEqual({
-      isValid: false,
-      reason: 'webhook-signature has no signature made with our secret',
-    });
+    expect(verify({ 'webhook-signature': changed })).toBe(
+      'webhook-signature has no signature made with our secret',
+    );
   });
 
   it.each([
@@ -90,7 +87,7 @@ describe('the signature of a webhook', () => {
     ['300 s ahead', -300_000, true],
     ['301 s ahead', -300_001, false],
   ])('made %s: %s ms from now: %s', (_, age, isValid) => {
-    expect(verify({}, NOW + age).isValid).toBe(isValid);
+    expect(verify({}, NOW + age) === undefined).toBe(isValid);
   });
 
   it.each([
@@ -104,15 +101,15 @@ describe('the signature of a webhook', () => {
     '1e9',
     '0x60377f32',
   ])('does not count at a time like %j', (text) => {
-    expect(verify({ 'webhook-timestamp': text }).isValid).toBe(false);
+    expect(verify({ 'webhook-timestamp': text })).toEqual(expect.any(String));
   });
 
   it('does not count for what moves the border between id, time and body', () => {
     const sent = Buffer.from(`${timestamp}.{"a":1}`);
     const signed = signWebhook(secrets, { id, timestamp }, sent);
-    expect(verify({ ...signed }, NOW, sent).isValid).toBe(true);
+    expect(verify({ ...signed }, NOW, sent)).toBeUndefined();
     const moved = { ...signed, 'webhook-id': `${id}.${timestamp}` };
-    expect(verify(moved, NOW, Buffer.from('{"a":1}')).isValid).toBe(false);
+    expect(verify(moved, NOW, Buffer.from('{"a":1}'))).toEqual(expect.any(String));
   });
 });
 

@@ -50,13 +50,6 @@ export interface WebhookAttempt {
   timestamp: number;
 }
 
-export type VerifiedWebhook = ({ isValid: true } & WebhookAttempt) | InvalidWebhook;
-interface InvalidWebhook {
-  isValid: false;
-  /** In words, without secrets. */
-  reason: string;
-}
-
 /**
  * One secret, or two while one replaces the other, separated by a blank or a comma: `whsec_` (optional)
  * and 24 to 64 bytes in base64. The first is the current one.
@@ -99,37 +92,34 @@ export function signWebhook(secrets: Buffer[], attempt: WebhookAttempt, body: st
  *
  * @param body as received, byte for byte
  * @param now Unix time in milliseconds
+ * @returns why it is not verified, in words, without secrets; `undefined` when it is
  */
 export function verifyWebhook(
   secrets: Buffer[],
   headers: Record<string, string | string[] | undefined>,
   body: Buffer,
   now: number,
-): VerifiedWebhook {
+): string | undefined {
   const id = headers['webhook-id'];
   const timestamp = headers['webhook-timestamp'];
   const signatures = headers['webhook-signature'];
   if (typeof id !== 'string' || typeof timestamp !== 'string' || typeof signatures !== 'string') {
-    return invalid('webhook-id, webhook-timestamp and webhook-signature must be there');
+    return 'webhook-id, webhook-timestamp and webhook-signature must be there';
   }
-  if (!ID.test(id)) return invalid('webhook-id must not have a dot in it');
-  if (!TIMESTAMP.test(timestamp)) return invalid('webhook-timestamp must be a number of seconds');
+  if (!ID.test(id)) return 'webhook-id must not have a dot in it';
+  if (!TIMESTAMP.test(timestamp)) return 'webhook-timestamp must be a number of seconds';
   const ageSeconds = Math.floor(now / 1_000) - Number(timestamp);
   if (Math.abs(ageSeconds) > TOLERANCE_SECONDS) {
     const distance = `${Math.abs(ageSeconds)} s in the ${ageSeconds > 0 ? 'past' : 'future'}`;
-    return invalid(`webhook-timestamp is ${distance}, by our clock`);
+    return `webhook-timestamp is ${distance}, by our clock`;
   }
   const expected = secrets.map((secret) => signatureOf(secret, { id, timestamp }, body));
   const isSigned = signatures
     // Node joins repeated header lines with commas.
     .split(/,?[ \t]+/)
     .some((given) => expected.some((signature) => isEqual(given, signature)));
-  if (!isSigned) return invalid('webhook-signature has no signature made with our secret');
-  return { isValid: true, id, timestamp: Number(timestamp) };
-}
-
-function invalid(reason: string): InvalidWebhook {
-  return { isValid: false, reason };
+  if (!isSigned) return 'webhook-signature has no signature made with our secret';
+  return undefined;
 }
 
 function signatureOf(

@@ -15,6 +15,8 @@ const get = (path: string) => `GET ${path} HTTP/1.1\r\n${HOST}\r\n`;
 const LONG = 'x'.repeat(30_000_000);
 const NEVER_MS = 60_000;
 const SHORT_ARRIVAL = { arrivalMs: 50, stalledMs: NEVER_MS, lingerMs: 20 };
+/** Short, but long enough for what is to arrive and to be read on a machine that is busy. */
+const ENOUGH = { arrivalMs: 1_000, stalledMs: NEVER_MS, lingerMs: 5_000 };
 const SHORT_STALL = { arrivalMs: NEVER_MS, stalledMs: 50, lingerMs: 20 };
 
 async function setUp(connectionLimits: HttpServiceOptions['connectionLimits'] = {}) {
@@ -99,7 +101,7 @@ describe('a connection that brings many requests at once', () => {
   });
 
   it('is not late with a request that nobody read', async () => {
-    const { app, called, open, release } = await setUp(SHORT_ARRIVAL);
+    const { app, called, open, release } = await setUp(ENOUGH);
     const { client } = await open(`${getWithLongHead('/held').repeat(500)}GET /quick HT`);
     await once(app.server, 'clientError');
     release();
@@ -110,7 +112,7 @@ describe('a connection that brings many requests at once', () => {
   });
 
   it('is late with a request that does not go on when it is read again', async () => {
-    const { app, open, release } = await setUp(SHORT_ARRIVAL);
+    const { app, open, release } = await setUp(ENOUGH);
     const { client } = await open(`${getWithLongHead('/held').repeat(500)}GET /quick HT`);
     await once(app.server, 'clientError');
     release();
@@ -191,14 +193,14 @@ describe('a connection that is given up', () => {
   });
 
   it('is told nothing more when the request that failed has its answer', async () => {
-    const { open } = await setUp(SHORT_ARRIVAL);
+    const { open } = await setUp(ENOUGH);
     const post = `POST /taken HTTP/1.1\r\n${HOST}content-length: 3000000\r\n\r\n{`;
     const { client } = await open(post);
     expect(statuses(await text(client))).toEqual([413]);
   });
 
   it('does not have the request carried out that came too late', async () => {
-    const { called, open } = await setUp(SHORT_ARRIVAL);
+    const { called, open } = await setUp(ENOUGH);
     const { client, socket } = await open('GET /quick HT');
     const received = text(client);
     await once(client, 'end');

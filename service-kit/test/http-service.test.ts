@@ -209,3 +209,21 @@ describe('a connection', () => {
     expect(response.json()).toEqual({ detail: expect.any(String) });
   });
 });
+
+describe('a route', () => {
+  it('may have a time for its handler that the other routes do not have', async () => {
+    const { app } = await setUp();
+    app.get('/never', { handlerTimeout: 1 }, () => new Promise(() => {}));
+    expect((await app.inject({ url: '/never' })).statusCode).toBe(503);
+  });
+
+  it('that is a page may have a policy of its own', async () => {
+    const { app } = await setUp();
+    const contentSecurityPolicy = "default-src 'self'";
+    app.get('/page', { config: { contentSecurityPolicy } }, async () => '<p>');
+    const policyOf = async (url: string) =>
+      (await app.inject({ url })).headers['content-security-policy'];
+    expect(await policyOf('/page')).toBe(contentSecurityPolicy);
+    for (const url of ['/healthz', '/nowhere']) expect(await policyOf(url)).toMatch(/'none'/);
+  });
+});

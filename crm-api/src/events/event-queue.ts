@@ -5,7 +5,6 @@ import { backoffMs } from 'service-kit/retry';
 import type { CustomerEvent } from '../customer-event.ts';
 import type { EventMetrics } from './metrics.ts';
 import type { Publisher, PublishResult } from './publisher.ts';
-import { createQueue } from './queue.ts';
 
 export interface EventQueueOptions {
   publisher: Publisher;
@@ -56,9 +55,9 @@ export function createEventQueue(options: EventQueueOptions): EventQueue {
   const { target } = publisher;
   const logLimited = createRateLimitedLog(log, 'warn');
   const lanes = new Map<string, Lane>();
-  const ready = createQueue<Lane>();
+  const ready: Lane[] = [];
   /** Lanes whose first event was refused and may be sent again now. */
-  const refused = createQueue<Lane>();
+  const refused: Lane[] = [];
   const timers = new Set<NodeJS.Timeout>();
   let waiting = 0;
   let characters = 0;
@@ -76,7 +75,7 @@ export function createEventQueue(options: EventQueueOptions): EventQueue {
   function pump(): void {
     const concurrency = outages > 0 ? 1 : publisher.concurrency;
     while (!isPaused && !isOver && underWay < concurrency) {
-      const lane = ready.take() ?? (isRetrying ? undefined : refused.take());
+      const lane = ready.shift() ?? (isRetrying ? undefined : refused.shift());
       if (!lane) return;
       void send(lane);
     }
@@ -107,7 +106,7 @@ export function createEventQueue(options: EventQueueOptions): EventQueue {
     lane.refusals = 0;
     waiting -= 1;
     characters -= event.json.length;
-    if (lane.events.length > 0) ready.add(lane);
+    if (lane.events.length > 0) ready.push(lane);
     else lanes.delete(event.customerId);
     if (waiting === 0) drained.resolve();
   }
@@ -120,12 +119,12 @@ export function createEventQueue(options: EventQueueOptions): EventQueue {
       logLimited('events refused', `${target} refused ${what}: ${reason}. Trying again.`);
     }
     const waitMs = Math.max(retryAfterMs, backoffMs(lane.refusals, random, MAX_REFUSAL_WAIT_MS));
-    later(waitMs, () => refused.add(lane));
+    later(waitMs, () => refused.push(lane));
   }
 
   /** The subscriber is unavailable: the other attempts under way will fail, too. */
   function pause(lane: Lane, { reason, retryAfterMs = 0 }: Refusal): void {
-    (lane.refusals > 0 ? refused : ready).add(lane);
+    (lane.refusals > 0 ? refused : ready).push(lane);
     if (isPaused) return;
     isPaused = true;
     outages += 1;
@@ -189,7 +188,7 @@ export function createEventQueue(options: EventQueueOptions): EventQueue {
       if (lane) return void lane.events.push(event);
       const fresh = { events: [event], refusals: 0 };
       lanes.set(customerId, fresh);
-      ready.add(fresh);
+      ready.push(fresh);
       // Deferred, so that the answer to the client that created the customer goes first.
       setImmediate(pump);
     },

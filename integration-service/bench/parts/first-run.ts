@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempDisposableSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -68,27 +68,23 @@ export async function* benchFirstRun(options: BenchOptions): AsyncGenerator<Figu
 }
 
 async function runFirst(crm: RunningServer, size: number) {
-  const folder = mkdtempSync(join(tmpdir(), 'bench-'));
-  try {
-    await using inventory = await startService('inventory-api');
-    await using proxy = await startCountingProxy(crm.port);
-    await using service = await startService('integration-service', {
-      CRM_API_URL: `${proxy.url}/customers`,
-      INVENTORY_API_URL: `${inventory.url}/package-requests`,
-      LEDGER_URL: `sqlite:${join(folder, 'ledger.sqlite')}`,
-      DELIVERY_CONCURRENCY: String(CONCURRENCY),
-      POLLING_INTERVAL_SECONDS: String(POLLING_INTERVAL_SECONDS),
-      REQUEST_TIMEOUT_SECONDS: '60',
-    });
-    await service.until('Polling cycle finished');
-    while (size > 0 && (await inventory.metric(CREATED)) !== size) await sleep(100);
-    const lagMs = (await service.metric('nodejs_eventloop_lag_p99_seconds')) * 1_000;
-    const peakBytes = service.peakBytes();
-    const perSecond = size > 0 ? await rateOf(inventory, size) : Number.NaN;
-    return { perSecond, lagMs, peakBytes, ...(await measureIdle(service, proxy.counts)) };
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'));
+  await using inventory = await startService('inventory-api');
+  await using proxy = await startCountingProxy(crm.port);
+  await using service = await startService('integration-service', {
+    CRM_API_URL: `${proxy.url}/customers`,
+    INVENTORY_API_URL: `${inventory.url}/package-requests`,
+    LEDGER_URL: `sqlite:${join(folder.path, 'ledger.sqlite')}`,
+    DELIVERY_CONCURRENCY: String(CONCURRENCY),
+    POLLING_INTERVAL_SECONDS: String(POLLING_INTERVAL_SECONDS),
+    REQUEST_TIMEOUT_SECONDS: '60',
+  });
+  await service.until('Polling cycle finished');
+  while (size > 0 && (await inventory.metric(CREATED)) !== size) await sleep(100);
+  const lagMs = (await service.metric('nodejs_eventloop_lag_p99_seconds')) * 1_000;
+  const peakBytes = service.peakBytes();
+  const perSecond = size > 0 ? await rateOf(inventory, size) : Number.NaN;
+  return { perSecond, lagMs, peakBytes, ...(await measureIdle(service, proxy.counts)) };
 }
 
 async function measureIdle(

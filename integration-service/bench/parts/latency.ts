@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempDisposableSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -81,7 +81,7 @@ async function measure({ env, readyWhen }: Source): Promise<number[]> {
     response.writeHead(201).end(JSON.stringify({ ...body, request_id: 'a' }));
     arrivalOf(body.customer_id).resolve(performance.now());
   });
-  const folder = mkdtempSync(join(tmpdir(), 'bench-'));
+  using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'));
   inventory.listen(0, '127.0.0.1');
   await once(inventory, 'listening');
   try {
@@ -92,7 +92,7 @@ async function measure({ env, readyWhen }: Source): Promise<number[]> {
       INTEGRATION_SERVICE_PORT: String(port),
       CRM_API_URL: `${crm.url}/customers`,
       INVENTORY_API_URL: `http://127.0.0.1:${(inventory.address() as AddressInfo).port}/`,
-      LEDGER_URL: `sqlite:${join(folder, 'ledger.sqlite')}`,
+      LEDGER_URL: `sqlite:${join(folder.path, 'ledger.sqlite')}`,
       POLLING_INTERVAL_SECONDS: '3600',
       ...events,
     });
@@ -111,6 +111,5 @@ async function measure({ env, readyWhen }: Source): Promise<number[]> {
   } finally {
     inventory.close();
     inventory.closeAllConnections();
-    rmSync(folder, { recursive: true });
   }
 }

@@ -1,5 +1,4 @@
 import { createLogger } from 'service-kit/logger';
-import { describeMisspelt } from 'service-kit/misspelt';
 import { createMetrics } from 'service-kit/operations';
 import { parseOrExit } from 'service-kit/run';
 import { endWithoutReader, printError, printText } from 'service-kit/terminal';
@@ -44,18 +43,18 @@ export async function runCommand<Options>(
     printText(usage);
     process.exit(0);
   }
-  const options = orExit(usage, parse);
-  const config = parseOrExit('integration-service', () => parseConfig(process.env));
-  for (const each of config.misspelt) printError(describeMisspelt(each));
-  const log = createLogger({ name: 'integration-service', level: 'silent' });
-  const http = createHttpClient({ connections: 2, timeoutMs: TIMEOUT_MS });
   try {
+    const options = parse();
+    const config = parseOrExit('integration-service', () => parseConfig(process.env));
+    for (const { warning } of config.misspelt) printError(warning);
+    const log = createLogger({ name: 'integration-service', level: 'silent' });
+    const http = createHttpClient({ connections: 2, timeoutMs: TIMEOUT_MS });
     const ledger = await openExistingLedger(config.ledger, log, {
       flowMigrations: FLOW_MIGRATIONS,
     });
     const clocks = { now: Date.now, monotonicNow: () => performance.now() };
     const flows = await createFlows(config, {
-      ...{ http, log, random: Math.random },
+      ...{ http, log, ledger, random: Math.random },
       cycleLogOf: (noun) => createCycleLog(log, noun, clocks.monotonicNow),
       eventMetrics: createEventMetrics(createMetrics()),
       pauseOf: (system, label = system) => createPause({ system, label, ledger, log, ...clocks }),
@@ -64,15 +63,6 @@ export async function runCommand<Options>(
     const exitCode = await run({ ledger, flows }, options);
     await ledger.close();
     process.exit(exitCode);
-  } catch (error) {
-    printFailure(error, usage);
-    process.exit(EXIT_FAILED);
-  }
-}
-
-function orExit<Value>(usage: string, parse: () => Value): Value {
-  try {
-    return parse();
   } catch (error) {
     printFailure(error, usage);
     process.exit(EXIT_FAILED);

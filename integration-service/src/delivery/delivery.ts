@@ -48,7 +48,7 @@ export interface Item {
   label?: string | undefined;
   /**
    * The record is gone: what its lane still has to deliver is superseded in every flow, and so is what comes
-   * later, except deletes. Only a delete can say so, whose key is not the lane. Default: no.
+   * later, except deletes. Only a delete can say so, whose key is not the lane; no guard holds it. Default: no.
    */
   endsLane?: boolean | undefined;
 }

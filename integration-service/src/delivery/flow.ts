@@ -2,7 +2,7 @@ import type { HttpService } from 'service-kit/http-service';
 import type { Item } from './delivery.ts';
 import type { Pause } from './dispatch/pauses.ts';
 import type { CycleLog } from './ingest/cycle-log.ts';
-import type { IngestCounts, RejectedRecord } from './ledger/ledger.ts';
+import type { IngestCounts, Produce, RejectedRecord } from './ledger/ledger.ts';
 import type { Holding, Target } from './target.ts';
 
 /** One journey of records, from its sources to a target. */
@@ -45,7 +45,10 @@ export interface Policy {
    * A new delivery replaces what its lane has not delivered. The key of a delivery is then not its lane.
    */
   supersedes: boolean;
-  /** No two sources or processes ever ingest the same key. */
+  /**
+   * No two sources or processes ever ingest the same key: inserts are not locked on PostgreSQL. What makes
+   * keys from a record, in `Change`, locks the record's row.
+   */
   hasOwnKeys: boolean;
   /** The ledger stores what people call a record, until the record is gone. Otherwise, only the log has it. */
   keepsLabels: boolean;
@@ -106,8 +109,12 @@ export interface PushedSource {
   name: string;
   /** What people call its records: `customer`. */
   noun: string;
-  /** Begins to take records; each is acknowledged when `sink` has resolved. */
-  open(sink: Sink): OpenSource;
+  /**
+   * Begins to take records; each is acknowledged when `sink` has resolved.
+   *
+   * @param change for an API of ours: a customer and its delivery are changed together
+   */
+  open(sink: Sink, change: Change): OpenSource;
 }
 
 export interface OpenSource {
@@ -127,3 +134,10 @@ export interface OpenSource {
  * @throws {LedgerError} when they cannot be committed
  */
 export type Sink = (items: readonly Item[]) => Promise<IngestCounts>;
+
+/**
+ * Takes what `produce` makes, in one transaction with whatever else it writes.
+ *
+ * @throws {LedgerError}, or what `produce` throws; nothing is written then
+ */
+export type Change = (produce: Produce) => Promise<IngestCounts>;

@@ -36,10 +36,20 @@ interface Said {
 /** A list that is filtered after paging has some empty pages; other lists link to one more page for ever. */
 const MAX_EMPTY_PAGES = 30;
 
-export type Trail = ReturnType<typeof createTrail>;
-
 /** Leads from page to page, never to the same one twice. */
-export function createTrail(options: TrailOptions) {
+export interface Trail {
+  /**
+   * Where to go from a page that has been read. Without `next`, the list has been read to its end; new
+   * records will then appear at `tail`, if the server links to such a page. With `isCut`, `tail` is the
+   * rest of a list with too many pages. With `hasMoved`, the list had at some time more records than came.
+   *
+   * @throws {ReadError} when the list ends, but its claims say that there is more: if a total rose while
+   * the list was read, the smaller value counts; if it fell, the larger one (with `mayShrink`, the smaller)
+   */
+  follow(page: PassedPage): { next?: URL; tail?: URL; isCut?: true; hasMoved?: true };
+}
+
+export function createTrail(options: TrailOptions): Trail {
   const { system, maxPages, isWhole = true, mayShrink = false } = options;
   const { maxEmptyPages = MAX_EMPTY_PAGES } = options;
   const visited = new Set<string>();
@@ -75,15 +85,7 @@ export function createTrail(options: TrailOptions) {
   }
 
   return {
-    /**
-     * Where to go from a page that has been read. Without `next`, the list has been read to its end; new
-     * records will then appear at `tail`, if the server links to such a page. With `isCut`, `tail` is the
-     * rest of a list with too many pages. With `hasMoved`, the list had at some time more records than came.
-     *
-     * @throws {ReadError} when the list ends, but its claims say that there is more: if a total rose while
-     * the list was read, the smaller value counts; if it fell, the larger one (with `mayShrink`, the smaller)
-     */
-    follow(page: PassedPage): { next?: URL; tail?: URL; isCut?: true; hasMoved?: true } {
+    follow(page) {
       const { url, next, count, claims } = page;
       visited.add(url.href);
       records += count;

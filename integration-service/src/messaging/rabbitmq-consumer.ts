@@ -108,7 +108,7 @@ export function createRabbitmqConsumer(options: ConsumerOptions): OpenSource {
     const found = read(message.body);
     if (found.kind === 'unusable') return setAside(message, found.reason);
     if (found.kind === 'items') return commit(found.items);
-    metrics.received.inc({ source, result: 'ignored' });
+    metrics.count(source, 'ignored');
     return ConsumerStatus.ACK;
   }
 
@@ -130,7 +130,7 @@ export function createRabbitmqConsumer(options: ConsumerOptions): OpenSource {
 
   async function setAside(message: AsyncMessage, reason: string): Promise<ConsumerStatus> {
     if (!(await deadLetters.add(message, reason))) return ConsumerStatus.REQUEUE;
-    metrics.received.inc({ source, result: 'invalid' });
+    metrics.count(source, 'invalid');
     log.warn(`Moved a message to the queue ${queue}.dead-letter: ${reason}.`);
     return ConsumerStatus.ACK;
   }

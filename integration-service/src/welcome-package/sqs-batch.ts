@@ -1,6 +1,6 @@
 import type { SQSBatchResponse, SQSRecord } from 'aws-lambda';
 import type { Logger } from 'service-kit/logger';
-import { EventError, readEvent } from '../systems/crm/customer-event.ts';
+import { readEvent } from '../systems/crm/customer-event.ts';
 import type { Customer } from '../systems/crm/customer-list.ts';
 import { canonicalId } from '../systems/customer-id.ts';
 
@@ -51,9 +51,9 @@ export async function workBatch(
   async function workRecord({ body }: SQSRecord): Promise<string | undefined> {
     try {
       const event = readEvent(body);
+      if (event.kind === 'unusable') return `it is no event of a customer: ${event.reason}`;
       return event.kind === 'created' ? await deliver(event.customer) : undefined;
     } catch (error) {
-      if (error instanceof EventError) return `it is no event of a customer: ${error.message}`;
       return error instanceof Error ? error.message : String(error);
     }
   }

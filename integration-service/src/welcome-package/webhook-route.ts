@@ -5,10 +5,8 @@ import type { Logger } from 'service-kit/logger';
 import { createRateLimitedLog } from 'service-kit/rate-limited-log';
 import { verifyWebhook, webhookHeaders } from 'service-kit/webhook-signature';
 import { z } from 'zod';
-import type { Item } from '../delivery/delivery.ts';
 import type { Sink } from '../delivery/flow.ts';
 import type { EventMetrics } from '../delivery/ingest/metrics.ts';
-import { LedgerError } from '../delivery/ledger/ledger-error.ts';
 import { documentedEventSchema } from '../systems/crm/customer-event.ts';
 import { readMessage } from './message.ts';
 
@@ -37,7 +35,7 @@ export function addWebhookRoute(app: HttpService, options: WebhookRouteOptions):
   const logLimited = createRateLimitedLog(log, 'warn');
 
   function refuse(statusCode: number, reason: string): HttpError {
-    metrics.received.inc({ source, result: 'invalid' });
+    metrics.count(source, 'invalid');
     logLimited('refused webhooks', `Refused a webhook: ${reason}.`);
     return new HttpError(statusCode, reason);
   }
@@ -100,25 +98,16 @@ export function addWebhookRoute(app: HttpService, options: WebhookRouteOptions):
       },
       async ({ headers, body }, reply) => {
         const bytes = Buffer.isBuffer(body) ? body : Buffer.alloc(0);
-        const verified = verifyWebhook(secrets, headers, bytes, now());
-        if (!verified.isValid) throw refuse(401, verified.reason);
+        const flaw = verifyWebhook(secrets, headers, bytes, now());
+        if (flaw) throw refuse(401, flaw);
         const message = readMessage(bytes);
         if (message.kind === 'unusable') {
           throw refuse(400, `The event cannot be used: ${message.reason}`);
         }
-        if (message.kind === 'items') await commit(message.items);
-        else metrics.received.inc({ source, result: 'ignored' });
+        if (message.kind === 'items') await sink(message.items);
+        else metrics.count(source, 'ignored');
         return reply.code(202).send();
       },
     );
   });
-
-  async function commit(items: readonly Item[]): Promise<void> {
-    try {
-      await sink(items);
-    } catch (error) {
-      if (error instanceof LedgerError) throw new HttpError(503, error.message);
-      throw error;
-    }
-  }
 }

@@ -4,10 +4,11 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { createDeliveryMetrics } from '../../src/delivery/dispatch/metrics.ts';
 import { createPause } from '../../src/delivery/dispatch/pauses.ts';
+import type { Change } from '../../src/delivery/flow.ts';
 import { createEventMetrics, createPollMetrics } from '../../src/delivery/ingest/metrics.ts';
 import type { LedgerTransaction } from '../../src/delivery/ledger/ledger.ts';
 import { openLedger } from '../../src/delivery/ledger/open-ledger.ts';
-import { type OpenFlow, openFlow } from '../../src/open-flow.ts';
+import { openFlow } from '../../src/open-flow.ts';
 import { createGateFlows, GATE_MIGRATIONS } from './flows.ts';
 import { type Breakage, randomOf } from './systems.ts';
 
@@ -47,23 +48,27 @@ const metrics = {
 const ended = new Set(await ledger.within(readEnded));
 let endedBefore = new Set<string>();
 
-const flows = createGateFlows({ url, path, ledger, breakage, mayDie, ...common }).map((flow) =>
-  openFlow(flow, {
-    ...common,
-    ...{ ledger, metrics, surgeWindowMs: 0 },
-    pause: createPause({ system: flow.target.name, ledger, ...common }),
-    onEvent(event) {
-      mayDie();
-      if (event.kind === 'claiming') endedBefore = new Set(ended);
-      if (event.kind !== 'claimed') return;
-      for (const { flow: name, key, lane, operation } of event.claims) {
-        if (!endedBefore.has(lane) || operation === 'delete') continue;
-        process.stdout.write(`${name}/${key} was claimed after its record was gone\n`);
-      }
-    },
-  }),
+let changeShop: Change;
+const onShop = (change: Change) => {
+  changeShop = change;
+};
+const flows = createGateFlows({ url, path, ledger, breakage, mayDie, onShop, ...common }).map(
+  (flow) =>
+    openFlow(flow, {
+      ...common,
+      ...{ ledger, metrics, surgeWindowMs: 0 },
+      pause: createPause({ system: flow.target.name, ledger, ...common }),
+      onEvent(event) {
+        mayDie();
+        if (event.kind === 'claiming') endedBefore = new Set(ended);
+        if (event.kind !== 'claimed') return;
+        for (const { flow: name, key, lane, operation } of event.claims) {
+          if (!endedBefore.has(lane) || operation === 'delete') continue;
+          process.stdout.write(`${name}/${key} was claimed after its record was gone\n`);
+        }
+      },
+    }),
 );
-const [, latest] = flows as [OpenFlow, OpenFlow];
 const work = Promise.all(flows.map((flow) => flow.run()));
 
 if (killRate > 0) {
@@ -86,7 +91,7 @@ function mayDie(times = 1): void {
 async function change(): Promise<void> {
   const id = `customer-${Math.floor(random() * 30)}`;
   const isDelete = random() < 0.25;
-  await latest.ingest.one(async (transaction) => {
+  await changeShop(async (transaction) => {
     const version = await nextVersion(transaction, id, isDelete);
     if (version === undefined) return [];
     const email = `${id}.${version}@example.com`;

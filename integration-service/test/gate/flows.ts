@@ -2,7 +2,7 @@ import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from 'nod
 import { sql } from 'kysely';
 import type { Claim, Item } from '../../src/delivery/delivery.ts';
 import { createPause } from '../../src/delivery/dispatch/pauses.ts';
-import type { Flow, PolledSource } from '../../src/delivery/flow.ts';
+import type { Change, Flow, PolledSource, PushedSource } from '../../src/delivery/flow.ts';
 import { ONE_BY_ONE } from '../../src/delivery/flow.ts';
 import { createCycleLog } from '../../src/delivery/ingest/cycle-log.ts';
 import type { Ledger, LedgerTransaction, Together } from '../../src/delivery/ledger/ledger.ts';
@@ -32,6 +32,8 @@ export interface GateOptions {
   breakage?: Breakage | undefined;
   /** Dies at some of its calls, at more of them where there is little that can go wrong. */
   mayDie: (times?: number) => void;
+  /** Called with what changes a customer of the shop and its delivery together. */
+  onShop: (change: Change) => void;
   now: () => number;
   monotonicNow: () => number;
   log: Parameters<typeof createPause>[0]['log'];
@@ -134,7 +136,14 @@ function appendOnce(options: GateOptions): Flow {
 }
 
 /** The latest version of each customer, at a target that guards versions. */
-function latestState({ url }: GateOptions): Flow {
+function latestState({ url, onShop }: GateOptions): Flow {
+  const shop: PushedSource = {
+    ...{ kind: 'pushed', name: 'shop', noun: 'customer' },
+    open(_sink, change) {
+      onShop(change);
+      return { problem: () => undefined, async close() {} };
+    },
+  };
   function send({ lane, payload, operation }: Claim, onSend: () => void, signal: AbortSignal) {
     const { version } = JSON.parse(payload);
     const path = `${url}/crm/${lane}`;
@@ -150,7 +159,7 @@ function latestState({ url }: GateOptions): Flow {
         outcomes: claim ? [await send(claim, onSend, signal)] : [],
       }),
     },
-    sources: [],
+    sources: [shop],
     policy: {
       ...{ order: 'lane', supersedes: true, hasOwnKeys: true, keepsLabels: true },
       ...{ batch: ONE_BY_ONE, concurrency: 4, maxAttempts: 1_000, longestBackoffMs: 200 },

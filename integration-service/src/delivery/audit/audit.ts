@@ -4,7 +4,7 @@ import type { Ledger, RejectedRecord } from '../ledger/ledger.ts';
 import { ReadError } from '../target.ts';
 import { type AuditBook, createAuditBook } from './audit-book.ts';
 import { type AuditKind, DRIFT } from './audit-kinds.ts';
-import { shortfallOf } from './delivered-check.ts';
+import { shortfallOf, statusesOf } from './compare.ts';
 
 export interface AuditReport {
   /** How many customers of each kind. */
@@ -41,7 +41,6 @@ export interface AuditOptions {
   now: () => number;
 }
 
-const PAGE = 1_000;
 const RECHECK_MS = 500;
 /** A generous upper limit for the duration of a poll. */
 const POLL_MS = 5_000;
@@ -79,10 +78,7 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
         ? await repair(options, book)
         : { repaired: 0, unrepaired: 0 }),
       counts,
-      shortfall:
-        delivered.listed < delivered.count
-          ? shortfallOf(delivered.listed, delivered.count)
-          : undefined,
+      shortfall: shortfallOf(delivered.listed, delivered.count),
       lostBySource: known.inSource === 0 && known.count > 0 ? known.count : undefined,
       hasDrift: drift.some(([, count]) => count > 0),
       keysOf: book.keysOf,
@@ -123,12 +119,11 @@ async function enterLedger(
   enter = book.enterLedger,
 ): Promise<number> {
   let last = after;
-  for (;;) {
-    const rows = await ledger.statuses(flow.name, PAGE, last);
-    for (const { key, status } of rows) enter(key, status);
-    last = rows.at(-1)?.sequence ?? last;
-    if (rows.length < PAGE) return last;
+  for await (const { key, status, sequence } of statusesOf(ledger, flow.name, after)) {
+    enter(key, status);
+    last = sequence;
   }
+  return last;
 }
 
 /**

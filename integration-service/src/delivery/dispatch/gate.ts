@@ -28,7 +28,24 @@ export interface Throttling {
 export const READ = Symbol('a read');
 
 /** Decides whether a call to one target may begin. */
-export type Gate = ReturnType<typeof createGate>;
+export interface Gate {
+  pause: Pause;
+  /** How many calls may begin now. */
+  capacity(): number;
+  /** How long the breaker or the pause still stops calls, in milliseconds; 0 when neither does. */
+  waitMs(): number;
+  /**
+   * Until when nothing is sent, Unix time in milliseconds; `undefined` when neither breaker nor pause stops
+   * calls.
+   */
+  blockedUntil(): number | undefined;
+  /** The breaker is not closed: a failure now is due to the target, not to the delivery. */
+  isProbing(): boolean;
+  /** Few calls may begin, or none. */
+  isNarrow(): boolean;
+  /** Begins a call; `undefined` without capacity. */
+  pass(): Permit | undefined;
+}
 
 export interface GateOptions {
   breaker: CircuitBreaker;
@@ -42,7 +59,7 @@ export interface GateOptions {
  * pause, one call is allowed at a time, and each call that succeeds allows one more at the same time, so
  * that a target that takes a few calls a second is not overloaded at the end of each pause.
  */
-export function createGate({ breaker, pause, now }: GateOptions) {
+export function createGate({ breaker, pause, now }: GateOptions): Gate {
   const offenders = createOffenders();
   let calls = 0;
   let width = Number.POSITIVE_INFINITY;
@@ -67,23 +84,11 @@ export function createGate({ breaker, pause, now }: GateOptions) {
   const waitMs = () => Math.max(breaker.waitMs(), pause.waitMs());
 
   return {
-    /** How many calls may begin now. */
-    capacity,
-    /** How long the breaker or the pause still stops calls, in milliseconds; 0 when neither does. */
-    waitMs,
-    /**
-     * Until when nothing is sent, Unix time in milliseconds; `undefined` when neither breaker nor pause
-     * stops calls.
-     */
+    ...{ pause, capacity, waitMs },
     blockedUntil: () => (waitMs() > 0 ? Math.ceil(now() + waitMs()) : undefined),
-    /** The breaker is not closed: a failure now is due to the target, not to the delivery. */
     isProbing: () => breaker.state() !== 'closed',
-    /** Few calls may begin, or none. */
     isNarrow: () => breaker.state() !== 'closed' || width < WIDE,
-    pause,
-
-    /** Begins a call; `undefined` without capacity. */
-    pass(): Permit | undefined {
+    pass() {
       const inner = capacity() > 0 ? breaker.pass() : undefined;
       if (!inner) return undefined;
       calls += 1;

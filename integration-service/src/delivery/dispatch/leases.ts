@@ -24,14 +24,28 @@ export interface LeasesOptions {
   monotonicNow: () => number;
 }
 
-export type Leases = ReturnType<typeof createLeases>;
-
 /** The claims of one worker, and how long it holds them. */
-export function createLeases({ ledger, now, monotonicNow }: LeasesOptions) {
+export interface Leases {
+  /** A lease that begins now. Take it before asking the ledger, so that it never seems too long. */
+  lease(): Lease;
+  count(): number;
+  hold(claim: Claim, until: Lease): void;
+  giveUp(claim: Claim): void;
+  /** Renews the leases of all claims, if it is time to. */
+  renew(): Promise<void>;
+  /**
+   * Call it right before a request is sent: a process that was suspended for a while may have lost its
+   * claim.
+   *
+   * @throws {AbortedError} when the lease is over
+   */
+  assert(claim: Claim): void;
+}
+
+export function createLeases({ ledger, now, monotonicNow }: LeasesOptions): Leases {
   const leases = new Map<Claim, Lease>();
   let renewedAt = monotonicNow();
 
-  /** A lease that begins now. Take it before asking the ledger, so that it never seems too long. */
   function lease(): Lease {
     const usableMs = LEASE_MS - MARGIN_MS;
     return { until: now() + usableMs, untilMonotonic: monotonicNow() + usableMs };
@@ -40,14 +54,9 @@ export function createLeases({ ledger, now, monotonicNow }: LeasesOptions) {
   return {
     lease,
     count: () => leases.size,
-    hold(claim: Claim, until: Lease): void {
-      leases.set(claim, until);
-    },
-    giveUp(claim: Claim): void {
-      leases.delete(claim);
-    },
-    /** Renews the leases of all claims, if it is time to. */
-    async renew(): Promise<void> {
+    hold: (claim, until) => void leases.set(claim, until),
+    giveUp: (claim) => void leases.delete(claim),
+    async renew() {
       if (monotonicNow() - renewedAt < RENEW_MS || leases.size === 0) return;
       const until = lease();
       renewedAt = monotonicNow();
@@ -56,13 +65,7 @@ export function createLeases({ ledger, now, monotonicNow }: LeasesOptions) {
       for (const claim of claims) if (leases.has(claim)) leases.set(claim, until);
       for (const claim of lost) leases.set(claim, { until: 0, untilMonotonic: 0 });
     },
-    /**
-     * Call it right before a request is sent: a process that was suspended for a while may have lost its
-     * claim.
-     *
-     * @throws {AbortedError} when the lease is over
-     */
-    assert(claim: Claim): void {
+    assert(claim) {
       const held = leases.get(claim);
       if (held && now() < held.until && monotonicNow() < held.untilMonotonic) return;
       throw new AbortedError('not sent, because its lease ran out');

@@ -8,7 +8,27 @@ const UNTOLD_MS = { first: 1_000, longest: 60_000 };
 const TELL_EVERY_MS = 60_000;
 
 /** The pause of a foreign system: the system is not called for a while, because it asks for fewer calls. */
-export type Pause = ReturnType<typeof createPause>;
+export interface Pause {
+  /** The name of the system, in the ledger and in metrics. */
+  system: string;
+  /** How long until the system may be called again, in milliseconds; 0 when it may be called now. */
+  waitMs(): number;
+  /** When the pause ends, Unix time in milliseconds; `undefined` when there is none. */
+  until(): number | undefined;
+  /** How many pauses there have been; a pause that was made longer counts again. */
+  count(): number;
+  /** The system has answered that it asks for fewer calls, with the wait if the answer has one. */
+  begin(reason: string, retryAfterMs?: number): void;
+  /** The system has accepted a call. */
+  succeed(): void;
+  /** Writes a pause that has begun and is not in the ledger yet. @throws {LedgerError} */
+  save(): Promise<void>;
+  /**
+   * Writes the pause of this process to the ledger, and takes over a pause that another process wrote
+   * there. @throws {LedgerError}
+   */
+  refresh(): Promise<void>;
+}
 
 export interface PauseOptions {
   /**
@@ -33,7 +53,7 @@ export interface PauseOptions {
  * other replicas and for the next start. No wrong clock makes a pause that is read from the ledger longer
  * than it was meant to be when it was written.
  */
-export function createPause(options: PauseOptions) {
+export function createPause(options: PauseOptions): Pause {
   const { system, label = system, ledger, log, now, monotonicNow } = options;
   let endsAt = Number.NEGATIVE_INFINITY;
   let untoldMs = UNTOLD_MS.first;
@@ -69,18 +89,9 @@ export function createPause(options: PauseOptions) {
   }
 
   return {
-    system,
-    /** How long until the system may be called again, in milliseconds; 0 when it may be called now. */
-    waitMs,
-    /** When the pause ends, Unix time in milliseconds; `undefined` when there is none. */
-    until,
-    /** How many pauses there have been; a pause that was made longer counts again. */
+    ...{ system, waitMs, until, save },
     count: () => count,
-
-    /**
-     * Call it when the system has answered that it asks for fewer calls, with the wait if the answer has one.
-     */
-    begin(reason: string, retryAfterMs = 0): void {
+    begin(reason, retryAfterMs = 0) {
       const isTold = retryAfterMs >= UNTOLD_MS.first;
       // An answer without a wait, to a call that was under way when the pause began, does not prolong the
       // pause.
@@ -92,19 +103,10 @@ export function createPause(options: PauseOptions) {
       tell(reason);
     },
 
-    /** The system has accepted a call. */
-    succeed(): void {
+    succeed() {
       untoldMs = UNTOLD_MS.first;
     },
-
-    /** Writes a pause that has begun and is not in the ledger yet. @throws {LedgerError} */
-    save,
-
-    /**
-     * Writes the pause of this process to the ledger, and takes over a pause that another process wrote
-     * there.
-     */
-    async refresh(): Promise<void> {
+    async refresh() {
       await save();
       const stored = await ledger.readPause(system);
       if (!stored || JSON.stringify(stored) === seen) return;

@@ -8,7 +8,7 @@ import type { Leases } from './leases.ts';
 export interface ResultsOptions {
   flow: string;
   rules: Rules;
-  ledger: Pick<Ledger, 'commit' | 'commitTogether'>;
+  ledger: Pick<Ledger, 'commit'>;
   leases: Leases;
   log: Logger;
   /** Unix time in milliseconds. */
@@ -43,15 +43,14 @@ export function createResults(options: ResultsOptions) {
 
   async function writeBatch({ results, together }: Batch): Promise<void> {
     onEvent({ flow, kind: 'committing', results });
-    let reason = 'a lease of its batch ran out';
-    const committed = await ledger
-      .commitTogether(results.map(toEntry), together, now())
-      .catch((error: unknown) => {
+    const reason = await ledger.commit(results.map(toEntry), now(), together).then(
+      (committed) => tell(results, committed),
+      (error: Error) => {
         if (error instanceof LedgerError) throw error;
-        reason = (error as Error).message;
-        return undefined;
-      });
-    if (committed) return tell(results, committed);
+        return error.message;
+      },
+    );
+    if (reason === undefined) return;
     log.error(`A batch of ${results.length} of ${flow} cannot be committed: ${reason}.`);
     const moment = { now: now(), random };
     const outcome = { kind: 'unknown', reason } as const;

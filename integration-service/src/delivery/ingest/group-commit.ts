@@ -67,7 +67,7 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
       );
     }
     for (const result of ['new', 'held', 'known', 'superseded'] as const) {
-      metrics.received.inc({ source, result }, counts[result]);
+      metrics.count(source, result, counts[result]);
     }
     return counts;
   }

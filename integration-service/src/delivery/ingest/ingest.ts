@@ -3,9 +3,16 @@ import type { Logger } from 'service-kit/logger';
 import { createRateLimitedLog } from 'service-kit/rate-limited-log';
 import type { Item } from '../delivery.ts';
 import type { OnEvent } from '../engine-event.ts';
-import type { Flow } from '../flow.ts';
+import type { Change, Flow } from '../flow.ts';
 import { chunksOf } from '../ledger/history.ts';
-import type { IngestCounts, Ingested, Ledger, Produce, Together } from '../ledger/ledger.ts';
+import {
+  INGEST_RESULTS,
+  type IngestCounts,
+  type Ingested,
+  type Ledger,
+  type Produce,
+  type Together,
+} from '../ledger/ledger.ts';
 import type { SurgeGuard } from './surge-guard.ts';
 
 /** Items that are committed together: few, so that others who write get their turn. */
@@ -42,12 +49,7 @@ export interface Ingest {
    * @throws {LedgerError} when items cannot be committed
    */
   list(items: Iterable<Item>, options: ListOptions): Promise<IngestCounts>;
-  /**
-   * Takes what `produce` makes, in one transaction with whatever else it writes.
-   *
-   * @throws {LedgerError}, or what `produce` throws; nothing is written then
-   */
-  one(produce: Produce): Promise<IngestCounts>;
+  change: Change;
 }
 
 export function createIngest(context: IngestContext): Ingest {
@@ -78,7 +80,7 @@ export function createIngest(context: IngestContext): Ingest {
         if (isLast) await together?.(transaction);
         return signal && isHeld ? whileNotAborted(chunk, signal) : chunk;
       }, isHeld);
-      add(total, counts);
+      for (const result of INGEST_RESULTS) total[result] += counts[result];
       if (fresh.length > 0) onFresh?.();
       for (const { label = 'unnamed', lane } of fresh) {
         logLimited(`new ${noun}s`, `Found new ${noun}: ${label} (ID: ${lane})`);
@@ -89,7 +91,7 @@ export function createIngest(context: IngestContext): Ingest {
     return total;
   }
 
-  return { list, one: (produce) => write(produce) };
+  return { list, change: (produce) => write(produce) };
 }
 
 function* whileNotAborted(items: Iterable<Item>, signal: AbortSignal): Generator<Item> {
@@ -97,11 +99,4 @@ function* whileNotAborted(items: Iterable<Item>, signal: AbortSignal): Generator
     signal.throwIfAborted();
     yield item;
   }
-}
-
-function add(total: IngestCounts, counts: IngestCounts): void {
-  total.new += counts.new;
-  total.known += counts.known;
-  total.held += counts.held;
-  total.superseded += counts.superseded;
 }

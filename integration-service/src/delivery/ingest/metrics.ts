@@ -1,8 +1,20 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { IngestCounts } from '../ledger/ledger.ts';
 
+export interface PollMetrics {
+  /** The metrics of one source. A rate needs the zero before the first event. */
+  of(flow: string, source: string): SourceMetrics;
+}
+
+export interface SourceMetrics {
+  /** Measures a poll until the result is called. */
+  startTimer(): () => void;
+  ended(isSuccess: boolean): void;
+  saw(result: keyof IngestCounts | 'invalid', count: number): void;
+}
+
 /** The metrics of polls, in the registry that `/metrics` shows. */
-export function createPollMetrics(registry: Registry) {
+export function createPollMetrics(registry: Registry): PollMetrics {
   const registers = [registry];
   const labels = ['flow', 'source'] as const;
   const polls = new Counter({
@@ -31,8 +43,7 @@ export function createPollMetrics(registry: Registry) {
     registers,
   });
   return {
-    /** The metrics of one source. A rate needs the zero before the first event. */
-    of(flow: string, source: string) {
+    of(flow, source) {
       const of = { flow, source };
       for (const result of ['success', 'failure']) polls.inc({ ...of, result }, 0);
       for (const result of ['new', 'known', 'held', 'superseded', 'invalid']) {
@@ -41,19 +52,26 @@ export function createPollMetrics(registry: Registry) {
       succeededAt.set(of, 0);
       return {
         startTimer: () => duration.startTimer(of),
-        ended(isSuccess: boolean): void {
+        ended(isSuccess) {
           polls.inc({ ...of, result: isSuccess ? 'success' : 'failure' });
           if (isSuccess) succeededAt.setToCurrentTime(of);
         },
-        saw: (result: keyof IngestCounts | 'invalid', count: number) =>
-          seen.inc({ ...of, result }, count),
+        saw: (result, count) => seen.inc({ ...of, result }, count),
       };
     },
   };
 }
 
+export interface EventMetrics {
+  /** From now on, counts what comes from a source. */
+  add(source: string): void;
+  count(source: string, result: keyof IngestCounts | 'ignored' | 'invalid', count?: number): void;
+  /** From now on, asks a source whether it is connected. */
+  watch(source: string, isConnected: () => boolean): void;
+}
+
 /** The metrics of events, in the registry that `/metrics` shows. */
-export function createEventMetrics(registry: Registry) {
+export function createEventMetrics(registry: Registry): EventMetrics {
   const received = new Counter({
     name: 'events_received_total',
     help: 'What sources sent by themselves, each counted once: new, known, held, superseded, ignored or invalid',
@@ -71,17 +89,12 @@ export function createEventMetrics(registry: Registry) {
     },
   });
   return {
-    received,
-    /** From now on, asks a source whether it is connected. */
-    watch: (source: string, isConnected: () => boolean) => connections.set(source, isConnected),
-    /** From now on, counts what comes from a source. */
-    add(source: string): void {
+    count: (source, result, count = 1) => received.inc({ source, result }, count),
+    watch: (source, isConnected) => void connections.set(source, isConnected),
+    add(source) {
       for (const result of ['new', 'known', 'held', 'superseded', 'ignored', 'invalid']) {
         received.inc({ source, result }, 0);
       }
     },
   };
 }
-
-export type EventMetrics = ReturnType<typeof createEventMetrics>;
-export type PollMetrics = ReturnType<typeof createPollMetrics>;

@@ -10,7 +10,22 @@ export interface PollHealthOptions {
 }
 
 /** Whether a source can be read, as the polls of all replicas show. */
-export function createPollHealth({ source, now, monotonicNow }: PollHealthOptions) {
+export interface PollHealth {
+  succeeded(): void;
+  /** Another replica polled successfully at this time, Unix time in milliseconds. */
+  succeededAt(time: number): void;
+  /** @param reason without anything that the source sent: it is shown to anybody */
+  failed(reason: string): void;
+  /** A list was read that has no usable record; the reason says so. */
+  uselessList(reason: string): void;
+  /** This many records cannot be used and are not accepted. */
+  unaccepted(count: number): void;
+  /** When a poll last succeeded, Unix time in milliseconds. */
+  succeededAtTime(): number | undefined;
+  readiness(): Readiness;
+}
+
+export function createPollHealth({ source, now, monotonicNow }: PollHealthOptions): PollHealth {
   const { name, system, intervalMs, pause } = source;
   /** By the monotonic clock, because the wall clock may jump. */
   let succeededAtMs = Number.NEGATIVE_INFINITY;
@@ -39,38 +54,31 @@ export function createPollHealth({ source, now, monotonicNow }: PollHealthOption
   }
 
   return {
-    succeeded(): void {
+    succeeded() {
       succeededAtMs = monotonicNow();
       failure = undefined;
       isUseless = false;
     },
-    /** Another replica polled successfully at this time, Unix time in milliseconds. */
-    succeededAt(time: number): void {
+    succeededAt(time) {
       succeededAtMs = monotonicNow() - Math.max(0, now() - time);
       if (succeededAtMs > failedAtMs) [failure, isUseless] = [undefined, false];
     },
-    /** @param reason without anything that the source sent: it is shown to anybody */
-    failed(reason: string): void {
+    failed(reason) {
       [failure, isUseless] = [reason, false];
       failedAtMs = monotonicNow();
     },
-    /** A list was read that has no usable record; the reason says so. */
-    uselessList(reason: string): void {
+    uselessList(reason) {
       [failure, isUseless] = [reason, true];
       failedAtMs = monotonicNow();
     },
-    /** This many records cannot be used and are not accepted. */
-    unaccepted(count: number): void {
+    unaccepted(count) {
       unaccepted = count;
     },
-
-    /** When a poll last succeeded, Unix time in milliseconds. */
-    succeededAtTime(): number | undefined {
+    succeededAtTime() {
       const agoMs = monotonicNow() - succeededAtMs;
       return Number.isFinite(agoMs) ? Math.round(now() - agoMs) : undefined;
     },
-
-    readiness(): Readiness {
+    readiness() {
       const reason = problem();
       const degraded: Degradation[] = [];
       if (reason) degraded.push({ part: name, reason });
@@ -86,5 +94,3 @@ export function createPollHealth({ source, now, monotonicNow }: PollHealthOption
 function sayUnaccepted(count: number, system: string): string {
   return `${count} record(s) of the ${system} cannot be used: npm run audit lists them, with --accept it accepts them.`;
 }
-
-export type PollHealth = ReturnType<typeof createPollHealth>;

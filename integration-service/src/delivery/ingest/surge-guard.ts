@@ -15,22 +15,27 @@ export interface SurgeGuardOptions {
 }
 
 /** Decides whether a source brings too much that is new: all of it is then held. */
-export type SurgeGuard = ReturnType<typeof createSurgeGuard>;
+export interface SurgeGuard {
+  limit: number | undefined;
+  /**
+   * Whether there are more new items than may come now.
+   *
+   * @param items are looked up before the first of them is written, because all of them are held or none
+   */
+  isSurge(items: Iterable<Item>, signal?: AbortSignal): Promise<boolean>;
+  /** Counts what was ingested. What comes after the limit was exceeded is a part of the same surge. */
+  count(counts: IngestCounts): void;
+}
 
 /** A guard of one source. The first item after the end of a window begins the next window. */
-export function createSurgeGuard(options: SurgeGuardOptions) {
+export function createSurgeGuard(options: SurgeGuardOptions): SurgeGuard {
   const { flow, ledger, limit, windowMs, monotonicNow } = options;
   let endsAt = Number.NEGATIVE_INFINITY;
   let allowed = 0;
 
   return {
     limit,
-    /**
-     * Whether there are more new items than may come now.
-     *
-     * @param items are looked up before the first of them is written, because all of them are held or none
-     */
-    async isSurge(items: Iterable<Item>, signal?: AbortSignal): Promise<boolean> {
+    async isSurge(items, signal) {
       if (limit === undefined) return false;
       if (monotonicNow() >= endsAt) [endsAt, allowed] = [monotonicNow() + windowMs, limit];
       const keys = new Set<string>();
@@ -43,8 +48,7 @@ export function createSurgeGuard(options: SurgeGuardOptions) {
       }
       return false;
     },
-    /** Counts what was ingested. What comes after the limit was exceeded is a part of the same surge. */
-    count(counts: IngestCounts): void {
+    count(counts) {
       allowed = counts.held > 0 ? 0 : allowed - counts.new;
     },
   };

@@ -5,9 +5,9 @@ import { READS_OF_RELEASED } from '../transition.ts';
 import { lanesToScrub, scrub } from './ended-lanes.ts';
 import { chunksOf, insertEvents, storable } from './history.ts';
 import type { Ledger } from './ledger.ts';
-import { filtered } from './reading.ts';
+import { matches } from './reading.ts';
 import { rowsOf } from './rows.ts';
-import type { LedgerTransaction, Tables } from './tables.ts';
+import type { DeliveryRow, LedgerTransaction } from './tables.ts';
 import { toClaim } from './work.ts';
 
 /** It has no successor, and its record is there, or it is what removes the record. */
@@ -15,9 +15,7 @@ const mayBeSent = sql<boolean>`(superseded_by is null and payload is not null
   and (operation = 'delete' or lane not in (select lane from ended_lanes)))`;
 
 /** The part of the ledger with which people correct deliveries. */
-export function createCorrections(
-  db: Kysely<Tables>,
-): Pick<Ledger, 'deadLetters' | 'replay' | 'markFound' | 'release' | 'repair' | 'saveAudit'> {
+export function createCorrections(db: Kysely<unknown>) {
   /**
    * Moves deliveries to another status if they still have the status `from`; returns the sequence numbers
    * of those that were moved.
@@ -38,23 +36,16 @@ export function createCorrections(
     // In chunks, so that a service, in another process or in this one, can work in between.
     for (const chunk of chunksOf(sequences)) {
       const rows = await db.transaction().execute(async (transaction) => {
-        const updated = await transaction
-          .updateTable('deliveries')
-          .set((eb) => ({
-            status: to,
-            attempts: to === 'pending' ? 0 : eb.ref('attempts'),
-            reads: to === 'unknown' ? READS_OF_RELEASED : 0,
-            next_attempt_at: nextAttemptAt,
-            fencing_token: eb('fencing_token', '+', 1),
-            last_error: null,
-            updated_at: now,
-          }))
-          .where('sequence', 'in', chunk)
-          .where('status', '=', from)
-          // What has a successor, or whose record is gone, is never to be sent.
-          .$if(to !== 'delivered', (query) => query.where(mayBeSent))
-          .returning(['sequence', 'lane'])
-          .execute();
+        const wanted = chunk.map((sequence) => [sequence]);
+        // What has a successor, or whose record is gone, is never to be sent.
+        const { rows: updated } = await sql<{ sequence: number; lane: string }>`
+          update deliveries set status = ${to}, reads = ${to === 'unknown' ? READS_OF_RELEASED : 0},
+            attempts = ${to === 'pending' ? sql`0` : sql`attempts`}, last_error = null,
+            next_attempt_at = cast(${nextAttemptAt} as bigint),
+            fencing_token = fencing_token + 1, updated_at = ${now}
+          where sequence in (select cast(value->>0 as bigint) from ${rowsOf(transaction, wanted)})
+            and status = ${from} and ${to === 'delivered' ? sql`true` : mayBeSent}
+          returning sequence, lane`.execute(transaction);
         const events = updated.map(({ sequence }) => {
           return { delivery: sequence, what, reason: reasonOf(sequence), nextAttemptAt };
         });
@@ -75,14 +66,10 @@ export function createCorrections(
 
   return {
     async deadLetters(filter, limit, after = 0) {
-      const rows = await filtered(db, db.selectFrom('deliveries').selectAll(), {
-        ...filter,
-        status: 'dead',
-      })
-        .where('sequence', '>', after)
-        .orderBy('sequence')
-        .limit(limit)
-        .execute();
+      const { rows } = await sql<DeliveryRow>`
+        select * from deliveries
+        where ${matches(db, { ...filter, status: 'dead' })} and sequence > ${after}
+        order by sequence limit ${limit}`.execute(db);
       return rows.map(toClaim);
     },
 
@@ -99,17 +86,9 @@ export function createCorrections(
     async release(filter, now) {
       let released = 0;
       for (;;) {
-        const rows = await filtered(
-          db,
-          db.selectFrom('deliveries').select(['sequence', 'attempts']),
-          {
-            ...filter,
-            status: 'held',
-          },
-        )
-          .orderBy('sequence')
-          .limit(1_000)
-          .execute();
+        const { rows } = await sql<Pick<DeliveryRow, 'sequence' | 'attempts'>>`
+          select sequence, attempts from deliveries where ${matches(db, { ...filter, status: 'held' })}
+          order by sequence limit 1000`.execute(db);
         if (rows.length === 0) return released;
         for (const [isAttempted, to] of [
           [false, 'pending'],
@@ -124,12 +103,9 @@ export function createCorrections(
     },
 
     async repair(flow, key, now) {
-      const row = await db
-        .selectFrom('deliveries')
-        .select('sequence')
-        .where('flow', '=', flow)
-        .where('key', '=', key)
-        .executeTakeFirst();
+      const { rows } = await sql<{ sequence: number }>`
+        select sequence from deliveries where flow = ${flow} and key = ${key}`.execute(db);
+      const sequences = rows.map(({ sequence }) => sequence);
       const reason = 'an audit found that the target does not have it';
       const how = {
         from: 'delivered',
@@ -137,16 +113,15 @@ export function createCorrections(
         what: 'repaired',
         reasonOf: () => reason,
       } as const;
-      return row ? (await move([row.sequence], how, now)).length : 0;
+      return (await move(sequences, how, now)).length;
     },
 
     async saveAudit(flow, counts, now) {
-      await db
-        .insertInto('audits')
-        .values({ flow, finished_at: now, counts: JSON.stringify(counts) })
-        .execute();
+      await sql`
+        insert into audits (flow, finished_at, counts)
+        values (${flow}, ${now}, ${JSON.stringify(counts)})`.execute(db);
     },
-  };
+  } satisfies Partial<Ledger>;
 }
 
 /** Keeps the target's own ids of what it turned out to have. */

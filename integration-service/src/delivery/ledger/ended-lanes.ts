@@ -147,7 +147,8 @@ const isWaiting = () => sql`status in ('pending', 'held', 'dead')`;
 const isUnfinished = () =>
   sql`deliveries.status in ('pending', 'sending', 'unknown', 'held', 'dead')`;
 
-async function tell(
+/** Writes into the histories of those deliveries that are superseded now why they are. */
+export async function tell(
   transaction: LedgerTransaction,
   rows: Superseded[],
   now: number,

@@ -1,22 +1,22 @@
 import { type Kysely, sql } from 'kysely';
 import type { Item } from '../delivery.ts';
-import { endLanes, lockLanes, RECORD_GONE, supersedeOlder } from './ended-lanes.ts';
+import { endLanes, lockLanes, RECORD_GONE, supersedeOlder, tell } from './ended-lanes.ts';
 import { chunksOf, insertEvents, storable } from './history.ts';
 import type { IngestOptions, IngestRules, Ledger } from './ledger.ts';
 import { isSqlite, rowsOf } from './rows.ts';
-import type { LedgerTransaction, Tables } from './tables.ts';
+import type { LedgerTransaction } from './tables.ts';
 
 /** A delivery that was inserted. */
 interface Inserted {
   sequence: number;
   item: Item;
-  isSuperseded: boolean;
+  status: string;
 }
 
 /** The part of the ledger that takes in what sources show. */
-export function createIngesting(db: Kysely<Tables>): Pick<Ledger, 'ingest' | 'findNew' | 'adopt'> {
+export function createIngesting(db: Kysely<unknown>) {
   async function findNew(
-    on: Kysely<Tables>,
+    on: Kysely<unknown>,
     flow: string,
     keys: readonly string[],
   ): Promise<string[]> {
@@ -49,60 +49,55 @@ export function createIngesting(db: Kysely<Tables>): Pick<Ledger, 'ingest' | 'fi
       const item = byKey.get(key) as Item;
       const { lane, payload, operation, label } = item;
       checkEnding(item);
+      const isKept = mayHold(item) && isHeld;
       return [
-        key,
-        lane,
-        payload,
-        operation ?? null,
+        ...[key, lane, payload, operation ?? null],
         storable((flow.keepsLabels && label) || null),
-        gone.has(key) ? 1 : 0,
+        gone.has(key) ? 'superseded' : isKept ? 'held' : 'pending',
       ];
     });
-    const [status, dueAt] = isHeld ? ['held', null] : ['pending', now];
     // A conflict arises when another replica, or an event during the poll, was quicker.
     const { rows } = await sql<{ sequence: number; key: string; status: string }>`
       insert into deliveries (flow, key, lane, operation, label, payload, status, next_attempt_at,
         created_at, updated_at)
       select cast(${flow.name} as text), item.key, item.lane, item.operation,
-        case when item.is_gone then null else item.label end,
-        case when item.is_gone then null else item.payload end,
-        case when item.is_gone then 'superseded' else cast(${status} as text) end,
-        case when item.is_gone then null else cast(${dueAt} as bigint) end,
+        case when item.status = 'superseded' then null else item.label end,
+        case when item.status = 'superseded' then null else item.payload end,
+        item.status, case when item.status = 'pending' then cast(${now} as bigint) end,
         cast(${now} as bigint), cast(${now} as bigint)
       from (select value->>0 as key, value->>1 as lane, value->>2 as payload,
           value->>3 as operation, value->>4 as label,
-          value->>5 = '1' or coalesce(value->>3, '') != 'delete' and exists (
-            select 1 from ended_lanes where ended_lanes.lane = value->>1) as is_gone
+          case when coalesce(value->>3, '') != 'delete' and exists (
+            select 1 from ended_lanes where ended_lanes.lane = value->>1)
+            then 'superseded' else value->>5 end as status
         from ${rowsOf(transaction, values)}) as item
       where true
       on conflict (flow, key) do nothing returning sequence, key, status`.execute(transaction);
-    return rows.map((row) => ({
-      sequence: row.sequence,
-      item: byKey.get(row.key) as Item,
-      isSuperseded: row.status === 'superseded',
-    }));
+    return rows.map(({ key, ...row }) => ({ ...row, item: byKey.get(key) as Item }));
   }
 
   return {
     async ingest(flow, produce, options) {
-      const { now, isHeld = false } = options;
+      const { now } = options;
       return db.transaction().execute(async (transaction) => {
         const items = await produce(transaction);
-        // What is held ends no lanes yet.
-        const endsLanes = !isHeld && Array.isArray(items) && items.some(({ endsLane }) => endsLane);
+        // A list that is too long for an array is looked at only once.
+        const endsLanes = Array.isArray(items)
+          ? items.some(({ endsLane }) => endsLane)
+          : flow.supersedes;
         await lockLanes(transaction, endsLanes);
         await lockInserts(transaction, flow);
         const ingested = { new: 0, known: 0, held: 0, superseded: 0, items: [] as Item[] };
         for (const chunk of chunksOf(items)) {
           const inserted = await insert(transaction, flow, chunk, options, goneIn(chunk));
-          const gone = inserted.filter(({ isSuperseded }) => isSuperseded);
-          const live = inserted.filter(({ isSuperseded }) => !isSuperseded);
+          const gone = inserted.filter(({ status }) => status === 'superseded');
+          const live = inserted.filter(({ status }) => status === 'pending');
           ingested.known += chunk.length - inserted.length;
           ingested.superseded += gone.length;
-          ingested[isHeld ? 'held' : 'new'] += live.length;
-          if (!isHeld) for (const { item } of live) ingested.items.push(item);
-          await tellGone(transaction, gone, now);
-          if (isHeld) continue;
+          ingested.new += live.length;
+          ingested.held += inserted.length - gone.length - live.length;
+          for (const { item } of live) ingested.items.push(item);
+          await tell(transaction, gone, now, RECORD_GONE);
           if (flow.supersedes && live.length > 0) {
             const newer = live.map(({ sequence, item: { lane, operation } }) => {
               return { sequence, lane, isDelete: operation === 'delete' };
@@ -110,8 +105,7 @@ export function createIngesting(db: Kysely<Tables>): Pick<Ledger, 'ingest' | 'fi
             await supersedeOlder(transaction, flow.name, newer, now);
           }
           const endings = live.filter(({ item }) => item.endsLane);
-          if (endings.length > 0 && !endsLanes)
-            throw new Error('Endings of lanes come in an array.');
+          if (endings.length > 0 && !endsLanes) throw new Error(`${flow.name} ends lanes unasked.`);
           if (endings.length > 0) {
             await endLanes(
               transaction,
@@ -158,7 +152,7 @@ export function createIngesting(db: Kysely<Tables>): Pick<Ledger, 'ingest' | 'fi
         });
       }
     },
-  };
+  } satisfies Partial<Ledger>;
 }
 
 /** The keys of items that come after the end of their lane, in the same list, and are no deletes. */
@@ -172,21 +166,13 @@ function goneIn(items: readonly Item[]): Set<string> {
   return gone;
 }
 
+/** What ends a lane is not held: nobody may be sent anything of a record that is gone. */
+const mayHold = ({ endsLane }: Item) => !endsLane;
+
 /** What ends a lane must be told from what the lane was about. */
 function checkEnding({ key, lane, operation, endsLane }: Item): void {
   if (!endsLane || (operation === 'delete' && key !== lane)) return;
   throw new Error(`${key} cannot end its lane: only a delete can, whose key is not the lane.`);
-}
-
-async function tellGone(
-  transaction: LedgerTransaction,
-  gone: readonly Inserted[],
-  now: number,
-): Promise<void> {
-  const events = gone.map(({ sequence }) => {
-    return { delivery: sequence, what: 'superseded', reason: RECORD_GONE };
-  });
-  await insertEvents(transaction, now, events);
 }
 
 /** An arbitrary number that nothing else locks in the same database. */

@@ -1,6 +1,5 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import { rowsOf } from './rows.ts';
-import type { Tables } from './tables.ts';
 
 /**
  * The sequence numbers of all deliveries of these lanes, in every flow, as a subselect. It uses the two
@@ -8,7 +7,7 @@ import type { Tables } from './tables.ts';
  * are alone in their lane, with its name as their key.
  */
 export function sequencesOfLanes(
-  db: Kysely<Tables>,
+  db: Kysely<unknown>,
   lanes: readonly string[],
 ): RawBuilder<unknown> {
   const rows = rowsOf(

@@ -28,17 +28,13 @@ export interface IngestRules {
 export interface IngestOptions {
   /** Unix time in milliseconds. */
   now: number;
-  /** Keeps back what is new. Default: no. */
+  /** Keeps back what is new, but for what ends a lane. Default: no. */
   isHeld?: boolean;
 }
 
 /** What became of the items; each is counted in one of the four: seen = new + known + held + superseded. */
-export interface IngestCounts {
-  new: number;
-  known: number;
-  held: number;
-  superseded: number;
-}
+export type IngestCounts = Record<(typeof INGEST_RESULTS)[number], number>;
+export const INGEST_RESULTS = ['new', 'known', 'held', 'superseded'] as const;
 
 export interface Ingested extends IngestCounts {
   /** The items that were new and are to be sent. */
@@ -207,12 +203,12 @@ export interface Ledger {
   /** When a poll of a flow's sources last succeeded; `null` before the first. */
   polledAt(flow: string): Promise<number | null>;
   /** Stores records that cannot be used; returns those that were not known. */
-  reject<Rejected extends RejectedRecord>(
+  reject(
     flow: string,
     source: string,
-    records: Iterable<Rejected>,
+    records: Iterable<RejectedRecord>,
     now: number,
-  ): Promise<Rejected[]>;
+  ): Promise<RejectedRecord[]>;
   /** Up to `limit` rejected records of a source after a fingerprint, in order of fingerprint. */
   rejectedRecords(
     flow: string,
@@ -257,19 +253,13 @@ export interface Ledger {
   claimUnknown(flow: string, options: { limit: number; now: number }): Promise<Claim[]>;
   /** Renews the leases of claims; returns the claims that this worker no longer holds. */
   renew(claims: readonly Claim[], now: number): Promise<Claim[]>;
-  /** Writes the results of claims, all in one transaction. */
-  commit(entries: readonly CommitEntry[], now: number): Promise<Committed>;
   /**
-   * Writes the results of one batch and what must be true with them, or nothing: `undefined` when a claim of
-   * the batch was lost.
+   * Writes the results of claims, all in one transaction, with whatever `together` writes.
    *
-   * @throws what `together` throws; nothing is written then
+   * @throws what `together` throws, or an error when a claim of what is written together was lost; nothing
+   *   is written then
    */
-  commitTogether(
-    entries: readonly CommitEntry[],
-    together: Together,
-    now: number,
-  ): Promise<Committed | undefined>;
+  commit(entries: readonly CommitEntry[], now: number, together?: Together): Promise<Committed>;
   /**
    * Finds out, in one cheap query, whether nothing is to be recovered, claimed or settled, as most of the
    * time. `dueAt` is when the first delivery that waits is due; `undefined` when none waits.
@@ -297,10 +287,6 @@ export interface Ledger {
     limit: number,
     after: number,
   ): Promise<Pick<DeliveryRow, 'sequence' | 'key' | 'status'>[]>;
-  /** The sequence numbers, in order, of up to `limit` deliveries of a flow that are delivered. */
-  deliveredSequences(flow: string, limit: number, after: number): Promise<number[]>;
-  /** The sequence numbers of the deliveries of a flow with these keys; unknown keys are left out. */
-  sequencesOf(flow: string, keys: readonly string[]): Promise<number[]>;
   /** How many deliveries a flow has of each status. */
   countByStatus(flow: string): Promise<Record<Status, number>>;
   /** When the oldest delivery was ingested that is still to be delivered. */

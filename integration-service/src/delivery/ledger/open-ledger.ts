@@ -13,8 +13,6 @@ import { createRejectedRecords } from './rejected-records.ts';
 import { createSources } from './sources.ts';
 import { openSqlite } from './sqlite/sqlite.ts';
 import { IN_MEMORY } from './sqlite/sqlite-file.ts';
-import { createSystems } from './systems.ts';
-import type { Tables } from './tables.ts';
 import { createWork } from './work.ts';
 
 export interface LedgerOptions {
@@ -42,7 +40,7 @@ export async function openLedger(
   options: LedgerOptions = {},
 ): Promise<Ledger> {
   const { dialect, isAlone, isOldServiceAtWork, explain } = await open(location, log, options);
-  const db = new Kysely<Tables>({ dialect });
+  const db = new Kysely<unknown>({ dialect });
   const ledgerName = location.kind === 'sqlite' ? `The ledger ${location.path}` : 'The ledger';
   try {
     await migrate(db, {
@@ -60,7 +58,6 @@ export async function openLedger(
     ...createIngesting(db),
     ...createSources(db),
     ...createRejectedRecords(db),
-    ...createSystems(db),
     ...createWork(db),
     ...createReading(db),
     ...createCorrections(db),
@@ -102,7 +99,7 @@ export async function openExistingLedger(
 interface Opened {
   dialect: Dialect;
   isAlone: boolean;
-  isOldServiceAtWork: (db: Kysely<Tables>) => Promise<boolean>;
+  isOldServiceAtWork: (db: Kysely<unknown>) => Promise<boolean>;
   explain: (error: unknown) => unknown;
 }
 

@@ -1,61 +1,40 @@
-import { type Kysely, type SelectQueryBuilder, sql } from 'kysely';
+import { type Kysely, type RawBuilder, sql } from 'kysely';
 import { ATTEMPT_EVENTS } from '../attempts.ts';
 import type { Status } from '../delivery.ts';
 import { STATUSES } from '../delivery.ts';
 import { sequencesOfLanes } from './lanes.ts';
 import type { DeliveryFilter, Ledger, ListFilter } from './ledger.ts';
 import { rowsOf } from './rows.ts';
-import type { DeliveryRow, HistoryEvent, Tables } from './tables.ts';
+import type { DeliveryRow, HistoryEvent } from './tables.ts';
 
 /** The part of the ledger that people and dashboards read. Changes nothing. */
-export function createReading(
-  db: Kysely<Tables>,
-): Pick<
-  Ledger,
-  | 'list'
-  | 'count'
-  | 'countAttempts'
-  | 'get'
-  | 'statuses'
-  | 'deliveredSequences'
-  | 'sequencesOf'
-  | 'countByStatus'
-  | 'oldestUndelivered'
-  | 'lastAudit'
-> {
+export function createReading(db: Kysely<unknown>) {
   return {
     async list(filter, limit, { order = 'asc', after } = {}) {
-      const part = (each: DeliveryFilter) =>
-        filtered(db, db.selectFrom('deliveries').selectAll(), each)
-          .$if(after !== undefined, (query) =>
-            query.where('sequence', order === 'asc' ? '>' : '<', after as number),
-          )
-          .orderBy('sequence', order)
-          .limit(limit);
-      const parts = oneStatusEach(filter).map((each) =>
-        db.selectFrom(part(each).as('part')).selectAll(),
+      const direction = sql.raw(order);
+      const isBehind = order === 'asc' ? sql`sequence > ${after}` : sql`sequence < ${after}`;
+      const parts = oneStatusEach(filter).map(
+        (each) => sql`
+          select * from (select * from deliveries
+            where ${matches(db, each)} and ${after === undefined ? sql`true` : isBehind}
+            order by sequence ${direction} limit ${limit}) as part`,
       );
-      const [first, ...others] = parts;
-      if (!first) return [];
-      return db
-        .selectFrom(others.reduce((all, other) => all.unionAll(other), first).as('found'))
-        .selectAll()
-        .orderBy('sequence', order)
-        .limit(limit)
-        .execute();
+      if (parts.length === 0) return [];
+      const { rows } = await sql<DeliveryRow>`
+        select * from (${sql.join(parts, sql` union all `)}) as found
+        order by sequence ${direction} limit ${limit}`.execute(db);
+      return rows;
     },
 
     async count(filter, limit) {
       let count = 0;
       for (const each of oneStatusEach(filter)) {
-        const some = filtered(db, db.selectFrom('deliveries').select('sequence'), each).limit(
-          limit,
+        const { rows } = await sql<{ count: number }>`
+          select count(*) as count from (
+            select sequence from deliveries where ${matches(db, each)} limit ${limit}) as found`.execute(
+          db,
         );
-        const row = await db
-          .selectFrom(some.as('found'))
-          .select(({ fn }) => fn.countAll<number>().as('count'))
-          .executeTakeFirstOrThrow();
-        count += row.count;
+        count += rows[0]?.count ?? 0;
         if (count >= limit) return limit;
       }
       return count;
@@ -73,19 +52,13 @@ export function createReading(
     },
 
     async get(flow, key) {
-      const delivery = await db
-        .selectFrom('deliveries')
-        .selectAll()
-        .where('flow', '=', flow)
-        .where('key', '=', key)
-        .executeTakeFirst();
+      const found = await sql<DeliveryRow>`
+        select * from deliveries where flow = ${flow} and key = ${key}`.execute(db);
+      const [delivery] = found.rows;
       if (!delivery) return undefined;
-      const events: HistoryEvent[] = await db
-        .selectFrom('events')
-        .select(['at', 'what', 'attempt', 'status_code', 'reason', 'next_attempt_at'])
-        .where('delivery', '=', delivery.sequence)
-        .orderBy('id')
-        .execute();
+      const { rows: events } = await sql<HistoryEvent>`
+        select at, what, attempt, status_code, reason, next_attempt_at from events
+        where delivery = ${delivery.sequence} order by id`.execute(db);
       const ingested: HistoryEvent = {
         at: delivery.created_at,
         what: 'ingested',
@@ -100,113 +73,63 @@ export function createReading(
     },
 
     async statuses(flow, limit, after) {
-      return db
-        .selectFrom('deliveries')
-        .select(['sequence', 'key', 'status'])
-        .where(flowUnindexed(), '=', flow)
-        .where('sequence', '>', after)
-        .orderBy('sequence')
-        .limit(limit)
-        .execute();
-    },
-
-    async deliveredSequences(flow, limit, after) {
-      const rows = await db
-        .selectFrom('deliveries')
-        .select('sequence')
-        .where(flowUnindexed(), '=', flow)
-        .where('status', '=', 'delivered')
-        .where('sequence', '>', after)
-        .orderBy('sequence')
-        .limit(limit)
-        .execute();
-      return rows.map(({ sequence }) => sequence);
-    },
-
-    async sequencesOf(flow, keys) {
-      const values = keys.map((key) => [key]);
-      const { rows } = await sql<Pick<DeliveryRow, 'sequence'>>`
-        select sequence from deliveries
-        where flow = ${flow} and key in (select value->>0 from ${rowsOf(db, values)})`.execute(db);
-      return rows.map(({ sequence }) => sequence);
+      const { rows } = await sql<Pick<DeliveryRow, 'sequence' | 'key' | 'status'>>`
+        select sequence, key, status from deliveries
+        where ${flowUnindexed()} = ${flow} and sequence > ${after}
+        order by sequence limit ${limit}`.execute(db);
+      return rows;
     },
 
     async countByStatus(flow) {
-      const rows = await db
-        .selectFrom('deliveries')
-        .select(({ fn }) => ['status', fn.countAll<number>().as('count')])
-        .where(flowUnindexed(), '=', flow)
-        .groupBy('status')
-        .execute();
+      const { rows } = await sql<{ status: Status; count: number }>`
+        select status, count(*) as count from deliveries
+        where ${flowUnindexed()} = ${flow} group by status`.execute(db);
       const counts = Object.fromEntries(STATUSES.map((status) => [status, 0]));
       for (const { status, count } of rows) counts[status] = count;
       return counts as Record<Status, number>;
     },
 
     async oldestUndelivered(flow) {
-      const oldest = await Promise.all(
-        (['pending', 'sending', 'unknown', 'held'] as const).map((status) =>
-          db
-            .selectFrom('deliveries')
-            .select('created_at')
-            .where('flow', '=', flow)
-            .where('status', '=', status)
-            .orderBy('sequence')
-            .limit(1)
-            .executeTakeFirst(),
-        ),
+      const oldest = (['pending', 'sending', 'unknown', 'held'] as const).map(
+        (status) => sql`select (select created_at from deliveries
+          where flow = ${flow} and status = ${status} order by sequence limit 1) as created_at`,
       );
-      const times = oldest.flatMap((row) => (row ? [row.created_at] : []));
-      return times.length > 0 ? Math.min(...times) : undefined;
+      const { rows } = await sql<{ at: number | null }>`
+        select min(created_at) as at from (${sql.join(oldest, sql` union all `)}) as oldest`.execute(
+        db,
+      );
+      return rows[0]?.at ?? undefined;
     },
 
     async lastAudit(flow) {
-      const row = await db
-        .selectFrom('audits')
-        .select('counts')
-        .where('flow', '=', flow)
-        .orderBy('id', 'desc')
-        .limit(1)
-        .executeTakeFirst();
-      return row && JSON.parse(row.counts);
+      const { rows } = await sql<{ counts: string }>`
+        select counts from audits where flow = ${flow} order by id desc limit 1`.execute(db);
+      return rows[0] && JSON.parse(rows[0].counts);
     },
-  };
+  } satisfies Partial<Ledger>;
 }
 
-/** Adds a filter to a query on deliveries. */
-export function filtered<Output>(
-  db: Kysely<Tables>,
-  query: SelectQueryBuilder<Tables, 'deliveries', Output>,
-  { status, flow, lane, keys, reason, from, to }: DeliveryFilter,
-) {
-  return query
-    .$if(status !== undefined, (q) => q.where('status', '=', status as Status))
-    .$if(flow !== undefined, (q) => q.where(flowUnindexed(), '=', flow as string))
-    .$if(lane !== undefined, (q) => q.where(isOfLane(db, lane as string)))
-    .$if(keys !== undefined, (q) => q.where(isOneOf(db, keys as string[])))
-    .$if(from !== undefined, (q) => q.where('created_at', '>=', from as number))
-    .$if(to !== undefined, (q) => q.where('created_at', '<', to as number))
-    .$if(reason !== undefined, (q) =>
-      q.where(
-        sql<boolean>`lower(last_error) like lower(${containing(reason as string)}) escape '\\'`,
-      ),
-    );
+/** The condition that a delivery fits a filter. */
+export function matches(db: Kysely<unknown>, filter: DeliveryFilter): RawBuilder<boolean> {
+  const { status, flow, lane, keys, reason, from, to } = filter;
+  const isOneOfKeys = (rows: string[][]) => sql`key in (select value->>0 from ${rowsOf(db, rows)})`;
+  const conditions = [
+    status !== undefined && sql`status = ${status}`,
+    flow !== undefined && sql`${flowUnindexed()} = ${flow}`,
+    lane !== undefined && sql`sequence in ${sequencesOfLanes(db, [lane])}`,
+    keys !== undefined && isOneOfKeys(keys.map((key) => [key])),
+    from !== undefined && sql`created_at >= ${from}`,
+    to !== undefined && sql`created_at < ${to}`,
+    reason !== undefined &&
+      sql`lower(last_error) like lower(${containing(reason)}) escape ${sql.lit('\\')}`,
+  ].filter((each) => each !== false);
+  return conditions.length > 0 ? sql`${sql.join(conditions, sql` and `)}` : sql`true`;
 }
 
 /** One filter for each status: within a status, its index is in the order in which they were ingested. */
 function oneStatusEach({ status, ...filter }: ListFilter): DeliveryFilter[] {
   if (status === undefined) return [filter];
   return [...new Set([status].flat())].map((each) => ({ ...filter, status: each }));
-}
-
-/** The key is one of any number of keys, or of none. */
-function isOneOf(db: Kysely<Tables>, keys: string[]) {
-  const rows = keys.map((key) => [key]);
-  return sql<boolean>`key in (select value->>0 from ${rowsOf(db, rows)})`;
-}
-
-function isOfLane(db: Kysely<Tables>, lane: string) {
-  return sql<boolean>`sequence in ${sequencesOfLanes(db, [lane])}`;
 }
 
 /** Keeps SQLite from using an index on the flow, and then sorting a million rows for every page. */

@@ -2,22 +2,14 @@ import { type Kysely, sql } from 'kysely';
 import { chunksOf } from './history.ts';
 import type { Ledger, RejectedRecord } from './ledger.ts';
 import { rowsOf } from './rows.ts';
-import type { Tables } from './tables.ts';
 
 /** The part of the ledger that stores which records of a source cannot be used. */
-export function createRejectedRecords(
-  db: Kysely<Tables>,
-): Pick<Ledger, 'reject' | 'rejectedRecords' | 'countUnaccepted' | 'acceptRejected'> {
+export function createRejectedRecords(db: Kysely<unknown>) {
   return {
-    async reject<Rejected extends RejectedRecord>(
-      flow: string,
-      source: string,
-      records: Iterable<Rejected>,
-      now: number,
-    ): Promise<Rejected[]> {
-      const fresh: Rejected[] = [];
+    async reject(flow, source, records, now) {
+      const fresh: RejectedRecord[] = [];
       for (const chunk of chunksOf(records)) {
-        const byFingerprint = new Map<string, Rejected>();
+        const byFingerprint = new Map<string, RejectedRecord>();
         for (const each of chunk) {
           if (!byFingerprint.has(each.fingerprint)) byFingerprint.set(each.fingerprint, each);
         }
@@ -37,15 +29,15 @@ export function createRejectedRecords(
     },
 
     async rejectedRecords(flow, source, limit, after = '') {
-      const rows = await db
-        .selectFrom('rejected_records')
-        .selectAll()
-        .where('flow', '=', flow)
-        .where('source', '=', source)
-        .where('fingerprint', '>', after)
-        .orderBy('fingerprint')
-        .limit(limit)
-        .execute();
+      const { rows } = await sql<{
+        fingerprint: string;
+        record: string;
+        reason: string;
+        accepted_at: number | null;
+      }>`
+        select * from rejected_records
+        where flow = ${flow} and source = ${source} and fingerprint > ${after}
+        order by fingerprint limit ${limit}`.execute(db);
       return rows.map(({ fingerprint, record, reason, accepted_at }) => {
         const { position, id } = JSON.parse(record) as Pick<RejectedRecord, 'position' | 'id'>;
         return { fingerprint, position, id, reason, isAccepted: accepted_at !== null };
@@ -53,14 +45,10 @@ export function createRejectedRecords(
     },
 
     async countUnaccepted(flow, source) {
-      const { count } = await db
-        .selectFrom('rejected_records')
-        .select((eb) => eb.fn.countAll().as('count'))
-        .where('flow', '=', flow)
-        .where('source', '=', source)
-        .where('accepted_at', 'is', null)
-        .executeTakeFirstOrThrow();
-      return Number(count);
+      const { rows } = await sql<{ count: number }>`
+        select count(*) as count from rejected_records
+        where flow = ${flow} and source = ${source} and accepted_at is null`.execute(db);
+      return rows[0]?.count ?? 0;
     },
 
     async acceptRejected(flow, source, fingerprints, now) {
@@ -72,5 +60,5 @@ export function createRejectedRecords(
             and fingerprint in (select value->>0 from ${rowsOf(db, values)})`.execute(db);
       }
     },
-  };
+  } satisfies Partial<Ledger>;
 }

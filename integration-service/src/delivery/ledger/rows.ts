@@ -1,5 +1,4 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely';
-import type { Tables } from './tables.ts';
 
 type Column = string | number | null;
 
@@ -8,7 +7,7 @@ type Column = string | number | null;
  * as text. All rows together are one parameter of one statement. A statement of thousands of parameters
  * takes longer to build, to prepare and to run, and much memory to keep.
  */
-export function rowsOf(db: Kysely<Tables>, rows: Column[][]): RawBuilder<unknown> {
+export function rowsOf(db: Kysely<unknown>, rows: Column[][]): RawBuilder<unknown> {
   const json = JSON.stringify(rows);
   return isSqlite(db)
     ? sql`json_each(${json})`

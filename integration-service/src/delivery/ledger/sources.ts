@@ -1,6 +1,5 @@
 import { type Kysely, sql } from 'kysely';
-import type { Ledger, Progress } from './ledger.ts';
-import type { Tables } from './tables.ts';
+import type { Ledger, Progress, StoredPause } from './ledger.ts';
 
 interface ProgressRow {
   position: string | null;
@@ -15,38 +14,18 @@ function toProgress(row: ProgressRow | undefined): Progress {
 }
 
 /** The part of the ledger that stores how far sources are read, and who polls them. */
-export function createSources(
-  db: Kysely<Tables>,
-): Pick<
-  Ledger,
-  | 'takePollLease'
-  | 'endPollLease'
-  | 'readProgress'
-  | 'writeProgress'
-  | 'forgetPosition'
-  | 'polledAt'
-  | 'isAdopted'
-  | 'setAdopted'
-> {
-  const of = (flow: string, source: string) =>
-    db.selectFrom('sources').where('flow', '=', flow).where('source', '=', source);
-
+export function createSources(db: Kysely<unknown>) {
   return {
     async isAdopted(flow) {
-      const row = await db
-        .selectFrom('flows')
-        .select('adopted_at')
-        .where('flow', '=', flow)
-        .executeTakeFirst();
-      return row?.adopted_at != null;
+      const { rows } = await sql<{ adopted_at: number | null }>`
+        select adopted_at from flows where flow = ${flow}`.execute(db);
+      return rows[0]?.adopted_at != null;
     },
 
     async setAdopted(flow, now) {
-      await db
-        .insertInto('flows')
-        .values({ flow, adopted_at: now })
-        .onConflict((conflict) => conflict.column('flow').doUpdateSet({ adopted_at: now }))
-        .execute();
+      await sql`
+        insert into flows (flow, adopted_at) values (${flow}, ${now})
+        on conflict (flow) do update set adopted_at = excluded.adopted_at`.execute(db);
     },
 
     async takePollLease(flow, source, { now, forMs, maxMs, ownEndsAt = null, polledAt = null }) {
@@ -60,10 +39,11 @@ export function createSources(
             or sources.lease_ends_at = cast(${ownEndsAt} as bigint)
         returning position, swept_at`.execute(db);
       if (rows[0]) return { isMine: true, endsAt, ...toProgress(rows[0]) };
-      const row = await of(flow, source)
-        .select(['lease_ends_at', 'polled_at'])
-        .executeTakeFirstOrThrow();
-      return { isMine: false, waitMs: row.lease_ends_at - now, polledAt: row.polled_at };
+      const others = await sql<{ ends_at: number; polled_at: number | null }>`
+        select lease_ends_at as ends_at, polled_at from sources
+        where flow = ${flow} and source = ${source}`.execute(db);
+      const [other = { ends_at: now, polled_at: null }] = others.rows;
+      return { isMine: false, waitMs: other.ends_at - now, polledAt: other.polled_at };
     },
 
     async endPollLease(flow, source, endsAt, polledAt) {
@@ -74,37 +54,48 @@ export function createSources(
     },
 
     async readProgress(flow, source) {
-      return toProgress(await of(flow, source).select(['position', 'swept_at']).executeTakeFirst());
+      const { rows } = await sql<ProgressRow>`
+        select position, swept_at from sources
+        where flow = ${flow} and source = ${source}`.execute(db);
+      return toProgress(rows[0]);
     },
 
     async writeProgress(transaction, of, { position, isWhole }, now) {
-      const columns = {
-        position: position === undefined ? null : JSON.stringify(position),
-        ...(isWhole && { swept_at: now }),
-      };
-      await transaction
-        .insertInto('sources')
-        .values({ ...of, ...columns })
-        .onConflict((conflict) => conflict.columns(['flow', 'source']).doUpdateSet(columns))
-        .execute();
+      const text = position === undefined ? null : JSON.stringify(position);
+      await sql`
+        insert into sources (flow, source, position, swept_at)
+        values (${of.flow}, ${of.source}, ${text}, cast(${isWhole ? now : null} as bigint))
+        on conflict (flow, source) do update set position = excluded.position,
+          swept_at = coalesce(excluded.swept_at, sources.swept_at)`.execute(transaction);
     },
 
     async forgetPosition(flow, source) {
-      await db
-        .updateTable('sources')
-        .set({ position: null })
-        .where('flow', '=', flow)
-        .where('source', '=', source)
-        .execute();
+      await sql`
+        update sources set position = null
+        where flow = ${flow} and source = ${source}`.execute(db);
+    },
+
+    async readPause(system) {
+      const { rows } = await sql<StoredPause>`
+        select paused_at as "pausedAt", paused_until as "pausedUntil" from systems
+        where name = ${system}`.execute(db);
+      return rows[0];
+    },
+
+    async savePause(system, { pausedAt, pausedUntil }) {
+      await sql`
+        insert into systems (name, paused_at, paused_until)
+        values (${system}, ${pausedAt}, ${pausedUntil})
+        on conflict (name) do update
+          set paused_at = excluded.paused_at, paused_until = excluded.paused_until
+          where systems.paused_until < excluded.paused_until
+            or systems.paused_at > excluded.paused_at`.execute(db);
     },
 
     async polledAt(flow) {
-      const { at } = await db
-        .selectFrom('sources')
-        .select(({ fn }) => fn.max('polled_at').as('at'))
-        .where('flow', '=', flow)
-        .executeTakeFirstOrThrow();
-      return at;
+      const { rows } = await sql<{ at: number | null }>`
+        select max(polled_at) as at from sources where flow = ${flow}`.execute(db);
+      return rows[0]?.at ?? null;
     },
-  };
+  } satisfies Partial<Ledger>;
 }

@@ -5,7 +5,7 @@ import { lanesToScrub, scrub } from './ended-lanes.ts';
 import { chunksOf, insertEvents, storable } from './history.ts';
 import type { CommitEntry, Committed, Ledger } from './ledger.ts';
 import { emptyLog, isSqlite, rowsOf } from './rows.ts';
-import type { DeliveryRow, LedgerTransaction, Tables } from './tables.ts';
+import type { DeliveryRow, LedgerTransaction } from './tables.ts';
 
 /** How long a claim holds without being renewed. */
 export const LEASE_MS = 20_000;
@@ -16,21 +16,8 @@ const MAX_LEASE_MS = 2 * LEASE_MS;
 const CLOCK_SKEW_MS = 10_000;
 
 /** The part of the ledger that workers use: claim, renew, commit. */
-export function createWork(
-  db: Kysely<Tables>,
-): Pick<
-  Ledger,
-  | 'recover'
-  | 'recount'
-  | 'claim'
-  | 'claimUnknown'
-  | 'renew'
-  | 'commit'
-  | 'commitTogether'
-  | 'look'
-  | 'nextDueAt'
-> {
-  const skipLocked = !isSqlite(db);
+export function createWork(db: Kysely<unknown>) {
+  const skipLocked = isSqlite(db) ? sql`` : sql`for update skip locked`;
 
   /** The rows of a query as claims, in the order in which they were ingested. */
   function claimed(rows: DeliveryRow[]): Claim[] {
@@ -44,22 +31,13 @@ export function createWork(
     now: number,
     isOrphaned: 'all' | 'expired',
   ): Promise<string[]> {
-    const rows = await transaction
-      .updateTable('deliveries')
-      .set((eb) => ({
-        status: 'unknown',
-        reads: 0,
-        next_attempt_at: now,
-        lease_expires_at: null,
-        fencing_token: eb('fencing_token', '+', 1),
-        last_error: WORKER_GONE,
-        updated_at: now,
-      }))
-      .where('flow', '=', flow)
-      .where('status', '=', 'sending')
-      .$if(isOrphaned === 'expired', (query) => query.where(leaseIsOver(now)))
-      .returning(['sequence', 'key', 'attempts'])
-      .execute();
+    const { rows } = await sql<Pick<DeliveryRow, 'sequence' | 'key' | 'attempts'>>`
+      update deliveries set status = 'unknown', reads = 0, next_attempt_at = ${now},
+        lease_expires_at = null, fencing_token = fencing_token + 1, last_error = ${WORKER_GONE},
+        updated_at = ${now}
+      where flow = ${flow} and status = 'sending'
+        and ${isOrphaned === 'all' ? sql`true` : leaseIsOver(now)}
+      returning sequence, key, attempts`.execute(transaction);
     await insertEvents(
       transaction,
       now,
@@ -77,21 +55,16 @@ export function createWork(
   return {
     async recover(flow, now, { isAlone = false } = {}) {
       return db.transaction().execute(async (transaction) => {
-        await transaction
-          .updateTable('deliveries')
-          .set({ next_attempt_at: now })
-          .where('flow', '=', flow)
-          .where('status', 'in', ['pending', 'unknown'])
-          .where('next_attempt_at', '>', now + MAX_WAIT_MS)
-          .execute();
+        await sql`
+          update deliveries set next_attempt_at = ${now}
+          where flow = ${flow} and status in ('pending', 'unknown')
+            and next_attempt_at > ${now + MAX_WAIT_MS}`.execute(transaction);
         if (isAlone) {
-          await transaction
-            .updateTable('deliveries')
-            .set({ lease_expires_at: null })
-            .where('flow', '=', flow)
-            .where('status', '=', 'unknown')
-            .where('lease_expires_at', 'is not', null)
-            .execute();
+          await sql`
+            update deliveries set lease_expires_at = null
+            where flow = ${flow} and status = 'unknown' and lease_expires_at is not null`.execute(
+            transaction,
+          );
         }
         return orphan(transaction, flow, now, isAlone ? 'all' : 'expired');
       });
@@ -106,54 +79,30 @@ export function createWork(
     },
 
     async claim(flow, { limit, now, order, batch }) {
-      const due = db
-        .selectFrom('deliveries as due')
-        .select('due.sequence')
-        .where('due.flow', '=', flow)
-        .where('due.status', '=', 'pending')
-        .where('due.next_attempt_at', '<=', now)
-        .$if(order === 'lane', (query) => query.where(isNextInLane))
-        .orderBy('due.next_attempt_at')
-        .orderBy('due.sequence')
-        .limit(limit);
       if (batch && !(await isBatchDue(db, flow, { ...batch, now }))) return [];
-      const rows = await db
-        .updateTable('deliveries')
-        .set((eb) => ({
-          status: 'sending',
-          attempts: eb('attempts', '+', 1),
-          reads: 0,
-          next_attempt_at: null,
-          fencing_token: eb('fencing_token', '+', 1),
-          lease_expires_at: now + LEASE_MS,
-          updated_at: now,
-        }))
-        .where('sequence', 'in', skipLocked ? due.forUpdate().skipLocked() : due)
-        .returningAll()
-        .execute();
+      const { rows } = await sql<DeliveryRow>`
+        update deliveries set status = 'sending', attempts = attempts + 1, reads = 0,
+          next_attempt_at = null, fencing_token = fencing_token + 1,
+          lease_expires_at = ${now + LEASE_MS}, updated_at = ${now}
+        where sequence in (
+          select due.sequence from deliveries as due
+          where due.flow = ${flow} and due.status = 'pending' and due.next_attempt_at <= ${now}
+            and ${order === 'lane' ? isNextInLane : sql`true`}
+          order by due.next_attempt_at, due.sequence limit ${limit} ${skipLocked})
+        returning *`.execute(db);
       return claimed(rows);
     },
 
     async claimUnknown(flow, { limit, now }) {
-      const due = db
-        .selectFrom('deliveries as due')
-        .select('due.sequence')
-        .where('due.flow', '=', flow)
-        .where('due.status', '=', 'unknown')
-        .where('due.next_attempt_at', '<=', now)
-        .where(({ or, eb }) => or([eb('due.lease_expires_at', 'is', null), leaseIsOver(now)]))
-        .orderBy('due.next_attempt_at')
-        .limit(limit)
-        .$if(skipLocked, (query) => query.forUpdate().skipLocked());
-      const rows = await db
-        .updateTable('deliveries')
-        .set((eb) => ({
-          fencing_token: eb('fencing_token', '+', 1),
-          lease_expires_at: now + LEASE_MS,
-        }))
-        .where('sequence', 'in', due)
-        .returningAll()
-        .execute();
+      const { rows } = await sql<DeliveryRow>`
+        update deliveries set fencing_token = fencing_token + 1,
+          lease_expires_at = ${now + LEASE_MS}
+        where sequence in (
+          select due.sequence from deliveries as due
+          where due.flow = ${flow} and due.status = 'unknown' and due.next_attempt_at <= ${now}
+            and (due.lease_expires_at is null or ${leaseIsOver(now)})
+          order by due.next_attempt_at limit ${limit} ${skipLocked})
+        returning *`.execute(db);
       return claimed(rows);
     },
 
@@ -172,28 +121,14 @@ export function createWork(
       return claims.filter(({ sequence }) => !kept.has(sequence));
     },
 
-    async commit(entries, now) {
-      const written = await db
-        .transaction()
-        .execute((transaction) => write(transaction, entries, now));
+    async commit(entries, now, together) {
+      const written = await db.transaction().execute(async (transaction) => {
+        const result = await write(transaction, entries, now);
+        if (together && result.lost.length > 0) throw new Error('a lease of its batch ran out');
+        await together?.(transaction);
+        return result;
+      });
       await forgetScrubbed(db, written);
-      return written;
-    },
-
-    async commitTogether(entries, together, now) {
-      const written = await db
-        .transaction()
-        .execute(async (transaction) => {
-          const result = await write(transaction, entries, now);
-          if (result.lost.length > 0) throw new LostError();
-          await together(transaction);
-          return result;
-        })
-        .catch((error: unknown) => {
-          if (error instanceof LostError) return undefined;
-          throw error;
-        });
-      if (written) await forgetScrubbed(db, written);
       return written;
     },
 
@@ -216,22 +151,17 @@ export function createWork(
     },
 
     async nextDueAt(flow, now) {
-      const row = await db
-        .selectFrom('deliveries')
-        .select(({ fn }) => fn.min('next_attempt_at').as('at'))
-        .where('flow', '=', flow)
-        .where('status', 'in', ['pending', 'unknown'])
-        .where('next_attempt_at', '>', now)
-        .executeTakeFirst();
-      return row?.at ?? undefined;
+      const { rows } = await sql<{ at: number | null }>`
+        select min(next_attempt_at) as at from deliveries
+        where flow = ${flow} and status in ('pending', 'unknown') and next_attempt_at > ${now}`.execute(
+        db,
+      );
+      return rows[0]?.at ?? undefined;
     },
-  };
+  } satisfies Partial<Ledger>;
 }
 
 const WORKER_GONE = 'the worker that had it is gone';
-
-/** A claim of a batch was lost: what must be committed together is not committed at all. */
-class LostError extends Error {}
 
 interface Written extends Committed {
   hasScrubbed: boolean;
@@ -305,7 +235,7 @@ async function write(
  * Until this checkpoint, SQLite's write-ahead log still has what was scrubbed. What is committed stays so if it
  * fails; the next opening does it again.
  */
-async function forgetScrubbed(db: Kysely<Tables>, { hasScrubbed }: Written): Promise<void> {
+async function forgetScrubbed(db: Kysely<unknown>, { hasScrubbed }: Written): Promise<void> {
   if (hasScrubbed) await emptyLog(db).catch(() => {});
 }
 
@@ -324,19 +254,14 @@ function rowOf({ claim, transition, outcome }: CommitEntry) {
 
 /** Whether enough deliveries are due for a batch, or one has been due for long enough. */
 async function isBatchDue(
-  db: Kysely<Tables>,
+  db: Kysely<unknown>,
   flow: string,
   { size, waitMs, now }: { size: number; waitMs: number; now: number },
 ): Promise<boolean> {
-  const rows = await db
-    .selectFrom('deliveries')
-    .select('next_attempt_at')
-    .where('flow', '=', flow)
-    .where('status', '=', 'pending')
-    .where('next_attempt_at', '<=', now)
-    .orderBy('next_attempt_at')
-    .limit(size)
-    .execute();
+  const { rows } = await sql<{ next_attempt_at: number }>`
+    select next_attempt_at from deliveries
+    where flow = ${flow} and status = 'pending' and next_attempt_at <= ${now}
+    order by next_attempt_at limit ${size}`.execute(db);
   const [first] = rows;
   return (
     rows.length >= size || (first !== undefined && Number(first.next_attempt_at) <= now - waitMs)

@@ -8,13 +8,11 @@ import {
 import { HttpError } from 'service-kit/errors';
 import type { HttpService } from 'service-kit/http-service';
 import { z } from 'zod';
-import { guardErrors } from '../../admin-guard.ts';
+import { type AdminGuard, guardErrors } from '../../admin-guard.ts';
 import { countAttempts, numberAttempts } from '../attempts.ts';
 import { replay } from '../audit/replay.ts';
 import type { Flow } from '../flow.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { LedgerError } from '../ledger/ledger-error.ts';
-import { ReadError } from '../target.ts';
 import {
   deliveryParamsSchema,
   deliveryQuerySchema,
@@ -41,7 +39,7 @@ export interface DeliveryRoutesOptions {
   flows: readonly RoutedFlow[];
   /** The security requirements of each route. */
   security: Record<string, string[]>[];
-  guard: ReturnType<typeof import('../../admin-guard.ts').createAdminGuard>;
+  guard: AdminGuard;
   now: () => number;
 }
 
@@ -105,11 +103,9 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
     },
     async ({ query: { limit, cursor: after, order, lane, ...rest }, url }, reply) => {
       const filter = { ...rest, lane: lane && laneOf(lane) };
-      const { rows, total, attempts } = await usable(async () => {
-        const rows = await ledger.list(filter, limit + 1, { order, after });
-        const attempts = await ledger.countAttempts(rows.map(({ sequence }) => sequence));
-        return { rows, attempts, total: await ledger.count(filter, MAX_TOTAL + 1) };
-      });
+      const rows = await ledger.list(filter, limit + 1, { order, after });
+      const attempts = await ledger.countAttempts(rows.map(({ sequence }) => sequence));
+      const total = await ledger.count(filter, MAX_TOTAL + 1);
       const page = rows.slice(0, limit);
       reply.header('x-total-count', total > MAX_TOTAL ? `${MAX_TOTAL}+` : String(total));
       if (rows.length > limit) {
@@ -118,10 +114,7 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
         reply.header('link', `<?${next}>; rel="next"`);
       }
       return page.map((row) =>
-        presentDelivery(row, {
-          attempts: attempts.get(row.sequence) ?? 0,
-          blockedUntil: blockedUntil(row.flow),
-        }),
+        presentDelivery(row, attempts.get(row.sequence) ?? 0, blockedUntil(row.flow)),
       );
     },
   );
@@ -145,14 +138,12 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
       },
     },
     async ({ params: { flow, key } }) => {
-      const found =
-        (await usable(() => ledger.get(flow, key))) ??
-        (await usable(() => ledger.get(flow, laneOf(key))));
+      const found = (await ledger.get(flow, key)) ?? (await ledger.get(flow, laneOf(key)));
       if (!found) throw new HttpError(404, 'Not Found');
       const history = numberAttempts(found.history);
       const attempts = countAttempts(history);
       return {
-        ...presentDelivery(found.delivery, { attempts, blockedUntil: blockedUntil(flow) }),
+        ...presentDelivery(found.delivery, attempts, blockedUntil(flow)),
         history: history.map(presentEvent),
       };
     },
@@ -183,9 +174,8 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
     },
     async ({ body: { dry_run: dryRun, trust_list: trustList, ...body } }) => {
       const filter = filterOf(body);
-      const report = await usable(() =>
-        replay({ ledger, flows: flows.map(({ flow }) => flow), filter, dryRun, trustList, now }),
-      );
+      const on = flows.map(({ flow }) => flow);
+      const report = await replay({ ledger, flows: on, filter, dryRun, trustList, now });
       wakeAll();
       return report;
     },
@@ -211,25 +201,9 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
       },
     },
     async ({ body }) => {
-      const released = await usable(() => ledger.release(filterOf(body), now()));
+      const released = await ledger.release(filterOf(body), now());
       wakeAll();
       return { released };
     },
   );
-}
-
-/** Turns an error of the ledger or of a target into an answer for the client. */
-async function usable<Value>(run: () => Promise<Value>): Promise<Value> {
-  try {
-    return await run();
-  } catch (error) {
-    if (error instanceof LedgerError) throw new HttpError(503, error.message);
-    if (error instanceof ReadError) {
-      throw new HttpError(
-        502,
-        `The ${error.system} gave no usable answer: ${error.message}. Nothing was changed.`,
-      );
-    }
-    throw error;
-  }
 }

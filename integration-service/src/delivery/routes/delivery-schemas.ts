@@ -198,21 +198,18 @@ export const releaseReportSchema = z
   .object({ released: z.int().describe('How many deliveries were let go.') })
   .meta({ id: 'ReleaseReport', description: 'What a release did.' });
 
-/** What the routes show about a delivery beside its row. */
-export interface Circumstances {
-  /** The number of attempts in its history. */
-  attempts: number;
-  /** Until when its target is not called, Unix time in milliseconds. Default: it may be called. */
-  blockedUntil?: number | undefined;
-}
-
-/** A delivery as the routes show it. */
+/**
+ * A delivery as the routes show it.
+ *
+ * @param attempts the number of attempts in its history
+ * @param blockedUntil until when its target is not called, Unix time in milliseconds
+ */
 export function presentDelivery(
   row: DeliveryRow,
-  circumstances: Circumstances,
+  attempts: number,
+  blockedUntil = 0,
 ): z.output<typeof deliverySchema> {
   const { flow, key, lane, status, last_error, next_attempt_at: dueAt } = row;
-  const { attempts, blockedUntil = 0 } = circumstances;
   return {
     flow,
     key,

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'service-kit/logger';
 import { parseRetryAfter } from 'service-kit/retry';
 import type { Pause } from '../../delivery/dispatch/pauses.ts';
+import type { Reading } from '../../delivery/flow.ts';
 import { type UnusableRecord, unusableRecord } from '../../delivery/ledger/record-identity.ts';
 import { ReadError } from '../../delivery/target.ts';
 import type { HttpClient } from '../../http/client.ts';
@@ -56,16 +57,9 @@ export interface CrmClientOptions {
   now: () => number;
 }
 
-export interface Unchanged {
-  kind: 'unchanged';
-}
-
 /** Why a poll brought nothing. If the CRM refused our credentials, it is not retried. */
-export interface FailedPoll {
-  kind: 'failed';
-  reason: string;
-  isUnauthorized: boolean;
-}
+type Nothing = Exclude<Reading, { kind: 'items' }>;
+type Unchanged = Extract<Nothing, { kind: 'unchanged' }>;
 
 export interface CrmClient {
   /**
@@ -74,7 +68,7 @@ export interface CrmClient {
    *
    * @param from a position that an earlier poll gave; anything else stands for the beginning
    */
-  poll(from: unknown, signal: AbortSignal): Promise<Poll | Unchanged | FailedPoll>;
+  poll(from: unknown, signal: AbortSignal): Promise<Poll | Nothing>;
   /**
    * The customers as they arrive, in one attempt; they are complete only if it ends without an error.
    *

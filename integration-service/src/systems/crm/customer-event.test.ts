@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { EventError, parseEvent, readEvent } from './customer-event.ts';
+import { parseEvent, readEvent } from './customer-event.ts';
 
 const customer = { id: 'a', name: 'Jane' };
 const event = { event_id: '1', event_type: 'CREATE', occurred_at: 'now', customer };
@@ -28,7 +28,7 @@ describe('an event', () => {
     [{ ...event, customer: {} }, 'its customer cannot be used: it has no id'],
     [{ ...event, customer: { id: 7 } }, 'its customer cannot be used: its id is not a string'],
   ])('cannot be %j', (value, reason) => {
-    expect(() => parseEvent(value)).toThrow(new EventError(reason));
+    expect(parseEvent(value)).toEqual({ kind: 'unusable', reason });
   });
 
   it('is read from JSON in UTF-8 and nothing else', () => {
@@ -39,11 +39,14 @@ describe('an event', () => {
     expect(readEvent(`\ufeff${text}`)).toEqual(read);
     expect(readEvent(Buffer.from(`\ufeff${text}`))).toEqual(read);
     const broken = Buffer.from(text.replace('ü', '\xff'), 'latin1');
-    expect(() => readEvent(broken)).toThrow(new EventError('it is not valid UTF-8'));
+    expect(readEvent(broken)).toEqual({ kind: 'unusable', reason: 'it is not valid UTF-8' });
     for (const nothing of ['', '{', `${text},`]) {
-      expect(() => readEvent(nothing)).toThrow(new EventError('it is not JSON'));
+      expect(readEvent(nothing)).toEqual({ kind: 'unusable', reason: 'it is not JSON' });
     }
     const deep = `{"event_type":"CREATE","customer":${'['.repeat(1e6)}${']'.repeat(1e6)}}`;
-    expect(() => readEvent(deep)).toThrow(new EventError('it nests deeper than 1000 levels'));
+    expect(readEvent(deep)).toEqual({
+      kind: 'unusable',
+      reason: 'it nests deeper than 1000 levels',
+    });
   });
 });

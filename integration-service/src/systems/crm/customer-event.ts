@@ -8,13 +8,9 @@ import { parseRecord } from './customer-list.ts';
 export type CustomerEvent =
   | { kind: 'created'; customer: Customer }
   /** A customer was changed or removed; a welcome package does not depend on that. */
-  | { kind: 'other' };
-
-/** The received data is not an event; the message tells the sender why. */
-export class EventError extends Error {
-  override readonly name = 'EventError';
-  readonly code = 'EVENT_INVALID';
-}
+  | { kind: 'other' }
+  /** The received data is no event; the reason is for its sender. */
+  | { kind: 'unusable'; reason: string };
 
 /** The fields that this service needs; a CRM may send more. */
 const eventSchema = z.object({
@@ -67,33 +63,27 @@ export const documentedEventSchema = z
     ],
   });
 
-/**
- * Parses an event of the CRM.
- *
- * @throws {EventError}
- */
+/** Parses an event of the CRM. */
 export function parseEvent(value: unknown): CustomerEvent {
   const { data, error } = eventSchema.safeParse(value);
   if (!data) {
     const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-    throw new EventError(isObject ? (error.issues[0]?.message ?? '') : 'it is no object');
+    return unusable(isObject ? (error.issues[0]?.message ?? '') : 'it is no object');
   }
   if (data.event_type !== 'CREATE') return { kind: 'other' };
   const customer = parseRecord(data.customer);
-  if (typeof customer === 'string')
-    throw new EventError(`its customer cannot be used: ${customer}`);
+  if (typeof customer === 'string') return unusable(`its customer cannot be used: ${customer}`);
   return { kind: 'created', customer };
 }
 
-/**
- * Parses an event from its bytes or its text.
- *
- * @throws {EventError} also when the input is not JSON in UTF-8
- */
+/** Parses an event from its bytes or its text; it is unusable unless it is JSON in UTF-8. */
 export function readEvent(json: Buffer | string): CustomerEvent {
   try {
     return parseEvent(parseForeignJson(json));
   } catch (error) {
-    throw error instanceof JsonError ? new EventError(error.message) : error;
+    if (error instanceof JsonError) return unusable(error.message);
+    throw error;
   }
 }
+
+const unusable = (reason: string): CustomerEvent => ({ kind: 'unusable', reason });

@@ -75,9 +75,8 @@ export function explainPostgres(error: unknown): unknown {
     );
   }
   if (!isUnreachable) return error;
-  return new LedgerError(
-    'unreachable',
-    `The ledger's database does not answer: ${reason}. Nothing is sent until it does.`,
-    { cause: error },
-  );
+  const what = code.startsWith('40')
+    ? `The ledger's database has aborted a transaction: ${reason}. It is tried again.`
+    : `The ledger's database does not answer: ${reason}. Nothing is sent until it does.`;
+  return new LedgerError('unreachable', what, { cause: error });
 }
