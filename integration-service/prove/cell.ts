@@ -5,10 +5,8 @@ import { createRandom } from './random.ts';
 import { assess, type CellResult, type Course } from './result.ts';
 import { type Stage, type StageOptions, setStage } from './stage.ts';
 
-/** The records of a disturbance come over this time, and faster if it is over sooner. */
-const SPREAD_MS = 1_000;
-/** After them one more comes each time, until the disturbance is over. */
-const MORE_MS = 200;
+/** One more record comes each time, until the disturbance is over. */
+const NEXT_RECORD_MS = 200;
 /** No more records while this many wait for their effect: a target that fails at first is slow. */
 const MAX_WAITING = 12;
 
@@ -32,39 +30,38 @@ export async function runCells(cells: Cell[], options: StageOptions): Promise<Ce
 
 async function runCell(cell: Cell, stage: Stage, options: StageOptions): Promise<Course> {
   const { systems, children } = stage;
-  const { seed, signal } = options;
   const from = performance.now();
-  const random = createRandom(`${seed} ${cell.name}`);
+  const random = createRandom(`${options.seed} ${cell.name}`);
   const disturb = createDisturb(cell, stage, { ...options, random });
   const ids: string[] = [];
   const disturbed: Disturbed[] = [];
   for (let i = 0; i < cell.disturbances; i++) {
-    const disturbance = disturb(i);
     const until = Math.floor((cell.records * (i + 1)) / cell.disturbances);
-    const [done] = await Promise.all([disturbance, createDuring(disturbance, until)]);
+    // What is disturbed must be at work.
+    await create(Math.ceil((until - ids.length) / 2));
+    const disturbance = disturb(i);
+    const [done] = await Promise.all([disturbance, createDuring(disturbance)]);
     disturbed.push(done);
+    await create(until - ids.length);
   }
   await create(cell.records - ids.length);
-  const killed = children
-    .flatMap(({ end }, process) => (end?.signal === 'SIGKILL' ? { ...end, process } : []))
+  const kills = children
+    .flatMap(({ end }, process) => (end?.signal === 'SIGKILL' ? { at: end.at, process } : []))
     .filter(({ at }) => at >= from)
     .toSorted((a, b) => a.at - b.at);
-  return { cell, ids, disturbed, kills: killed.length, lastKill: killed.at(-1) };
+  return { cell, ids, disturbed, kills };
 
-  /** Lets records come while something goes on, until there are at least so many. */
-  async function createDuring(disturbance: Promise<unknown>, atLeast: number): Promise<void> {
+  async function createDuring(disturbance: Promise<unknown>): Promise<void> {
     let isOver = false;
-    const over = disturbance.finally(() => {
+    const stop = () => {
       isOver = true;
-    });
-    const pauseMs = SPREAD_MS / Math.max(1, atLeast - ids.length);
+    };
+    const over = disturbance.then(stop, stop);
     while (!isOver) {
       const waiting = ids.filter((id) => systems.effects(id) === 0).length;
-      const isEnough = ids.length >= atLeast;
-      if (!isEnough || waiting < MAX_WAITING) await create(1);
-      await Promise.race([over, sleep(isEnough ? MORE_MS : pauseMs, undefined, { signal })]);
+      if (waiting < MAX_WAITING) await create(1);
+      await Promise.race([over, sleep(NEXT_RECORD_MS)]);
     }
-    await create(atLeast - ids.length);
   }
 
   async function create(count: number): Promise<void> {

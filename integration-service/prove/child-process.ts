@@ -12,16 +12,15 @@ export interface Crash extends Kill<ServiceStep> {
 
 export interface ChildOptions {
   /** The program to run. Default: integration-service. */
-  program?: string | undefined;
+  program?: string;
   env: Record<string, string>;
   crash?: Crash | undefined;
   /** The file that its log is written to. */
   logFile: string;
 }
 
-/** A running service. */
+/** A service in a process of its own. Times are by `performance.now()`. */
 export interface Child {
-  /** By `performance.now()`. */
   spawnedAt: number;
   logFile: string;
   /** Resolves with the service's URL, or with `undefined` if it ended before it listened. */
@@ -29,22 +28,22 @@ export interface Child {
   /** `undefined` before it listens. */
   url: string | undefined;
   ended: Promise<End>;
-  /** How it ended; `undefined` while it runs. */
+  /** `undefined` while it runs. */
   end: End | undefined;
   kill(signal?: NodeJS.Signals): void;
 }
 
+/** How a process ended. */
 export interface End {
-  /** By `performance.now()`. */
   at: number;
   code: number | null;
   signal: NodeJS.Signals | null;
 }
 
-const CHILD = fileURLToPath(new URL('child.ts', import.meta.url));
+const SERVICE = fileURLToPath(new URL('child.ts', import.meta.url));
 
 /** Starts a service that inherits nothing of this process's environment but `PATH`. */
-export function startChild({ program = CHILD, env, crash, logFile }: ChildOptions): Child {
+export function startChild({ program = SERVICE, env, crash, logFile }: ChildOptions): Child {
   const log = openSync(logFile, 'a');
   const spawnedAt = performance.now();
   const started = spawn(process.execPath, [program, ...(crash ? [JSON.stringify(crash)] : [])], {
@@ -54,23 +53,25 @@ export function startChild({ program = CHILD, env, crash, logFile }: ChildOption
     detached: true,
   });
   closeSync(log);
-
   const ended = once(started, 'exit').then(([code, signal]): End => {
     child.end = { at: performance.now(), code, signal };
     return child.end;
   });
   const ready = once(started, 'message').then(() => {
-    child.url = readUrl(logFile);
+    // The log is written before the message is sent.
+    child.url = /Listening on (http:[^,]+),/.exec(readFileSync(logFile, 'utf8'))?.[1];
     return child.url;
   });
+  const listening = Promise.race([ready, ended.then(() => undefined)]);
+  const kill: Child['kill'] = (signal = 'SIGKILL') => started.kill(signal);
   const child: Child = {
     spawnedAt,
     logFile,
-    listening: Promise.race([ready, ended.then(() => undefined)]),
+    listening,
     url: undefined,
     ended,
     end: undefined,
-    kill: (signal = 'SIGKILL') => started.kill(signal),
+    kill,
   };
   return child;
 }
@@ -79,9 +80,4 @@ export function startChild({ program = CHILD, env, crash, logFile }: ChildOption
 export async function end(child: Child): Promise<void> {
   child.kill();
   await child.ended;
-}
-
-/** The log is written before the message is sent. */
-function readUrl(logFile: string): string | undefined {
-  return /Listening on (http:[^,]+),/.exec(readFileSync(logFile, 'utf8'))?.[1];
 }

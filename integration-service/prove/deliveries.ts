@@ -8,8 +8,6 @@ import type { Stage } from './stage.ts';
 /** What the service says of a record. */
 export interface Delivery {
   status: string;
-  /** Nothing is left to do. */
-  isDone: boolean;
   /** By `performance.now()`. */
   changedAt: number;
 }
@@ -18,13 +16,12 @@ const deliveriesSchema = z.array(
   z.object({ lane: z.string(), status: z.string(), updated_at: z.string() }),
 );
 
-const DONE = ['delivered', 'superseded'];
 /** An attempt that was cut off again and again has waits of a minute behind it. */
 const DEADLINE_MS = 240_000;
 
 /**
- * Resolves with what the service says last: when it says that all is done, when all that is left is dead, when
- * no process is left, or at the deadline. Records that it does not know are missing.
+ * Resolves with what the service says last: when it says that all is delivered, when all that is left is dead,
+ * when no process is left, or at the deadline. Records that it does not know are missing.
  */
 export async function untilDelivered(
   ids: string[],
@@ -42,13 +39,13 @@ export async function untilDelivered(
     const url = await service.listening;
     if (!url) continue;
     deliveries = await readDeliveries(url, signal).catch(() => deliveries);
-    const open = ids.map((id) => deliveries.get(id)).filter((delivery) => !delivery?.isDone);
-    if (open.every((delivery) => delivery?.status === 'dead')) break;
+    const statuses = ids.map((id) => deliveries.get(id)?.status);
+    if (statuses.every((status) => status === 'delivered' || status === 'dead')) break;
   }
   return deliveries;
 }
 
-/** By record. Of several deliveries of a record, the first that is not done counts, or else the last. */
+/** By record. */
 async function readDeliveries(service: string, signal: AbortSignal) {
   const deliveries = new Map<string, Delivery>();
   let url: URL | undefined = new URL('/deliveries?limit=1000', service);
@@ -56,12 +53,10 @@ async function readDeliveries(service: string, signal: AbortSignal) {
     const timeout = AbortSignal.timeout(5_000);
     const response: Response = await fetch(url, { signal: AbortSignal.any([signal, timeout]) });
     for (const { lane, status, updated_at } of deliveriesSchema.parse(await response.json())) {
-      if (deliveries.get(lane)?.isDone === false) continue;
-      const changedAt = Date.parse(updated_at) - performance.timeOrigin;
-      deliveries.set(lane, { status, isDone: DONE.includes(status), changedAt });
+      deliveries.set(lane, { status, changedAt: Date.parse(updated_at) - performance.timeOrigin });
     }
     const next = /^<([^>]+)>; rel="next"/.exec(response.headers.get('link') ?? '')?.[1];
-    url = next === undefined ? undefined : new URL(next, url);
+    url = next ? new URL(next, url) : undefined;
   }
   return deliveries;
 }

@@ -1,24 +1,26 @@
 import type { EngineEvent } from '../src/delivery/engine-event.ts';
 
-const TARGET_STEPS = ['storing', 'stored', 'answering'] as const;
-
-/** Steps of a call that only the target can observe. */
-export type TargetStep = (typeof TARGET_STEPS)[number];
-
 /** Steps that the service itself reports. */
 export type ServiceStep = EngineEvent['kind'];
 
-/** A moment at which the service is killed. The service or the target observes it. */
-export type KillStep = ServiceStep | TargetStep;
+/** Steps of a call that only the target can observe. */
+const TARGET_STEPS = ['storing', 'stored', 'answering'] as const;
+export type TargetStep = (typeof TARGET_STEPS)[number];
 
 /** A kill at the `nth` time, from 1, that a step is reached. */
-export interface Kill<Step extends KillStep = KillStep> {
+export interface Kill<Step = ServiceStep | TargetStep> {
   step: Step;
   nth: number;
 }
 
+/** Whether the target observes it, and not the service. */
+export function isTargetStep(step: ServiceStep | TargetStep): step is TargetStep {
+  return (TARGET_STEPS as readonly string[]).includes(step);
+}
+
+/** A place of a kill. */
 export interface KillPoint {
-  step: KillStep;
+  step: ServiceStep | TargetStep;
   /** The label in the matrix. */
   label: string;
   /** The first and last time that makes sense for this step. */
@@ -44,13 +46,3 @@ export const KILL_POINTS: readonly KillPoint[] = [
   { step: 'committing', label: 'before result commit', nth: [1, 1] },
   { step: 'committed', label: 'after result commit', nth: [1, 1] },
 ];
-
-/** Whether the target observes it. */
-export function isTargetKill(kill: Kill): kill is Kill<TargetStep> {
-  return (TARGET_STEPS as readonly string[]).includes(kill.step);
-}
-
-/** Whether the service observes it. */
-export function isServiceKill(kill: Kill): kill is Kill<ServiceStep> {
-  return !isTargetKill(kill);
-}

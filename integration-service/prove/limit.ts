@@ -1,23 +1,22 @@
-/** Resolves with a function that lets the next one begin. An urgent one goes before all that wait. */
-export type Limit = (options: { isUrgent: boolean }) => Promise<() => void>;
+/** Waits for its turn. Disposing of the turn lets the next one begin. */
+export type Limit = (options?: { isUrgent: boolean }) => Promise<Disposable>;
 
-/** Lets `max` things happen at the same time; the others wait, first come, first served. */
+/** Lets `max` things happen at the same time; the others wait in line, urgent ones before all others. */
 export function createLimit(max: number): Limit {
   const waiting: (() => void)[] = [];
   let free = max;
-
-  return async ({ isUrgent }) => {
-    if (free > 0) free -= 1;
-    else {
+  return async ({ isUrgent } = { isUrgent: false }) => {
+    free -= 1;
+    if (free < 0) {
       const { promise: turn, resolve } = Promise.withResolvers<void>();
-      if (isUrgent) waiting.unshift(resolve);
-      else waiting.push(resolve);
+      waiting[isUrgent ? 'unshift' : 'push'](resolve);
       await turn;
     }
-    return () => {
-      const next = waiting.shift();
-      if (next) next();
-      else free += 1;
+    return {
+      [Symbol.dispose]() {
+        free += 1;
+        waiting.shift()?.();
+      },
     };
   };
 }

@@ -9,16 +9,12 @@ const DEFAULT_SOURCES = ALL_SOURCES.filter((name) => !WITH_DOCKER.includes(name)
 
 export const HELP = `Usage: npm run prove -- [options]
 
-Starts the real integration-service, kills it with SIGKILL, and counts packages: before and after each
-step of a delivery and at random times, under each kind of fault of the inventory, with an inventory
-that honours idempotency keys and one that does not. Where a real crm-api sends events instead of being
-polled, also cuts connections on their way, sends webhooks twice and restarts the broker. Needs nothing
-that runs; leaves nothing behind.
+${PROOFS.map(({ description }) => description).join('\n\n')}
+Needs nothing that runs; leaves nothing behind.
 
   --source <names>   how customers come, some of ${ALL_SOURCES} (default: ${DEFAULT_SOURCES}). For
-                     rabbitmq, starts a broker of its own, which needs Docker
-  --kills <n>        kills at random times of a service that polls (default: 50, with --quick 8); some
-                     are followed by a second kill
+                     ${WITH_DOCKER}, starts a broker of its own, which needs Docker
+  --kills <n>        kills at random times of a service that polls (default: 50, with --quick 8)
   --customers <n>    customers whose events each source sends, or some more (default: 200, with
                      --quick 40)
   --disturbances <n> kills, cuts and restarts meanwhile, one of three a kill (default: 24, with --quick 12)
@@ -47,13 +43,7 @@ const amount = wholeNumber(0, 1_000_000).exactOptional();
 
 const optionsSchema = z
   .object({
-    source: z
-      .string()
-      .default(DEFAULT_SOURCES.join(','))
-      .transform((list) => list.split(','))
-      .refine((names) => names.every((name) => ALL_SOURCES.includes(name)), {
-        error: `must be some of ${ALL_SOURCES}`,
-      }),
+    source: z.array(z.string()).default(DEFAULT_SOURCES).transform(parseSources),
     ...{ kills: amount, customers: amount, disturbances: amount },
     quick: z.boolean().default(false),
     only: z.string().optional(),
@@ -84,15 +74,25 @@ export function parseOptions(args: string[]): Options {
 
 function readArgs(args: string[]): Record<string, unknown> {
   const text = { type: 'string' } as const;
+  const list = { ...text, multiple: true } as const;
   const flag = { type: 'boolean' } as const;
   const amounts = { kills: text, customers: text, disturbances: text };
-  const others = { source: text, only: text, seed: text, ledger: text, replicas: text };
+  const others = { source: list, only: text, seed: text, ledger: text, replicas: text };
   const flags = { quick: flag, help: { ...flag, short: 'h' } };
   try {
     return parseArgs({ args, options: { ...amounts, ...others, ...flags } }).values;
   } catch (error) {
     throw new OptionsError((error as Error).message);
   }
+}
+
+/** Parses lists of names, separated by commas. */
+function parseSources(lists: string[], context: z.RefinementCtx): string[] {
+  const names = lists.flatMap((list) => list.split(','));
+  if (names.some((name) => !ALL_SOURCES.includes(name))) {
+    context.addIssue(`must be some of ${ALL_SOURCES}`);
+  }
+  return names;
 }
 
 function wholeNumber(min: number, max: number) {

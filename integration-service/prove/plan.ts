@@ -26,52 +26,68 @@ export interface PlanOptions {
   disturbances: number;
   /** Records meanwhile. */
   customers: number;
-  /** Only some of the kill points under each fault. */
+  /** Only a part of the cells, in which every kill point, fault and kind of target occurs. */
   quick: boolean;
   /** Only cells with this in their name. */
   only?: string | undefined;
 }
 
-/** A quick plan has one of this many kill points per fault and kind of target; every kill point occurs. */
+/** A quick plan has one of this many kill points per fault and kind of target. */
 const QUICK_STEP = 7;
 const RECORDS_PER_STEP = 6;
 const RECORDS_PER_KILL = 4;
 
 /** All cells of a run, the longest first. */
 export function planCells(options: PlanOptions): Cell[] {
+  const isAsked = ({ name }: Source) => options.sources.includes(name);
   return PROOFS.flatMap((proof) =>
-    proof.sources
-      .filter(({ name }) => options.sources.includes(name))
-      .flatMap((source) => planSource(proof, source, options)),
+    proof.sources.filter(isAsked).flatMap((source) => {
+      const settings = source.faults.flatMap((fault) =>
+        proof.targetKinds.map((targetKind) => ({ proof, source, fault, targetKind })),
+      );
+      return source.killPoints.length > 0
+        ? planKills(settings, source.killPoints, options)
+        : planDisturbances(settings, options);
+    }),
   )
     .filter(({ name }) => name.includes(options.only ?? ''))
     .toSorted((a, b) => b.disturbances - a.disturbances);
 }
 
-function planSource(proof: Proof, source: Source, options: PlanOptions): Cell[] {
-  const { killPoints, faults } = source;
-  const settings = faults.flatMap((fault) =>
-    proof.targetKinds.map((targetKind): Setting => ({ proof, source, fault, targetKind })),
-  );
-  const isKilledAtSteps = killPoints.length > 0;
+function planDisturbances(settings: Setting[], options: PlanOptions): Cell[] {
+  const kinds = settings[0]?.proof.targetKinds.length ?? 1;
+  const chosen = settings.filter((_, i) => !options.quick || i % (kinds + 1) === 0);
+  return chosen.map((setting, i) => ({
+    ...{ ...setting, name: nameOf(setting, setting.source.name) },
+    disturbances: shareOf(options.disturbances, i, chosen.length),
+    records: shareOf(options.customers, i, chosen.length),
+  }));
+}
+
+function planKills(
+  settings: Setting[],
+  points: readonly KillPoint[],
+  { kills, quick }: PlanOptions,
+): Cell[] {
   const atRandom = settings.map((setting, i): Cell => {
-    // The remainder goes to faults far from each other.
-    const rank = (i * 5) % settings.length;
-    const share = (amount: number) => Math.floor((amount + rank) / settings.length);
-    const name = nameOf(setting, isKilledAtSteps ? 'random' : source.name);
-    const disturbances = share(isKilledAtSteps ? options.kills : options.disturbances);
-    const records = isKilledAtSteps ? disturbances * RECORDS_PER_KILL : share(options.customers);
-    return { ...setting, name, disturbances, records };
+    const disturbances = shareOf(kills, i, settings.length);
+    const records = disturbances * RECORDS_PER_KILL;
+    return { ...setting, name: nameOf(setting, 'random'), disturbances, records };
   });
-  const atPoints = killPoints.flatMap((point, p) =>
+  const atPoints = points.flatMap((point, p) =>
     settings
-      .filter((_, i) => !options.quick || (p + i * 5) % QUICK_STEP === 0)
+      .filter((_, i) => !quick || (p + i * 5) % QUICK_STEP === 0)
       .map((setting): Cell => {
         const name = nameOf(setting, point.step);
         return { ...setting, name, point, disturbances: 1, records: RECORDS_PER_STEP };
       }),
   );
-  return [...atRandom.filter(({ records }) => records > 0), ...atPoints];
+  return [...atRandom.filter(({ disturbances }) => disturbances > 0), ...atPoints];
+}
+
+/** The share of the `i`-th of `count`. The remainder goes to some far from each other. */
+function shareOf(amount: number, i: number, count: number): number {
+  return Math.floor((amount + ((i * 5) % count)) / count);
 }
 
 function nameOf({ proof, fault, targetKind }: Setting, when: string): string {
@@ -84,9 +100,7 @@ const KILLS_IN_TURN = 4;
 /** Groups cells that share a stage: a few kills at steps in the same setting, if one process runs at a time. */
 export function groupCells(cells: Cell[], replicas: number): Cell[][] {
   const size = replicas === 1 ? KILLS_IN_TURN : 1;
-  const alike = Map.groupBy(cells, (cell) =>
-    cell.point ? nameOf(cell, cell.source.name) : cell.name,
-  );
+  const alike = Map.groupBy(cells, (cell) => (cell.point ? nameOf(cell, 'steps') : cell.name));
   return [...alike.values()].flatMap((all) =>
     Array.from({ length: Math.ceil(all.length / size) }, (_, i) =>
       all.slice(i * size, (i + 1) * size),

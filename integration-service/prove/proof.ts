@@ -7,8 +7,10 @@ import type { Kill, KillPoint, TargetStep } from './kill-point.ts';
 export interface Proof {
   /** The name of the flow, as in `FLOWS`. */
   flow: string;
-  /** How the report calls the target, and the effects at it. */
-  nouns: { target: string; effects: string };
+  /** What it does, for `--help`. */
+  description: string;
+  /** How the report calls them. */
+  nouns: { record: string; target: string; effects: string };
   sources: readonly Source[];
   /** What the target does to some calls, under all sources. */
   faults: readonly string[];

@@ -1,6 +1,6 @@
 /**
- * `npm run prove`: proves that no package is lost or doubled, whatever is killed at whatever time.
- * `--help` explains its use.
+ * `npm run prove`: proves that nothing is lost or doubled, whatever is killed at whatever time. `--help` explains
+ * its use.
  */
 import { randomInt } from 'node:crypto';
 import { EXIT_BROKEN_PIPE, endWithoutReader } from 'service-kit/terminal';

@@ -1,112 +1,131 @@
 import type { Proof } from './proof.ts';
 import type { CellResult } from './result.ts';
 
+/** Widths of columns: labels, cells of the matrix, sums. */
+const LABEL = 21;
+const CELL = 6;
+const SUM = 12;
+
 /** Whether nothing was lost, doubled or otherwise wrong. */
 export function isGood({ lost, doubled, problems }: CellResult): boolean {
   return lost.length + doubled.length + problems.length === 0;
 }
 
-/** `lost/doubled` of the cells of a flow: a table for each kind of target, with a column for each fault. */
-export function formatMatrix(proof: Proof, results: CellResult[]): string {
-  const labels = proof.sources.flatMap(({ killPoints, label }) => [
+/** `lost/doubled` of every cell of a flow: one row per kill point or source, one column per fault and target. */
+export function formatMatrix(
+  { sources, targetKinds, faults, nouns }: Proof,
+  results: CellResult[],
+) {
+  const line = (label: string, values: string[]) =>
+    label.padEnd(LABEL) + values.map((value) => value.padStart(CELL)).join('');
+  const columns = targetKinds.flatMap((kind) => faults.map((fault) => ({ kind, fault })));
+  const titles = targetKinds.map((kind) => center(`${kind} ${nouns.target}`, CELL * faults.length));
+  const labels = sources.flatMap(({ killPoints, label }) => [
     ...killPoints.map((point) => point.label),
     label,
   ]);
-  const cells = new Map(
-    results.map((result) => {
-      const { point, source, fault, targetKind } = result.cell;
-      return [`${targetKind} ${point?.label ?? source.label} ${fault}`, formatCell(result)];
-    }),
-  );
-  const tables = proof.targetKinds.map((kind) => {
-    const rows = labels
-      .map((label) => [
-        label,
-        ...proof.faults.map((f) => cells.get(`${kind} ${label} ${f}`) ?? '.'),
-      ])
-      .filter((row) => row.slice(1).some((value) => value !== '.'));
-    return rows.length > 0
-      ? [formatTable([[`${kind} ${proof.nouns.target}`, ...proof.faults], ...rows])]
-      : [];
+  const rows = labels.flatMap((label) => {
+    const row = results.filter(({ cell }) => (cell.point ?? cell.source).label === label);
+    const cells = columns.map(({ kind, fault }) =>
+      row.find(({ cell }) => cell.targetKind === kind && cell.fault === fault),
+    );
+    return row.length > 0 ? [line(label, cells.map(formatCell))] : [];
   });
-  return tables.flat().join('\n\n');
+  const faultNames = columns.map(({ fault }) => fault);
+  const head = `${' '.repeat(LABEL)}${titles.join('')}`.trimEnd();
+  return [head, line('killed', faultNames), ...rows].join('\n');
 }
 
-function formatCell({ lost, doubled, problems }: CellResult): string {
+function formatCell(result: CellResult | undefined): string {
+  if (!result) return '.';
+  const { lost, doubled, problems } = result;
   return `${lost.length}/${doubled.length}${problems.length > 0 ? '!' : ''}`;
 }
 
-/** The sums of a flow, for each kind of target or source. Times are in seconds. */
-export function formatSums(proof: Proof, results: CellResult[], replicas: number): string {
-  const { target, effects } = proof.nouns;
-  const groups = Map.groupBy(results, ({ cell }) =>
-    cell.source.killPoints.length > 0 ? `${cell.targetKind} ${target}` : cell.source.label,
-  );
+function center(text: string, width: number): string {
+  return text.padStart(text.length + Math.floor((width - text.length) / 2)).padEnd(width);
+}
+
+type Columns = Record<string, (results: CellResult[]) => string | number>;
+
+const DISTURBANCES: Columns = { cuts: countOf('cut'), restarts: countOf('restart') };
+const RECOVERY: Columns = {
+  'first call': timesOf(({ recovery }) => recovery?.firstCallMs),
+  delivered: timesOf(({ recovery }) => recovery?.deliveredMs),
+};
+
+/** The sums of a flow: of its kills for each kind of target, and of each source that is disturbed otherwise. */
+export function formatSums({ nouns }: Proof, results: CellResult[], replicas: number): string {
+  const counts: Columns = {
+    cells: (own) => own.length,
+    kills: sumOf(({ kills }) => kills.length),
+    [`${nouns.record}s`]: sumOf(({ ids }) => ids.length),
+    [nouns.effects]: sumOf(({ effects }) => effects),
+    lost: sumOf(({ lost }) => lost.length),
+    doubled: sumOf(({ doubled }) => doubled.length),
+  };
+  const isKilledAtSteps = ({ cell }: CellResult) => cell.source.killPoints.length > 0;
+  const killed = results.filter(isKilledAtSteps);
+  const others = results.filter((result) => !isKilledAtSteps(result));
+  const tables = [
+    formatTable(
+      Map.groupBy(killed, ({ cell }) => cell.targetKind),
+      { ...counts, ...RECOVERY },
+      `first call: seconds from the ${replicas > 1 ? 'kill' : 'restart'} to the first call at the ${nouns.target}; delivered: until all was (median / longest)`,
+    ),
+    formatTable(
+      Map.groupBy(others, ({ cell }) => cell.source.label),
+      { ...counts, ...DISTURBANCES },
+      'cuts: of connections, in sending and in receiving; restarts: of the broker',
+    ),
+  ];
+  return tables.filter(Boolean).join('\n\n');
+}
+
+/** A row for each group; nothing if there is none. */
+function formatTable(groups: Map<string, CellResult[]>, columns: Columns, note: string): string {
+  if (groups.size === 0) return '';
+  const line = (label: string, values: (string | number)[]) =>
+    label.padEnd(LABEL) + values.map((value) => String(value).padStart(SUM)).join('');
   const rows = [...groups]
     .toSorted(([a], [b]) => a.localeCompare(b))
-    .map(([label, own]) => ({ '': label, ...sumsOf(own, effects) }));
-  return [
-    formatTable([Object.keys(rows[0] ?? {}), ...rows.map((row) => Object.values(row).map(String))]),
-    'cuts: of connections, in sending and in receiving; restarts: of the broker',
-    `first call: seconds from the ${replicas > 1 ? 'kill' : 'restart'} to the first call at the ${target}; delivered: until all was (median / longest)`,
-  ].join('\n');
+    .map(([label, own]) =>
+      line(
+        label,
+        Object.values(columns).map((of) => of(own)),
+      ),
+    );
+  return [line('', Object.keys(columns)), ...rows, note].join('\n');
 }
 
-function sumsOf(results: CellResult[], effects: string): Record<string, string | number> {
-  const recoveries = results.flatMap(({ recovery }) => recovery ?? []);
-  return {
-    cells: results.length,
-    kills: sum(results, ({ kills }) => kills),
-    cuts: sum(results, countOf('cut')),
-    restarts: sum(results, countOf('restart')),
-    customers: sum(results, ({ ids }) => ids.length),
-    [effects]: sum(results, (result) => result.effects),
-    lost: sum(results, ({ lost }) => lost.length),
-    doubled: sum(results, ({ doubled }) => doubled.length),
-    'first call': medianAndMax(recoveries.flatMap(({ firstCallMs }) => firstCallMs ?? [])),
-    delivered: medianAndMax(recoveries.map(({ deliveredMs }) => deliveredMs)),
+function sumOf(of: (result: CellResult) => number): (results: CellResult[]) => number {
+  return (results) => results.reduce((sum, result) => sum + of(result), 0);
+}
+
+function countOf(...kinds: string[]): (results: CellResult[]) => number {
+  return sumOf(({ disturbed }) => disturbed.filter(({ kind }) => kinds.includes(kind)).length);
+}
+
+/** Median and maximum, in seconds. */
+function timesOf(of: (result: CellResult) => number | undefined): Columns[string] {
+  return (results) => {
+    const times = results.flatMap((result) => of(result) ?? []).toSorted((a, b) => a - b);
+    const middle = times[Math.floor((times.length - 1) / 2)];
+    const both = [middle, times.at(-1)].flatMap((ms) => ms ?? []);
+    return both.map((ms) => (ms / 1000).toFixed(1)).join(' / ') || '-';
   };
-}
-
-function sum(results: CellResult[], of: (result: CellResult) => number): number {
-  return results.reduce((total, result) => total + of(result), 0);
-}
-
-function countOf(kind: string): (result: CellResult) => number {
-  return ({ disturbed }) => disturbed.filter((each) => each.kind === kind).length;
-}
-
-function medianAndMax(times: number[]): string {
-  if (times.length === 0) return '-';
-  const sorted = times.toSorted((a, b) => a - b);
-  const median = sorted[Math.floor((sorted.length - 1) / 2)] as number;
-  return [median, sorted.at(-1) as number].map((ms) => (ms / 1000).toFixed(1)).join(' / ');
-}
-
-/** Aligns the first column on the left, the others on the right. */
-function formatTable(rows: string[][]): string {
-  const widthOf = (column: number) => Math.max(...rows.map((row) => row[column]?.length ?? 0));
-  return rows
-    .map((row) =>
-      row
-        .map((value, i) => (i === 0 ? value.padEnd(widthOf(i)) : value.padStart(widthOf(i) + 2)))
-        .join(''),
-    )
-    .join('\n');
 }
 
 /** What was wrong in a cell, with everything that helps to find the cause. */
 export function formatBadCell(result: CellResult, { repeat }: { repeat: string }): string {
   const { cell, lost, doubled, problems, histories, kept } = result;
+  const { record } = cell.proof.nouns;
   return [
     `${cell.name}: ${lost.length} lost, ${doubled.length} doubled`,
     ...problems.map((problem) => `  ${problem}`),
     ...Object.entries(histories).flatMap(([id, history]) => [
-      `  ${lost.includes(id) ? 'lost' : 'doubled'}: customer ${id}, by the ledger:`,
-      ...history
-        .trim()
-        .split('\n')
-        .map((line) => `    ${line}`),
+      `  ${lost.includes(id) ? 'lost' : 'doubled'}: ${record} ${id}, by the ledger:`,
+      history.trim().replaceAll(/^/gm, '    '),
     ]),
     `  Logs and ledger: ${kept}`,
     `  Again: ${repeat} --only ${cell.name}`,
@@ -115,13 +134,18 @@ export function formatBadCell(result: CellResult, { repeat }: { repeat: string }
 
 /** A one-line summary of the run. */
 export function formatVerdict(results: CellResult[], seconds: number): string {
-  const lost = sum(results, (result) => result.lost.length);
-  const doubled = sum(results, (result) => result.doubled.length);
-  const customers = sum(results, ({ ids }) => ids.length);
-  const kills = sum(results, (result) => result.kills);
-  const cuts = sum(results, countOf('cut')) + sum(results, countOf('restart'));
-  const disturbances = `${kills} kills${cuts > 0 ? `, ${cuts} cuts and restarts` : ''}`;
-  const facts = `${lost} lost, ${doubled} doubled: ${customers} customers, ${disturbances}, ${results.length} cells, ${seconds.toFixed(0)} s`;
   const bad = results.filter((result) => !isGood(result)).length;
+  const cuts = countOf('cut', 'restart')(results);
+  const lost = sumOf((result) => result.lost.length)(results);
+  const doubled = sumOf((result) => result.doubled.length)(results);
+  const records = sumOf(({ ids }) => ids.length)(results);
+  const kills = sumOf((result) => result.kills.length)(results);
+  const facts = [
+    `${lost} lost, ${doubled} doubled: ${records} ${results[0]?.cell.proof.nouns.record}s`,
+    `${kills} kills`,
+    ...(cuts > 0 ? [`${cuts} cuts and restarts`] : []),
+    `${results.length} cells`,
+    `${seconds.toFixed(0)} s`,
+  ].join(', ');
   return bad === 0 ? `PROVED: ${facts}.` : `FAILED: ${facts}; ${bad} bad cell(s).`;
 }

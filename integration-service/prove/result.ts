@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { End } from './child-process.ts';
 import { type Delivery, explain, untilDelivered } from './deliveries.ts';
 import type { Disturbed } from './disturb.ts';
 import type { Cell } from './plan.ts';
@@ -11,8 +10,8 @@ export interface Course {
   /** The records that count for it. */
   ids: string[];
   disturbed: Disturbed[];
-  kills: number;
-  lastKill: (End & { process: number }) | undefined;
+  /** When which process was killed, in order. */
+  kills: { at: number; process: number }[];
 }
 
 export interface CellResult extends Course {
@@ -24,15 +23,18 @@ export interface CellResult extends Course {
   doubled: string[];
   /** Everything else that went wrong. */
   problems: string[];
-  /**
-   * From the restart after the last kill, or from the kill if others took over, to the first call and until
-   * everything was delivered. Undefined if there were problems.
-   */
-  recovery: { firstCallMs: number | undefined; deliveredMs: number } | undefined;
+  /** Undefined if there were problems. */
+  recovery: Recovery | undefined;
   /** What the ledger says of the first of the lost or doubled records. */
   histories: Record<string, string>;
   /** Where logs and ledger are kept if anything was wrong. */
   kept: string | undefined;
+}
+
+/** Times from the restart after the last kill, or from the kill if others took over. */
+export interface Recovery {
+  firstCallMs: number | undefined;
+  deliveredMs: number;
 }
 
 /** Maximum number of records whose history a result contains. */
@@ -68,25 +70,19 @@ function resultOf(course: Course, stage: Stage, deliveries: Map<string, Delivery
     ...problemsOfSystems(),
     ...unexpectedEnds(stage),
   ];
-  const isWrong = lost.length + doubled.length + problems.length > 0;
   return {
-    ...course,
-    effects: ids.reduce((sum, id) => sum + effects(id), 0),
-    lost,
-    doubled,
-    problems,
+    ...{ ...course, lost, doubled, problems, histories: {} },
+    effects: ids.length - lost.length + doubled.length,
     recovery: problems.length > 0 ? undefined : recoveryOf(course, stage, deliveries),
-    histories: {},
-    kept: isWrong ? stage.keep() : undefined,
+    kept: lost.length + doubled.length + problems.length > 0 ? stage.keep() : undefined,
   };
 }
 
 function describeOpen(ids: string[], deliveries: Map<string, Delivery>): string[] {
-  const open = ids
-    .map((id) => deliveries.get(id) ?? { status: 'not ingested', isDone: false })
-    .filter(({ isDone }) => !isDone);
-  const byStatus = Map.groupBy(open, ({ status }) => status);
-  const parts = [...byStatus].map(([status, { length }]) => `${length} ${status}`);
+  const statuses = ids.map((id) => deliveries.get(id)?.status ?? 'not ingested');
+  const open = Map.groupBy(statuses, (status) => status);
+  open.delete('delivered');
+  const parts = [...open].map(([status, { length }]) => `${length} ${status}`);
   return parts.length > 0 ? [`not all was delivered: ${parts.join(', ')}`] : [];
 }
 
@@ -98,14 +94,14 @@ function unexpectedEnds({ children }: Stage): string[] {
 }
 
 function recoveryOf(
-  { ids, lastKill }: Course,
+  { ids, kills }: Course,
   { children, systems }: Stage,
   deliveries: Map<string, Delivery>,
-): CellResult['recovery'] {
-  if (!lastKill) return undefined;
-  const next = children.find(({ spawnedAt }) => spawnedAt > lastKill.at);
-  const from = next?.spawnedAt ?? lastKill.at;
-  const firstCall = systems.firstCallAfter(from, lastKill.process);
+): Recovery | undefined {
+  const kill = kills.at(-1);
+  if (!kill) return undefined;
+  const from = children.find(({ spawnedAt }) => spawnedAt > kill.at)?.spawnedAt ?? kill.at;
+  const firstCall = systems.firstCallAfter(from, kill.process);
   const times = ids.map((id) => deliveries.get(id)?.changedAt ?? from);
   const deliveredAt = times.reduce((latest, at) => Math.max(latest, at), from);
   return { firstCallMs: firstCall && firstCall - from, deliveredMs: deliveredAt - from };

@@ -3,25 +3,24 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runCells as runGroup } from './cell.ts';
 import type { Child } from './child-process.ts';
-import { countConnections } from './ledger-place.ts';
 import { createLimit } from './limit.ts';
 import { type Cell, groupCells } from './plan.ts';
 import type { Source } from './proof.ts';
 import type { CellResult } from './result.ts';
 import { type StageOptions, setStage } from './stage.ts';
 
-export interface RunOptions extends Omit<StageOptions, 'folder' | 'starts' | 'ledger'> {
+export interface RunOptions extends Omit<StageOptions, 'folder' | 'starts'> {
   cells: Cell[];
-  ledger?: string | undefined;
   /** Called after each cell. */
   onResult?: (result: CellResult) => void;
 }
 
 const MAX_AT_ONCE = 24;
 const BYTES_PER_PROCESS = 160_000_000;
-/** Maximum connections of one process; a cell needs one more for the database itself. */
+/** Less than the 100 that PostgreSQL has by default. */
+const MAX_CONNECTIONS = 90;
+/** Maximum connections of one process; a stage needs one more for the database itself. */
 const CONNECTIONS_PER_PROCESS = 4;
-const SPARE_CONNECTIONS = 10;
 
 /**
  * Runs cells in parallel, as many as this machine has memory for. Good cells leave nothing behind. If the
@@ -33,46 +32,34 @@ export async function runCells(options: RunOptions): Promise<CellResult[]> {
   const signal = AbortSignal.any([options.signal, failed.signal]);
   const folder = mkdtempSync(join(tmpdir(), 'prove-'));
   const starts = createLimit(availableParallelism());
-  const shared = { ...options, ledger, folder, starts, signal };
+  const shared = { ...options, folder, starts, signal };
+  const byMemory = process.availableMemory() / (BYTES_PER_PROCESS * replicas);
+  const byConnections = ledger ? MAX_CONNECTIONS / (CONNECTIONS_PER_PROCESS * replicas + 1) : 99;
+  const atOnce = Math.floor(Math.min(MAX_AT_ONCE, byMemory, byConnections));
+  const limits = { light: createLimit(Math.max(1, atOnce)), heavy: createLimit(1) };
   const results: CellResult[] = [];
 
-  /** Takes groups from an iterator that other workers share. */
-  async function work(groups: Iterator<Cell[]> & Iterable<Cell[]>): Promise<void> {
-    for (const group of groups) {
-      signal.throwIfAborted();
-      const done = await runGroup(group, shared);
-      results.push(...done);
-      for (const result of done) onResult?.(result);
-    }
+  async function run(group: Cell[]): Promise<void> {
+    // One container at a time.
+    using _turn = await limits[group[0]?.source.needsDocker ? 'heavy' : 'light']();
+    signal.throwIfAborted();
+    const done = await runGroup(group, shared);
+    results.push(...done);
+    for (const result of done) onResult?.(result);
   }
 
   try {
-    const atOnce = await countCellsAtOnce(replicas, ledger);
     await checkStart(cells[0] as Cell, shared);
-    const groups = groupCells(cells, replicas);
-    const isHeavy = ([first]: Cell[]) => first?.source.needsDocker === true;
-    // One container at a time.
-    const heavy = groups.filter(isHeavy).values();
-    const others = groups.filter((group) => !isHeavy(group)).values();
-    const workers = [work(heavy), ...Array.from({ length: atOnce }, () => work(others))];
-    for (const worker of workers) worker.catch((error: unknown) => failed.abort(error));
-    await Promise.allSettled(workers);
-    await Promise.all(workers);
+    const runs = groupCells(cells, replicas).map(run);
+    for (const each of runs) each.catch((error: unknown) => failed.abort(error));
+    await Promise.allSettled(runs);
+    await Promise.all(runs);
   } finally {
     rmSync(join(folder, 'compile-cache'), { recursive: true, force: true });
     const isKept = results.some(({ kept }) => kept) && !signal.aborted;
     if (!isKept) rmSync(folder, { recursive: true, force: true });
   }
   return results;
-}
-
-async function countCellsAtOnce(replicas: number, ledger: string | undefined): Promise<number> {
-  const byMemory = process.availableMemory() / (BYTES_PER_PROCESS * replicas);
-  const byConnections = ledger
-    ? ((await countConnections(ledger)) - SPARE_CONNECTIONS) /
-      (CONNECTIONS_PER_PROCESS * replicas + 1)
-    : MAX_AT_ONCE;
-  return Math.max(1, Math.floor(Math.min(MAX_AT_ONCE, byMemory, byConnections)));
 }
 
 /** Starts and stops one process: shows whether any can start, and fills the cache of compiled code. */

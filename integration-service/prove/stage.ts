@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Child, type Crash, end, startChild } from './child-process.ts';
-import { isServiceKill, isTargetKill, type Kill } from './kill-point.ts';
+import { isTargetStep, type Kill } from './kill-point.ts';
 import { createLedgerPlace } from './ledger-place.ts';
 import type { Limit } from './limit.ts';
 import type { Setting, Systems } from './proof.ts';
@@ -13,7 +13,7 @@ export interface StageOptions {
   /** Contains one folder per stage. */
   folder: string;
   /** A PostgreSQL server; without it, ledgers are SQLite files. */
-  ledger: string | undefined;
+  ledger?: string | undefined;
   /** Number of processes that share a ledger. */
   replicas: number;
   /** Limits concurrent starts, so that a start takes as long as on a machine that is not overloaded. */
@@ -59,23 +59,20 @@ export async function setStage(
   const { seed, replicas, signal } = options;
   await using parts = new AsyncDisposableStack();
   const folder = join(options.folder, setting.name.replaceAll('/', '-'));
-  let isKept = false;
   mkdirSync(folder);
+  let isKept = false;
   parts.defer(() => {
     if (!isKept) rmSync(folder, { recursive: true, force: true });
   });
   const ledger = await createLedgerPlace(folder, options.ledger);
-  parts.defer(() => (isKept && !signal.aborted ? undefined : ledger.drop()));
+  parts.defer(() => (isKept && !signal.aborted ? undefined : ledger[Symbol.asyncDispose]()));
   const children: Child[] = [];
   const alive = () => children.filter((child) => !child.end);
   const systems = await setting.proof.open(setting, {
-    cleanUp: parts,
-    timeoutMs: TIMEOUT_MS,
-    folder,
+    ...{ cleanUp: parts, timeoutMs: TIMEOUT_MS, folder, signal },
+    random: createRandom(`${seed} ${setting.name}, systems`),
     serviceUrls: () => alive().flatMap(({ url }) => url ?? []),
     kill: (process) => children[process]?.kill(),
-    random: createRandom(`${seed} ${setting.name}, systems`),
-    signal,
   });
   parts.defer(async () => {
     await Promise.all(children.map(end));
@@ -90,36 +87,34 @@ export async function setStage(
   async function startMissing(kill?: Kill): Promise<void> {
     const missing = replicas - alive().length;
     const ticket = join(folder, `killed-${children.length}`);
-    const crash = kill && isServiceKill(kill) ? { ...kill, ticket } : undefined;
-    if (kill && isTargetKill(kill)) systems.arm(kill, children.length);
+    let crash: Crash | undefined;
+    if (kill) {
+      const { step, nth } = kill;
+      if (isTargetStep(step)) systems.arm({ step, nth }, children.length);
+      else crash = { step, nth, ticket };
+    }
     await Promise.all(Array.from({ length: missing }, () => start(crash)));
   }
 
   async function start(crash: Crash | undefined): Promise<void> {
     // Replacements go first: what a killed process left behind must not age before another process sees it.
-    const release = await options.starts({ isUrgent: children.length >= replicas });
+    const turn = await options.starts({ isUrgent: children.length >= replicas });
     signal.throwIfAborted();
     const number = children.length;
-    const child = startChild({
-      env: { ...env, ...systems.envOf(number) },
-      crash,
-      logFile: join(folder, `service-${number}.log`),
-    });
+    const logFile = join(folder, `service-${number}.log`);
+    const child = startChild({ env: { ...env, ...systems.envOf(number) }, crash, logFile });
     children.push(child);
-    void child.listening.then(release);
+    void child.listening.then(() => turn[Symbol.dispose]());
   }
 
   const rest = parts.move();
   return {
-    systems,
-    env,
-    children,
-    alive,
-    startMissing,
+    ...{ systems, env, children, alive, startMissing },
     keep() {
       isKept = true;
-      const database = options.ledger ? `, database ${new URL(ledger.url).pathname.slice(1)}` : '';
-      return `${folder}${database}`;
+      return options.ledger
+        ? `${folder}, database ${new URL(ledger.url).pathname.slice(1)}`
+        : folder;
     },
     [Symbol.asyncDispose]: () => rest.disposeAsync(),
   };

@@ -12,7 +12,11 @@ const events = { faults: ['none', 'drops'], killPoints: [] };
 /** Each customer of a CRM gets one package from an inventory. */
 export const welcomePackage: Proof = {
   flow: 'welcome-package',
-  nouns: { target: 'inventory', effects: 'packages' },
+  description: `Starts the real integration-service, kills it with SIGKILL, and counts packages: before and after each
+step of a delivery and at random times, under each kind of fault of the inventory, with an inventory
+that honours idempotency keys and one that does not. Where a real crm-api sends events instead of being
+polled, also cuts connections on their way, sends webhooks twice and restarts the broker.`,
+  nouns: { record: 'customer', target: 'inventory', effects: 'packages' },
   sources: [
     { name: 'poll', label: 'at random times', killPoints: KILL_POINTS, faults: FAULTS },
     { ...events, name: 'webhook', label: 'events by webhook' },
