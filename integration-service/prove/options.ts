@@ -74,13 +74,14 @@ export function parseOptions(args: string[]): Options {
 
 function readArgs(args: string[]): Record<string, unknown> {
   const text = { type: 'string' } as const;
-  const list = { ...text, multiple: true } as const;
   const flag = { type: 'boolean' } as const;
-  const amounts = { kills: text, customers: text, disturbances: text };
-  const others = { source: list, only: text, seed: text, ledger: text, replicas: text };
-  const flags = { quick: flag, help: { ...flag, short: 'h' } };
+  const options = {
+    ...{ source: { ...text, multiple: true }, kills: text, customers: text, disturbances: text },
+    ...{ quick: flag, only: text, seed: text, ledger: text, replicas: text },
+    help: { ...flag, short: 'h' },
+  };
   try {
-    return parseArgs({ args, options: { ...amounts, ...others, ...flags } }).values;
+    return parseArgs({ args, options }).values;
   } catch (error) {
     throw new OptionsError((error as Error).message);
   }

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Connection } from 'rabbitmq-client';
@@ -26,19 +26,18 @@ export async function checkDocker(): Promise<void> {
 
 /** Resolves when the broker accepts clients; may have to download the image first. */
 export async function startBroker(signal: AbortSignal): Promise<Broker> {
-  const name = `prove-${randomUUID()}`;
-  const user = 'prove';
   const password = randomBytes(12).toString('hex');
+  const name = `prove-${randomBytes(12).toString('hex')}`;
   // Docker would choose another port after each restart.
   const port = await freePort();
-  const url = new URL(`amqp://${user}:${password}@127.0.0.1:${port}`);
+  const url = new URL(`amqp://prove:${password}@127.0.0.1:${port}`);
 
   await using parts = new AsyncDisposableStack();
   parts.defer(() => docker('rm', '--force', '--volumes', name).then(() => {}));
   await docker(
     ...['run', '--detach', '--name', name, '--hostname', name],
     ...['--publish', `127.0.0.1:${port}:5672`],
-    ...['--env', `RABBITMQ_DEFAULT_USER=${user}`, '--env', `RABBITMQ_DEFAULT_PASS=${password}`],
+    ...['--env', 'RABBITMQ_DEFAULT_USER=prove', '--env', `RABBITMQ_DEFAULT_PASS=${password}`],
     IMAGE,
   );
   await untilReady(url, signal);
@@ -60,11 +59,8 @@ export async function startBroker(signal: AbortSignal): Promise<Broker> {
 async function untilReady(url: URL, signal: AbortSignal): Promise<void> {
   const connection = new Connection({ url: url.href, retryLow: 100, retryHigh: 500 });
   connection.on('error', () => {});
-  try {
-    const timeout = sleep(READY_DEADLINE_MS, 'timeout', { signal, ref: false });
-    const first = await Promise.race([connection.onConnect(0), timeout]);
-    if (first === 'timeout') throw new Error('RabbitMQ in Docker does not get ready');
-  } finally {
-    await connection.close();
-  }
+  const timeout = sleep(READY_DEADLINE_MS, undefined, { signal, ref: false }).then(() => {
+    throw new Error('RabbitMQ in Docker does not get ready');
+  });
+  await Promise.race([connection.onConnect(0), timeout]).finally(() => connection.close());
 }

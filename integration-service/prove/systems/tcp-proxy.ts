@@ -17,7 +17,6 @@ export interface TcpProxy extends Disposable {
 export async function createTcpProxy(targetPort: number): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let due: { lost: Lost; done: () => void } | undefined;
-
   const server = createServer((client) => {
     const target = connect(targetPort, '127.0.0.1');
     join(client, target, 'request');
@@ -26,12 +25,7 @@ export async function createTcpProxy(targetPort: number): Promise<TcpProxy> {
 
   function join(from: Socket, to: Socket, kind: Lost): void {
     sockets.add(from);
-    from.on('data', (chunk) => {
-      if (due?.lost === kind) return cutAll();
-      if (to.write(chunk)) return;
-      from.pause();
-      to.once('drain', () => from.resume());
-    });
+    from.on('data', (chunk) => (due?.lost === kind ? cutAll() : to.write(chunk)));
     from.on('end', () => to.end());
     // The two ends find out the cause themselves.
     from.on('error', () => {});
@@ -51,11 +45,10 @@ export async function createTcpProxy(targetPort: number): Promise<TcpProxy> {
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
-    cut(lost) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      due = { lost, done: resolve };
-      return promise;
-    },
+    cut: (lost) =>
+      new Promise((done) => {
+        due = { lost, done };
+      }),
     [Symbol.dispose]() {
       server.close();
       cutAll();

@@ -65,23 +65,16 @@ export async function openEventCrm(route: EventRoute, tools: Tools): Promise<Crm
 
   async function createOne(): Promise<string> {
     asked += 1;
-    const response = await fetch(`${url}/customers`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(person(asked)),
-      signal,
-    });
+    const body = JSON.stringify(person(asked));
+    const headers = { 'content-type': 'application/json' };
+    const response = await fetch(`${url}/customers`, { method: 'POST', headers, body, signal });
     if (response.status !== 201) throw new Error(`POST ${url}/customers: ${response.status}`);
     return ((await response.json()) as { id: string }).id;
   }
 
   return {
-    serviceEnv: {
-      ...list.serviceEnv,
-      // The steps at which the service is killed must be reached by events alone.
-      POLLING_INTERVAL_SECONDS: '3600',
-      ...route.serviceEnv,
-    },
+    // The steps at which the service is killed must be reached by events alone.
+    serviceEnv: { ...list.serviceEnv, POLLING_INTERVAL_SECONDS: '3600', ...route.serviceEnv },
     create: (count) => Array.fromAsync({ length: count }, createOne),
     disturbances: route.disturbances,
     problems: () => (child.end ? [`crm-api ended by itself: ${logFile}`] : []),

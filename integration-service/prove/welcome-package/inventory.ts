@@ -23,7 +23,7 @@ export type Fault = (typeof FAULTS)[number];
 
 /**
  * - `keyed`: honours `Idempotency-Key` and `?customer_id=`
- * - `plain`: supports neither; it lists everything, and each request makes another package
+ * - `plain`: ignores both; it lists everything, and each request makes another package
  */
 export const INVENTORY_KINDS = ['keyed', 'plain'] as const;
 export type InventoryKind = (typeof INVENTORY_KINDS)[number];
@@ -84,8 +84,7 @@ export async function createInventory(options: InventoryOptions): Promise<Invent
   function list(url: URL, response: ServerResponse): void {
     const customerId = kind === 'keyed' ? url.searchParams.get('customer_id') : null;
     const listed = requests.filter((each) => !customerId || each.customer_id === customerId);
-    // The answer must be sent before the connections are cut.
-    if (fault === 'down' && !hasListed) response.once('close', () => void server.goDown(DOWN_MS));
+    if (fault === 'down' && !hasListed) goDownAfter(response);
     hasListed = true;
     answerJson(response, 200, listed);
   }
@@ -107,15 +106,20 @@ export async function createInventory(options: InventoryOptions): Promise<Invent
       return answerJson(response, Number(now), { detail: 'not now' }, { 'retry-after': '1' });
     }
     reach('storing', by);
-    const { stored, isReplay } = store(customerId, request.headers['idempotency-key']);
+    const { stored, headers } = store(customerId, request.headers['idempotency-key']?.toString());
     reach('stored', by);
     if (now === 'slow') await sleep(timeoutMs * 0.3);
     reach('answering', by);
     if (now === 'hangs') return;
     if (now === 'drops') return void response.socket?.resetAndDestroy();
     if (now === '500') return answerJson(response, 500, { detail: 'Internal Server Error' });
-    if (isGoingDown) response.once('close', () => void server.goDown(DOWN_MS));
-    answerJson(response, 201, stored, isReplay ? { 'idempotency-replayed': 'true' } : {});
+    if (isGoingDown) goDownAfter(response);
+    answerJson(response, 201, stored, headers);
+  }
+
+  /** The answer must be sent before the connections are cut. */
+  function goDownAfter(response: ServerResponse): void {
+    response.once('close', () => void server.goDown(DOWN_MS));
   }
 
   function reach(step: TargetStep, by: number): void {
@@ -125,21 +129,16 @@ export async function createInventory(options: InventoryOptions): Promise<Invent
   }
 
   /** Synchronous, so it is atomic like a transaction. */
-  function store(customerId: string, header: string | string[] | undefined) {
-    const key = kind === 'keyed' ? header?.toString() : undefined;
-    const known = key === undefined ? undefined : byKey.get(key);
-    if (known) return { stored: known, isReplay: true };
-    const stored = {
-      request_id: randomUUID(),
-      customer_id: customerId,
-      package_type: 'welcome_package',
-      status: 'pending',
-      created_at: new Date().toISOString(),
-    };
+  function store(customer_id: string, key: string | undefined) {
+    const known = kind === 'keyed' && key !== undefined ? byKey.get(key) : undefined;
+    if (known) return { stored: known, headers: { 'idempotency-replayed': 'true' } };
+    const created_at = new Date().toISOString();
+    const fixed = { package_type: 'welcome_package', status: 'pending' };
+    const stored = { request_id: randomUUID(), customer_id, ...fixed, created_at };
     if (key !== undefined) byKey.set(key, stored);
     requests.push(stored);
-    counts.set(customerId, (counts.get(customerId) ?? 0) + 1);
-    return { stored, isReplay: false };
+    counts.set(customer_id, (counts.get(customer_id) ?? 0) + 1);
+    return { stored, headers: {} };
   }
 
   return {
