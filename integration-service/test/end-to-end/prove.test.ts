@@ -111,13 +111,21 @@ describe('npm run prove', () => {
 describe('the prover', () => {
   it('sees a package that the inventory makes twice', async () => {
     const result = await runCell('received/none/plain', (packages) => packages * 2);
-    expect(result).toMatchObject({ kills: [{ process: 0 }], lost: [], doubled: [expect.any(String)] });
+    expect(result).toMatchObject({
+      kills: [{ process: 0 }],
+      lost: [],
+      doubled: [expect.any(String)],
+    });
     expectBad(result, 'FAILED: 0 lost, 1 doubled');
   });
 
   it('sees a package that the inventory has lost', async () => {
     const result = await runCell('received/none/plain', () => 0);
-    expect(result).toMatchObject({ kills: [{ process: 0 }], lost: [expect.any(String)], doubled: [] });
+    expect(result).toMatchObject({
+      kills: [{ process: 0 }],
+      lost: [expect.any(String)],
+      doubled: [],
+    });
     expectBad(result, 'FAILED: 1 lost, 0 doubled');
   });
 
