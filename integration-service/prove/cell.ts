@@ -1,90 +1,70 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Cell } from './setting.ts';
-import type { Stage, StageOptions } from './stage.ts';
+import { createDisturb, type Disturbed } from './disturb.ts';
+import type { Cell } from './plan.ts';
+import { createRandom } from './random.ts';
+import { assess, type CellResult, type Course } from './result.ts';
+import { type Stage, type StageOptions, setStage } from './stage.ts';
 
-export interface CellResult {
-  cell: Cell;
-  customers: number;
-  packages: number;
-  kills: number;
-  /** Connections cut on the way of events. */
-  cuts: number;
-  /** Restarts of the broker. */
-  restarts: number;
-  /** Customers without a package. */
-  lost: string[];
-  /** Packages beyond a customer's first; the customer is listed once per extra package. */
-  doubled: string[];
-  /** Everything else that went wrong. */
-  problems: string[];
-  /**
-   * From the last start, or from the kill after which others took over, to the first call and until
-   * everything was delivered. Undefined for event cells and if there were problems.
-   */
-  recovery: { firstCallMs: number | undefined; deliveredMs: number } | undefined;
-  /** For the first of the lost or doubled customers, one line per event. */
-  histories: Record<string, string[]>;
-  /** Where logs and ledger are kept if anything was wrong. */
-  kept: string | undefined;
+/** One more record comes each time, until the disturbance is over. */
+const NEXT_RECORD_MS = 200;
+/** No more records while this many wait for their effect: a target that fails at first is slow. */
+const MAX_WAITING = 12;
+
+/**
+ * Runs cells one after the other on one stage, and counts effects at the end: a process has to handle what the
+ * kills before it left behind, and may be killed while it does. The records that come during a cell count for it.
+ *
+ * @param cells one cell, or several as `groupCells` groups them
+ */
+export async function runCells(cells: Cell[], options: StageOptions): Promise<CellResult[]> {
+  const [first] = cells as [Cell, ...Cell[]];
+  await using stage = await setStage(first, options);
+  const courses: Course[] = [];
+  for (const cell of cells) courses.push(await runCell(cell, stage, options));
+  // Replicas take over the work of the one that was killed; nobody starts it again.
+  if (stage.alive().length === 0) await stage.startMissing();
+  // A record that comes after the last kill must be served, too.
+  courses.at(-1)?.ids.push(...(await stage.systems.create(1)));
+  return await assess(courses, stage, options.signal);
 }
 
-/** What a way of killing reports about a cell. */
-export interface Course {
-  /** The customers whose packages count. Default: all customers. */
-  customerIds?: string[] | undefined;
-  kills: number;
-  cuts?: number;
-  restarts?: number;
-  problems: string[];
-  /** The start and end of recovery, by `performance.now()`; calls of the process `except` do not count. */
-  recovery?: { from: number; at: number; except?: number | undefined };
-}
-
-export type CellOptions = StageOptions & { seed: number };
-
-/** Maximum number of customers whose history a result contains. */
-const MAX_HISTORIES = 20;
-
-/** Counts the packages when the service is done. */
-export async function assess(cell: Cell, stage: Stage, course: Course): Promise<CellResult> {
-  const { crm, inventory } = stage;
-  // By then, late commits of requests that have begun are done.
-  await Promise.race([inventory.idle(), sleep(5_000, undefined, { ref: false })]);
-  const ids = course.customerIds ?? crm.customerIds;
-  const lost = ids.filter((id) => inventory.count(id) === 0);
-  const doubled = ids.flatMap((id) => Array(Math.max(0, inventory.count(id) - 1)).fill(id));
-  const problems = [...course.problems, ...unexpectedEnds(stage)];
-  const histories: CellResult['histories'] = {};
-  for (const id of [...new Set([...lost, ...doubled])].slice(0, MAX_HISTORIES)) {
-    histories[id] = await stage.historyOf(id);
+async function runCell(cell: Cell, stage: Stage, options: StageOptions): Promise<Course> {
+  const { systems, children } = stage;
+  const from = performance.now();
+  const random = createRandom(`${options.seed} ${cell.name}`);
+  const disturb = createDisturb(cell, stage, { ...options, random });
+  const ids: string[] = [];
+  const disturbed: Disturbed[] = [];
+  for (let i = 0; i < cell.disturbances; i++) {
+    const until = Math.floor((cell.records * (i + 1)) / cell.disturbances);
+    // What is disturbed must be at work.
+    await create(Math.ceil((until - ids.length) / 2));
+    const disturbance = disturb(i);
+    const [done] = await Promise.all([disturbance, createDuring(disturbance)]);
+    disturbed.push(done);
+    await create(until - ids.length);
   }
-  return {
-    cell,
-    customers: ids.length,
-    packages: ids.reduce((sum, id) => sum + inventory.count(id), 0),
-    kills: course.kills,
-    cuts: course.cuts ?? 0,
-    restarts: course.restarts ?? 0,
-    lost,
-    doubled,
-    problems,
-    recovery: problems.length > 0 ? undefined : recoveryOf(course, stage),
-    histories,
-    kept: lost.length + doubled.length + problems.length > 0 ? stage.keep() : undefined,
-  };
-}
+  await create(cell.records - ids.length);
+  const kills = children
+    .flatMap(({ end }, process) => (end?.signal === 'SIGKILL' ? { at: end.at, process } : []))
+    .filter(({ at }) => at >= from)
+    .toSorted((a, b) => a.at - b.at);
+  return { cell, ids, disturbed, kills };
 
-function recoveryOf({ recovery }: Course, { inventory }: Stage): CellResult['recovery'] {
-  if (!recovery) return undefined;
-  const { from, at, except } = recovery;
-  const firstCall = inventory.firstCallAfter(from, except);
-  return { firstCallMs: firstCall && firstCall - from, deliveredMs: at - from };
-}
+  async function createDuring(disturbance: Promise<unknown>): Promise<void> {
+    let isOver = false;
+    const stop = () => {
+      isOver = true;
+    };
+    const over = disturbance.then(stop, stop);
+    while (!isOver) {
+      const waiting = ids.filter((id) => systems.effects(id) === 0).length;
+      if (waiting < MAX_WAITING) await create(1);
+      await Promise.race([over, sleep(NEXT_RECORD_MS)]);
+    }
+  }
 
-function unexpectedEnds({ children }: Stage): string[] {
-  return children.flatMap(({ logFile, end }) => {
-    const ended = end();
-    if (!ended || ended.signal === 'SIGKILL') return [];
-    return [`a process ended by itself (${ended.signal ?? `exit code ${ended.code}`}): ${logFile}`];
-  });
+  async function create(count: number): Promise<void> {
+    if (count > 0) ids.push(...(await systems.create(count)));
+  }
 }

@@ -5,25 +5,22 @@
 import { closeSync, openSync } from 'node:fs';
 import { parseOrExit } from 'service-kit/run';
 import { parseConfig } from '../src/config.ts';
-import type { OnEvent } from '../src/delivery/engine-event.ts';
 import { runService } from '../src/service.ts';
 import type { Crash } from './child-process.ts';
-
-const crash: Crash | undefined = JSON.parse(process.argv[2] ?? 'null') ?? undefined;
 
 /** Kills without draining: the proof examines what a crash leaves behind. */
 const killMyself = () => process.kill(process.pid, 'SIGKILL');
 process.on('disconnect', killMyself);
 if (!process.connected) killMyself();
 
-function createCrash({ step, nth, ticket }: Crash): OnEvent {
-  let left = nth;
-  return ({ kind }) => {
-    if (kind !== step) return;
-    left -= 1;
-    if (left === 0 && isFirstToTake(ticket)) killMyself();
-  };
-}
+const crash: Crash | undefined = process.argv[2] ? JSON.parse(process.argv[2]) : undefined;
+const config = parseOrExit('integration-service', () => parseConfig(process.env));
+let reached = 0;
+await runService(config, ({ kind }) => {
+  if (kind !== crash?.step) return;
+  reached += 1;
+  if (reached === crash.nth && isFirstToTake(crash.ticket)) killMyself();
+});
 
 /** Of several processes, only one gets the ticket. */
 function isFirstToTake(ticket: string): boolean {
@@ -34,8 +31,3 @@ function isFirstToTake(ticket: string): boolean {
     return false;
   }
 }
-
-await runService(
-  parseOrExit('integration-service', () => parseConfig(process.env)),
-  crash && createCrash(crash),
-);

@@ -1,57 +1,75 @@
+import { execFile } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { z } from 'zod';
-import type { Status } from '../src/delivery/delivery.ts';
+import type { Stage } from './stage.ts';
 
-const deliveriesSchema = z.array(z.object({ lane: z.string(), status: z.string() }));
+/** What the service says of a record. */
+export interface Delivery {
+  status: string;
+  /** By `performance.now()`. */
+  changedAt: number;
+}
 
-const historySchema = z.object({
-  history: z.array(
-    z.object({
-      at: z.string(),
-      what: z.string(),
-      attempt: z.number().nullable(),
-      status_code: z.number().nullable(),
-      reason: z.string().nullable(),
-    }),
-  ),
-});
+const deliveriesSchema = z.array(
+  z.object({ lane: z.string(), status: z.string(), updated_at: z.string() }),
+);
+
+/** An attempt that was cut off again and again has waits of a minute behind it. */
+const DEADLINE_MS = 240_000;
 
 /**
- * The status of each customer's welcome package, as the service reports it. Rejects if it does not answer.
+ * Resolves with what the service says last: when it says that all is delivered, when all that is left is dead,
+ * when no process is left, or at the deadline. Records that it does not know are missing.
  */
-export async function readStatuses(
-  service: string,
+export async function untilDelivered(
+  ids: string[],
+  { systems, alive }: Stage,
   signal: AbortSignal,
-): Promise<Map<string, Status>> {
-  const statuses = new Map<string, Status>();
+): Promise<Map<string, Delivery>> {
+  const deadline = performance.now() + DEADLINE_MS;
+  let deliveries = new Map<string, Delivery>();
+  while (performance.now() < deadline) {
+    // A correct service cannot be done before the target has everything; until then, ask less often.
+    const isFull = ids.every((id) => systems.effects(id) > 0);
+    await sleep(isFull ? 50 : 500, undefined, { signal });
+    const service = alive().at(-1);
+    if (!service) break;
+    const url = await service.listening;
+    if (!url) continue;
+    deliveries = await readDeliveries(url, signal).catch(() => deliveries);
+    const statuses = ids.map((id) => deliveries.get(id)?.status);
+    if (statuses.every((status) => status === 'delivered' || status === 'dead')) break;
+  }
+  return deliveries;
+}
+
+/** By record. */
+async function readDeliveries(service: string, signal: AbortSignal) {
+  const deliveries = new Map<string, Delivery>();
   let url: URL | undefined = new URL('/deliveries?limit=1000', service);
   while (url) {
-    const response = await get(url, signal);
-    for (const { lane, status } of deliveriesSchema.parse(await response.json())) {
-      statuses.set(lane, status as Status);
+    const timeout = AbortSignal.timeout(5_000);
+    const response: Response = await fetch(url, { signal: AbortSignal.any([signal, timeout]) });
+    for (const { lane, status, updated_at } of deliveriesSchema.parse(await response.json())) {
+      deliveries.set(lane, { status, changedAt: Date.parse(updated_at) - performance.timeOrigin });
     }
     const next = /^<([^>]+)>; rel="next"/.exec(response.headers.get('link') ?? '')?.[1];
-    url = next === undefined ? undefined : new URL(next, url);
+    url = next ? new URL(next, url) : undefined;
   }
-  return statuses;
+  return deliveries;
 }
 
-/** The history of a customer's welcome package, one line per event. */
-export async function readHistory(
-  service: string,
-  customerId: string,
-  signal: AbortSignal,
-): Promise<string[]> {
-  const response = await get(`${service}/deliveries/welcome-package/${customerId}`, signal);
-  const { history } = historySchema.parse(await response.json());
-  return history.map(({ at, what, attempt, status_code, reason }) =>
-    [at, what, attempt && `(attempt ${attempt})`, status_code, reason].filter(Boolean).join(' '),
+const EXPLAIN = fileURLToPath(new URL('../src/commands/explain.ts', import.meta.url));
+
+/** What `npm run explain` says of a record. */
+export async function explain(id: string, { env }: Stage, signal: AbortSignal): Promise<string> {
+  const options = { env: { PATH: process.env.PATH, ...env }, signal };
+  const run = promisify(execFile)(process.execPath, [EXPLAIN, id], options);
+  // It fails if the ledger does not know the record, and says so.
+  return run.then(
+    ({ stdout }) => stdout,
+    (error: Error & { stdout: string }) => error.stdout || error.message,
   );
-}
-
-async function get(url: string | URL, signal: AbortSignal): Promise<Response> {
-  const response = await fetch(url, {
-    signal: AbortSignal.any([signal, AbortSignal.timeout(5_000)]),
-  });
-  if (!response.ok) throw new Error(`GET ${url}: ${response.status} ${await response.text()}`);
-  return response;
 }

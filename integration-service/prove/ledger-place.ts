@@ -2,12 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import pg from 'pg';
 
-/** Where the ledger of one cell is. */
-export interface LedgerPlace {
+/** Where a ledger is. Disposing of it removes the ledger. */
+export interface LedgerPlace extends AsyncDisposable {
   /** The value of `LEDGER_URL`. */
   url: string;
-  /** Removes the ledger. */
-  drop(): Promise<void>;
 }
 
 /** A SQLite file, which is removed with its folder, or a new database on the server at `server`. */
@@ -15,31 +13,21 @@ export async function createLedgerPlace(
   folder: string,
   server: string | undefined,
 ): Promise<LedgerPlace> {
-  if (!server) return { url: `sqlite:${join(folder, 'ledger.sqlite')}`, async drop() {} };
-  const name = `prove_${randomUUID().replaceAll('-', '')}`;
-  await query(server, `create database ${name}`);
+  if (!server) {
+    return { url: `sqlite:${join(folder, 'ledger.sqlite')}`, async [Symbol.asyncDispose]() {} };
+  }
   const url = new URL(server);
+  const name = `prove_${randomUUID().replaceAll('-', '')}`;
   url.pathname = `/${name}`;
+  await query(server, `create database ${name}`);
   return {
     url: url.href,
-    async drop() {
-      await query(server, `drop database ${name} with (force)`);
-    },
+    [Symbol.asyncDispose]: () => query(server, `drop database ${name} with (force)`),
   };
 }
 
-/** The maximum number of connections of a PostgreSQL server; throws if the server cannot be reached. */
-export async function countConnections(server: string): Promise<number> {
-  const [row] = await query(server, 'show max_connections');
-  return Number(row?.max_connections);
-}
-
-async function query(server: string, sql: string): Promise<Record<string, unknown>[]> {
+async function query(server: string, sql: string): Promise<void> {
   const client = new pg.Client({ connectionString: server, connectionTimeoutMillis: 5_000 });
   await client.connect();
-  try {
-    return (await client.query(sql)).rows;
-  } finally {
-    await client.end();
-  }
+  await client.query(sql).finally(() => client.end());
 }

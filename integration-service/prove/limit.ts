@@ -1,27 +1,22 @@
-/** Runs a function when its turn comes; an urgent one goes before all that wait. */
-export type Limit = <Value>(
-  run: () => Promise<Value>,
-  options?: { isUrgent?: boolean },
-) => Promise<Value>;
+/** Waits for its turn. Disposing of the turn lets the next one begin. */
+export type Limit = (options?: { isUrgent: boolean }) => Promise<Disposable>;
 
-/** Lets `max` functions run at the same time; the others wait, first come, first served. */
+/** Lets `max` things happen at the same time; the others wait in line, urgent ones before all others. */
 export function createLimit(max: number): Limit {
   const waiting: (() => void)[] = [];
   let free = max;
-
-  return async (run, { isUrgent = false } = {}) => {
-    if (free > 0) free -= 1;
-    else {
-      await new Promise<void>((resolve) =>
-        isUrgent ? waiting.unshift(resolve) : waiting.push(resolve),
-      );
+  return async ({ isUrgent } = { isUrgent: false }) => {
+    free -= 1;
+    if (free < 0) {
+      const { promise: turn, resolve } = Promise.withResolvers<void>();
+      waiting[isUrgent ? 'unshift' : 'push'](resolve);
+      await turn;
     }
-    try {
-      return await run();
-    } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else free += 1;
-    }
+    return {
+      [Symbol.dispose]() {
+        free += 1;
+        waiting.shift()?.();
+      },
+    };
   };
 }

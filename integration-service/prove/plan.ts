@@ -1,111 +1,109 @@
-import type { EventSourceName, SourceName } from './events/source-name.ts';
-import { FAULTS, INVENTORY_KINDS } from './fault.ts';
-import { KILL_POINTS } from './kill-point.ts';
-import { type Cell, type EventCell, isPointCell, type KillCell } from './setting.ts';
+import type { KillPoint } from './kill-point.ts';
+import type { Proof, Setting, Source } from './proof.ts';
+import { welcomePackage } from './welcome-package/proof.ts';
+
+/** The proofs of all flows; no other file of the prover names a flow. */
+export const PROOFS: readonly Proof[] = [welcomePackage];
+
+/** One experiment. */
+export interface Cell extends Setting {
+  /** `<flow>/<step, random or source>/<fault>/<kind of target>`. Also seeds the random choices. */
+  name: string;
+  /** Where the service is killed, once. Default: it is disturbed in other ways. */
+  point?: KillPoint;
+  /** Number of kills and of whatever else disturbs it. */
+  disturbances: number;
+  /** Number of records that come at least. */
+  records: number;
+}
 
 export interface PlanOptions {
-  /** How the service learns of customers. */
-  sources: SourceName[];
-  /** Total over all cells of one event source. */
-  customers: number;
-  /** Total over all cells of one event source. */
-  disturbances: number;
-  /** Total number of kills at random times. */
+  /** The names of the sources. */
+  sources: readonly string[];
+  /** Kills at random times for each source whose cells kill at steps, too. */
   kills: number;
-  /** Only some of the kill points under each fault. */
+  /** Disturbances of each other source. */
+  disturbances: number;
+  /** Records meanwhile. */
+  customers: number;
+  /** Only a part of the cells, in which every kill point, fault and kind of target occurs. */
   quick: boolean;
   /** Only cells with this in their name. */
   only?: string | undefined;
 }
 
-/** A quick plan has one of this many kill points per fault and inventory; every kill point occurs. */
+/** A quick plan has one of this many kill points per fault and kind of target. */
 const QUICK_STEP = 7;
-
-/** Two faults are enough: events enter the same ledger as polled customers, which meet all faults. */
-const EVENT_FAULTS = ['none', 'drops'] as const;
+const RECORDS_PER_STEP = 6;
+const RECORDS_PER_KILL = 4;
 
 /** All cells of a run, the longest first. */
 export function planCells(options: PlanOptions): Cell[] {
-  const cells = [
-    // Cells with a broker first: they run one after the other.
-    ...(['rabbitmq', 'webhook'] as const).flatMap((source) =>
-      options.sources.includes(source) ? planEvents(source, options) : [],
-    ),
-    ...(options.sources.includes('poll') ? planKills(options) : []),
-  ];
-  return cells.filter(({ name }) => name.includes(options.only ?? ''));
+  const isAsked = ({ name }: Source) => options.sources.includes(name);
+  return PROOFS.flatMap((proof) =>
+    proof.sources.filter(isAsked).flatMap((source) => {
+      const settings = source.faults.flatMap((fault) =>
+        proof.targetKinds.map((targetKind) => ({ proof, source, fault, targetKind })),
+      );
+      return source.killPoints.length > 0
+        ? planKills(settings, source.killPoints, options)
+        : planDisturbances(settings, options);
+    }),
+  )
+    .filter(({ name }) => name.includes(options.only ?? ''))
+    .toSorted((a, b) => b.disturbances - a.disturbances);
 }
 
-function planEvents(source: EventSourceName, options: PlanOptions): EventCell[] {
-  const kinds = EVENT_FAULTS.flatMap((fault, f) =>
-    INVENTORY_KINDS.flatMap((inventory, i) =>
-      options.quick && f !== i ? [] : [{ fault, inventory }],
-    ),
-  );
-  const share = (all: number, i: number) =>
-    Math.floor((all * (i + 1)) / kinds.length) - Math.floor((all * i) / kinds.length);
-  return kinds.map(({ fault, inventory }, i) => {
-    const disturbances = share(options.disturbances, i);
-    // A disturbed part must be at work.
-    const customers = Math.max(share(options.customers, i), disturbances);
-    const name = `${source}/${fault}/${inventory}`;
-    return { name, source, customers, disturbances, fault, inventory };
-  });
+function planDisturbances(settings: Setting[], options: PlanOptions): Cell[] {
+  const kinds = settings[0]?.proof.targetKinds.length ?? 1;
+  const chosen = settings.filter((_, i) => !options.quick || i % (kinds + 1) === 0);
+  return chosen.map((setting, i) => ({
+    ...{ ...setting, name: nameOf(setting, setting.source.name) },
+    disturbances: shareOf(options.disturbances, i, chosen.length),
+    records: shareOf(options.customers, i, chosen.length),
+  }));
 }
 
-function planKills({ kills, quick }: PlanOptions): KillCell[] {
-  const kinds = FAULTS.flatMap((fault, f) =>
-    INVENTORY_KINDS.map((inventory, i) => ({ fault, inventory, number: f * 2 + i })),
-  );
-  const atRandom = kinds.map(({ fault, inventory, number }): KillCell => {
-    // The remainder goes to faults far from each other.
-    const rank = (number * 5) % kinds.length;
-    const share = Math.floor(kills / kinds.length) + (rank < kills % kinds.length ? 1 : 0);
-    const name = `random/${fault}/${inventory}`;
-    return { name, source: 'poll', kills: share, fault, inventory };
+function planKills(
+  settings: Setting[],
+  points: readonly KillPoint[],
+  { kills, quick }: PlanOptions,
+): Cell[] {
+  const atRandom = settings.map((setting, i): Cell => {
+    const disturbances = shareOf(kills, i, settings.length);
+    const records = disturbances * RECORDS_PER_KILL;
+    return { ...setting, name: nameOf(setting, 'random'), disturbances, records };
   });
-  const atPoints = KILL_POINTS.flatMap(({ step }, p) =>
-    kinds.flatMap(({ fault, inventory, number }): KillCell[] =>
-      quick && (p + number * 5) % QUICK_STEP !== 0
-        ? []
-        : [
-            {
-              name: `${step}/${fault}/${inventory}`,
-              source: 'poll',
-              kills: step,
-              fault,
-              inventory,
-            },
-          ],
-    ),
+  const atPoints = points.flatMap((point, p) =>
+    settings
+      .filter((_, i) => !quick || (p + i * 5) % QUICK_STEP === 0)
+      .map((setting): Cell => {
+        const name = nameOf(setting, point.step);
+        return { ...setting, name, point, disturbances: 1, records: RECORDS_PER_STEP };
+      }),
   );
-  return [...atRandom.filter((cell) => cell.kills !== 0), ...atPoints];
+  return [...atRandom.filter(({ disturbances }) => disturbances > 0), ...atPoints];
+}
+
+/** The share of the `i`-th of `count`. The remainder goes to some far from each other. */
+function shareOf(amount: number, i: number, count: number): number {
+  return Math.floor((amount + ((i * 5) % count)) / count);
+}
+
+function nameOf({ proof, fault, targetKind }: Setting, when: string): string {
+  return `${proof.flow}/${when}/${fault}/${targetKind}`;
 }
 
 /** Kills per group, one process after the other: starting a process is most of the cost of a cell. */
 const KILLS_IN_TURN = 4;
 
-/**
- * Groups cells that run one after the other: a few kills at steps under the same fault and inventory,
- * which share one stage, and all cells that need a broker, so that one broker runs at a time.
- */
+/** Groups cells that share a stage: a few kills at steps in the same setting, if one process runs at a time. */
 export function groupCells(cells: Cell[], replicas: number): Cell[][] {
-  const groups: Cell[][] = [];
-  for (const cell of cells) {
-    const group = groups.find(([first, ...more]) => {
-      if (first === undefined) return false;
-      if (cell.source === 'rabbitmq') return first.source === 'rabbitmq';
-      return (
-        replicas === 1 &&
-        isPointCell(cell) &&
-        isPointCell(first) &&
-        more.length + 1 < KILLS_IN_TURN &&
-        first.fault === cell.fault &&
-        first.inventory === cell.inventory
-      );
-    });
-    if (group) group.push(cell);
-    else groups.push([cell]);
-  }
-  return groups;
+  const size = replicas === 1 ? KILLS_IN_TURN : 1;
+  const alike = Map.groupBy(cells, (cell) => (cell.point ? nameOf(cell, 'steps') : cell.name));
+  return [...alike.values()].flatMap((all) =>
+    Array.from({ length: Math.ceil(all.length / size) }, (_, i) =>
+      all.slice(i * size, (i + 1) * size),
+    ),
+  );
 }

@@ -1,14 +1,14 @@
 /**
- * `npm run prove`: proves that no package is lost or doubled, whatever is killed at whatever time.
- * `--help` explains its use.
+ * `npm run prove`: proves that nothing is lost or doubled, whatever is killed at whatever time. `--help` explains
+ * its use.
  */
 import { randomInt } from 'node:crypto';
 import { EXIT_BROKEN_PIPE, endWithoutReader } from 'service-kit/terminal';
-import { checkDocker } from './events/broker.ts';
 import { HELP, type Options, OptionsError, parseOptions } from './options.ts';
-import { planCells } from './plan.ts';
-import { formatBadCell, formatMatrix, formatSummary, formatVerdict, isGood } from './report.ts';
+import { PROOFS, planCells } from './plan.ts';
+import { formatBadCell, formatMatrix, formatSums, formatVerdict, isGood } from './report.ts';
 import { runCells } from './run.ts';
+import { checkDocker } from './systems/broker.ts';
 
 const EXIT = { good: 0, bad: 1, notRun: 2 };
 
@@ -21,14 +21,16 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 // Do not exit at once: the processes that it has started must end, too.
 endWithoutReader(() => stopping.abort(WITHOUT_READER));
 
-let exitCode: number;
+let exitCode = EXIT.good;
 try {
   const options = parseOptions(process.argv.slice(2));
-  exitCode = options.help ? print(HELP) : await prove(options);
-} catch (error) {
-  if (stopping.signal.reason === WITHOUT_READER) process.exit(EXIT_BROKEN_PIPE);
+  if (options.help) print(HELP);
+  else exitCode = await prove(options);
+} catch (thrown) {
+  const error = (stopping.signal.reason ?? thrown) as Error;
+  if (error === WITHOUT_READER) process.exit(EXIT_BROKEN_PIPE);
   const isExpected = error instanceof OptionsError || stopping.signal.aborted;
-  process.stderr.write(`prove: ${describe(stopping.signal.reason ?? error, isExpected)}\n`);
+  process.stderr.write(`prove: ${isExpected ? error.message : error.stack}\n`);
   if (error instanceof OptionsError) process.stderr.write('See npm run prove -- --help\n');
   exitCode = EXIT.notRun;
 }
@@ -41,28 +43,27 @@ async function prove(options: Options): Promise<number> {
   const startedAt = performance.now();
   const cells = planCells(options);
   if (cells.length === 0) throw new OptionsError(`--only ${options.only}: no cell has that name`);
-
-  if (cells.some(({ source }) => source === 'rabbitmq')) {
+  const source = cells.find((cell) => cell.source.needsDocker)?.source.name;
+  if (source) {
     await checkDocker().catch(({ message }: Error) => {
-      throw new OptionsError(`--source rabbitmq needs Docker, which cannot be used: ${message}`);
+      throw new OptionsError(`--source ${source} needs Docker, which cannot be used: ${message}`);
     });
   }
 
   const store = ledger ? 'PostgreSQL' : 'SQLite';
   print(`${cells.length} cells, ledger on ${store}, ${replicas} process(es), seed ${seed}`);
-  const results = await runCells({
-    cells,
-    seed,
-    ledger,
-    replicas,
-    signal: stopping.signal,
-    onResult: createProgress(cells.length),
-  });
+  const onResult = createProgress(cells.length);
+  const { signal } = stopping;
+  const results = await runCells({ cells, seed, ledger, replicas, signal, onResult });
 
+  for (const proof of PROOFS) {
+    const own = results.filter(({ cell }) => cell.proof === proof);
+    if (own.length === 0) continue;
+    print(`\n${formatMatrix(proof, own)}`);
+    print('lost/doubled of each cell; !: something else was wrong; .: not run\n');
+    print(`${formatSums(proof, own, replicas)}\n`);
+  }
   const bad = results.filter((result) => !isGood(result));
-  print(`\n${formatMatrix(results)}`);
-  print('lost/doubled of each cell; !: something else was wrong; .: not run\n');
-  print(`${formatSummary(results, options)}\n`);
   const repeat = formatRepeat(options, seed);
   for (const result of bad) print(`${formatBadCell(result, { repeat })}\n`);
   print(formatVerdict(results, (performance.now() - startedAt) / 1000));
@@ -86,12 +87,6 @@ function createProgress(total: number): () => void {
   };
 }
 
-function print(text: string): number {
+function print(text: string): void {
   process.stdout.write(`${text}\n`);
-  return EXIT.good;
-}
-
-function describe(error: unknown, isExpected: boolean): string {
-  if (!(error instanceof Error)) return String(error);
-  return isExpected ? error.message : (error.stack ?? error.message);
 }

@@ -1,62 +1,39 @@
-import type { CellResult } from './cell.ts';
-import type { SourceName } from './events/source-name.ts';
-import { FAULTS, INVENTORY_KINDS } from './fault.ts';
-import { KILL_POINTS } from './kill-point.ts';
+import type { Proof } from './proof.ts';
+import type { CellResult } from './result.ts';
 
-const COLUMN = 6;
-const LABEL = Math.max(...KILL_POINTS.map(({ label }) => label.length)) + 1;
-const SUMMARY_COLUMN = 11;
-
-const SOURCE_LABELS: Record<SourceName, string> = {
-  poll: 'polled',
-  webhook: 'events by webhook',
-  rabbitmq: 'events by RabbitMQ',
-};
+/** Widths of columns: labels, cells of the matrix, sums. */
+const LABEL = 21;
+const CELL = 6;
+const SUM = 12;
 
 /** Whether nothing was lost, doubled or otherwise wrong. */
 export function isGood({ lost, doubled, problems }: CellResult): boolean {
   return lost.length + doubled.length + problems.length === 0;
 }
 
-/** `lost/doubled` of every cell: one row per kill point, one column per fault under each inventory. */
-export function formatMatrix(results: CellResult[]): string {
-  const kinds = INVENTORY_KINDS.flatMap((inventory) =>
-    FAULTS.map((fault) => ({ inventory, fault })),
-  );
-  const rows = [
-    ...KILL_POINTS.map(({ step, label }) => ({
-      label,
-      isIn: ({ cell }: CellResult) => cell.source === 'poll' && cell.kills === step,
-    })),
-    {
-      label: 'at random times',
-      isIn: ({ cell }: CellResult) => cell.source === 'poll' && typeof cell.kills === 'number',
-    },
-    ...(['webhook', 'rabbitmq'] as const).map((source) => ({
-      label: SOURCE_LABELS[source],
-      isIn: ({ cell }: CellResult) => cell.source === source,
-    })),
-  ].filter(({ isIn }) => results.some(isIn));
-
-  const lines = [
-    ' '.repeat(LABEL) +
-      INVENTORY_KINDS.map((kind) => center(`${kind} inventory`, COLUMN * FAULTS.length)).join(''),
-    'killed'.padEnd(LABEL) + kinds.map(({ fault }) => fault.padStart(COLUMN)).join(''),
-    ...rows.map(
-      ({ label, isIn }) =>
-        label.padEnd(LABEL) +
-        kinds
-          .map(({ inventory, fault }) =>
-            results.find(
-              (each) =>
-                isIn(each) && each.cell.inventory === inventory && each.cell.fault === fault,
-            ),
-          )
-          .map((result) => formatCell(result).padStart(COLUMN))
-          .join(''),
-    ),
-  ];
-  return lines.map((line) => line.trimEnd()).join('\n');
+/** `lost/doubled` of every cell of a flow: one row per kill point or source, one column per fault and target. */
+export function formatMatrix(
+  { sources, targetKinds, faults, nouns }: Proof,
+  results: CellResult[],
+) {
+  const line = (label: string, values: string[]) =>
+    label.padEnd(LABEL) + values.map((value) => value.padStart(CELL)).join('');
+  const columns = targetKinds.flatMap((kind) => faults.map((fault) => ({ kind, fault })));
+  const titles = targetKinds.map((kind) => center(`${kind} ${nouns.target}`, CELL * faults.length));
+  const labels = sources.flatMap(({ killPoints, label }) => [
+    ...killPoints.map((point) => point.label),
+    label,
+  ]);
+  const rows = labels.flatMap((label) => {
+    const row = results.filter(({ cell }) => (cell.point ?? cell.source).label === label);
+    const cells = columns.map(({ kind, fault }) =>
+      row.find(({ cell }) => cell.targetKind === kind && cell.fault === fault),
+    );
+    return row.length > 0 ? [line(label, cells.map(formatCell))] : [];
+  });
+  const faultNames = columns.map(({ fault }) => fault);
+  const head = `${' '.repeat(LABEL)}${titles.join('')}`.trimEnd();
+  return [head, line('killed', faultNames), ...rows].join('\n');
 }
 
 function formatCell(result: CellResult | undefined): string {
@@ -66,95 +43,89 @@ function formatCell(result: CellResult | undefined): string {
 }
 
 function center(text: string, width: number): string {
-  const left = Math.floor((width - text.length) / 2);
-  return text.padStart(text.length + left, ' ').padEnd(width);
+  return text.padStart(text.length + Math.floor((width - text.length) / 2)).padEnd(width);
 }
 
-/** The figures of each inventory kind for polling, and of each event source. Times are in seconds. */
-export function formatSummary(results: CellResult[], { replicas }: { replicas: number }): string {
-  const polled = results.filter(({ cell }) => cell.source === 'poll');
-  const tables: string[] = [];
-  if (polled.length > 0) tables.push(formatPolled(polled, replicas));
-  if (polled.length < results.length) tables.push(formatEvents(results));
-  return tables.join('\n\n');
-}
+type Columns = Record<string, (results: CellResult[]) => string | number>;
 
-function formatPolled(results: CellResult[], replicas: number): string {
-  const since = replicas > 1 ? 'from the kill' : 'from the restart';
-  const rows = INVENTORY_KINDS.map((kind) => {
-    const own = results.filter(({ cell }) => cell.inventory === kind);
-    const recoveries = own.flatMap(({ recovery }) => recovery ?? []);
-    return [
-      kind,
-      ...countsOf(own),
-      medianAndMax(recoveries.flatMap(({ firstCallMs }) => firstCallMs ?? [])),
-      medianAndMax(recoveries.map(({ deliveredMs }) => deliveredMs)),
-    ];
-  });
-  return [
-    formatTable([['', ...COUNTS, 'first call', 'delivered'], ...rows]),
-    `first call: seconds ${since} to the first call at the inventory; delivered: until all was (median / longest)`,
-  ].join('\n');
-}
+const DISTURBANCES: Columns = { cuts: countOf('cut'), restarts: countOf('restart') };
+const RECOVERY: Columns = {
+  'first call': timesOf(({ recovery }) => recovery?.firstCallMs),
+  delivered: timesOf(({ recovery }) => recovery?.deliveredMs),
+};
 
-function formatEvents(results: CellResult[]): string {
-  const rows = (['webhook', 'rabbitmq'] as const).flatMap((source) => {
-    const own = results.filter(({ cell }) => cell.source === source);
-    if (own.length === 0) return [];
-    const cuts = sumOf(own, (result) => result.cuts);
-    const restarts = sumOf(own, (result) => result.restarts);
-    return [[SOURCE_LABELS[source], ...countsOf(own), cuts, restarts]];
-  });
-  return [
-    formatTable([['', ...COUNTS, 'cuts', 'restarts'], ...rows]),
-    'cuts: of connections, in sending and in receiving; restarts: of the broker',
-  ].join('\n');
-}
-
-const COUNTS = ['cells', 'kills', 'customers', 'packages', 'lost', 'doubled'];
-
-function countsOf(results: CellResult[]): number[] {
-  return [
-    results.length,
-    sumOf(results, ({ kills }) => kills),
-    sumOf(results, ({ customers }) => customers),
-    sumOf(results, ({ packages }) => packages),
-    sumOf(results, ({ lost }) => lost.length),
-    sumOf(results, ({ doubled }) => doubled.length),
+/** The sums of a flow: of its kills for each kind of target, and of each source that is disturbed otherwise. */
+export function formatSums({ nouns }: Proof, results: CellResult[], replicas: number): string {
+  const counts: Columns = {
+    cells: (own) => own.length,
+    kills: sumOf(({ kills }) => kills.length),
+    [`${nouns.record}s`]: sumOf(({ ids }) => ids.length),
+    [nouns.effects]: sumOf(({ effects }) => effects),
+    lost: sumOf(({ lost }) => lost.length),
+    doubled: sumOf(({ doubled }) => doubled.length),
+  };
+  const isKilledAtSteps = ({ cell }: CellResult) => cell.source.killPoints.length > 0;
+  const killed = results.filter(isKilledAtSteps);
+  const others = results.filter((result) => !isKilledAtSteps(result));
+  const tables = [
+    formatTable(
+      Map.groupBy(killed, ({ cell }) => cell.targetKind),
+      { ...counts, ...RECOVERY },
+      `first call: seconds from the ${replicas > 1 ? 'kill' : 'restart'} to the first call at the ${nouns.target}; delivered: until all was (median / longest)`,
+    ),
+    formatTable(
+      Map.groupBy(others, ({ cell }) => cell.source.label),
+      { ...counts, ...DISTURBANCES },
+      'cuts: of connections, in sending and in receiving; restarts: of the broker',
+    ),
   ];
+  return tables.filter(Boolean).join('\n\n');
 }
 
-function sumOf(results: CellResult[], of: (result: CellResult) => number): number {
-  return results.reduce((sum, result) => sum + of(result), 0);
+/** A row for each group; nothing if there is none. */
+function formatTable(groups: Map<string, CellResult[]>, columns: Columns, note: string): string {
+  if (groups.size === 0) return '';
+  const line = (label: string, values: (string | number)[]) =>
+    label.padEnd(LABEL) + values.map((value) => String(value).padStart(SUM)).join('');
+  const rows = [...groups]
+    .toSorted(([a], [b]) => a.localeCompare(b))
+    .map(([label, own]) =>
+      line(
+        label,
+        Object.values(columns).map((of) => of(own)),
+      ),
+    );
+  return [line('', Object.keys(columns)), ...rows, note].join('\n');
 }
 
-function formatTable(rows: (string | number)[][]): string {
-  const line = ([label, ...values]: (string | number)[]) =>
-    String(label).padEnd(LABEL) +
-    values.map((value, i) => String(value).padStart(widthOf(i))).join('');
-  return rows.map((row) => line(row).trimEnd()).join('\n');
+function sumOf(of: (result: CellResult) => number): (results: CellResult[]) => number {
+  return (results) => results.reduce((sum, result) => sum + of(result), 0);
 }
 
-function widthOf(column: number): number {
-  return column < COUNTS.length ? SUMMARY_COLUMN : SUMMARY_COLUMN + 4;
+function countOf(...kinds: string[]): (results: CellResult[]) => number {
+  return sumOf(({ disturbed }) => disturbed.filter(({ kind }) => kinds.includes(kind)).length);
 }
 
-function medianAndMax(times: number[]): string {
-  if (times.length === 0) return '-';
-  const sorted = times.toSorted((a, b) => a - b);
-  const median = sorted[Math.floor((sorted.length - 1) / 2)] as number;
-  return [median, sorted.at(-1) as number].map((ms) => (ms / 1000).toFixed(1)).join(' / ');
+/** Median and maximum, in seconds. */
+function timesOf(of: (result: CellResult) => number | undefined): Columns[string] {
+  return (results) => {
+    const times = results.flatMap((result) => of(result) ?? []).toSorted((a, b) => a - b);
+    const middle = times[Math.floor((times.length - 1) / 2)];
+    const both = [middle, times.at(-1)].flatMap((ms) => ms ?? []);
+    return both.map((ms) => (ms / 1000).toFixed(1)).join(' / ') || '-';
+  };
 }
 
 /** What was wrong in a cell, with everything that helps to find the cause. */
 export function formatBadCell(result: CellResult, { repeat }: { repeat: string }): string {
   const { cell, lost, doubled, problems, histories, kept } = result;
+  const { record } = cell.proof.nouns;
   return [
     `${cell.name}: ${lost.length} lost, ${doubled.length} doubled`,
     ...problems.map((problem) => `  ${problem}`),
-    ...Object.entries(histories).flatMap(([id, lines]) => [
-      `  ${lost.includes(id) ? 'lost' : 'doubled'}: customer ${id}, by the ledger:`,
-      ...lines.map((line) => `    ${line}`),
+    ...Object.entries(histories).flatMap(([id, history]) => [
+      `  ${lost.includes(id) ? 'lost' : 'doubled'}: ${record} ${id}, by the ledger:`,
+      history.trim().replaceAll(/^/gm, '    '),
     ]),
     `  Logs and ledger: ${kept}`,
     `  Again: ${repeat} --only ${cell.name}`,
@@ -163,13 +134,18 @@ export function formatBadCell(result: CellResult, { repeat }: { repeat: string }
 
 /** A one-line summary of the run. */
 export function formatVerdict(results: CellResult[], seconds: number): string {
-  const bad = results.filter((result) => !isGood(result));
-  const lost = sumOf(results, (result) => result.lost.length);
-  const doubled = sumOf(results, (result) => result.doubled.length);
-  const kills = sumOf(results, (result) => result.kills);
-  const cuts = sumOf(results, (result) => result.cuts + result.restarts);
-  const customers = sumOf(results, (result) => result.customers);
-  const disturbances = `${kills} kills${cuts > 0 ? `, ${cuts} cuts and restarts` : ''}`;
-  const facts = `${lost} lost, ${doubled} doubled: ${customers} customers, ${disturbances}, ${results.length} cells, ${seconds.toFixed(0)} s`;
-  return bad.length === 0 ? `PROVED: ${facts}.` : `FAILED: ${facts}; ${bad.length} bad cell(s).`;
+  const bad = results.filter((result) => !isGood(result)).length;
+  const cuts = countOf('cut', 'restart')(results);
+  const lost = sumOf((result) => result.lost.length)(results);
+  const doubled = sumOf((result) => result.doubled.length)(results);
+  const records = sumOf(({ ids }) => ids.length)(results);
+  const kills = sumOf((result) => result.kills.length)(results);
+  const facts = [
+    `${lost} lost, ${doubled} doubled: ${records} ${results[0]?.cell.proof.nouns.record}s`,
+    `${kills} kills`,
+    ...(cuts > 0 ? [`${cuts} cuts and restarts`] : []),
+    `${results.length} cells`,
+    `${seconds.toFixed(0)} s`,
+  ].join(', ');
+  return bad === 0 ? `PROVED: ${facts}.` : `FAILED: ${facts}; ${bad} bad cell(s).`;
 }

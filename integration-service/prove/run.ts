@@ -1,33 +1,26 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { CellResult } from './cell.ts';
-import type { Sabotage } from './inventory.ts';
-import { countConnections } from './ledger-place.ts';
+import { runCells as runGroup } from './cell.ts';
+import type { Child } from './child-process.ts';
 import { createLimit } from './limit.ts';
-import { groupCells } from './plan.ts';
-import { runCells as runTogether } from './run-cells.ts';
-import type { Cell, Setting } from './setting.ts';
+import { type Cell, groupCells } from './plan.ts';
+import type { Source } from './proof.ts';
+import type { CellResult } from './result.ts';
 import { type StageOptions, setStage } from './stage.ts';
 
-export interface RunOptions {
+export interface RunOptions extends Omit<StageOptions, 'folder' | 'starts'> {
   cells: Cell[];
-  seed: number;
-  /** A PostgreSQL server; without it, ledgers are SQLite files. */
-  ledger?: string | undefined;
-  replicas: number;
-  signal: AbortSignal;
   /** Called after each cell. */
   onResult?: (result: CellResult) => void;
-  /** For tests of the prover: makes the inventory break a guarantee. */
-  sabotage?: Sabotage | undefined;
 }
 
 const MAX_AT_ONCE = 24;
 const BYTES_PER_PROCESS = 160_000_000;
-/** Maximum connections of one process; a cell needs one more for the database itself. */
+/** Less than the 100 that PostgreSQL has by default. */
+const MAX_CONNECTIONS = 90;
+/** Maximum connections of one process; a stage needs one more for the database itself. */
 const CONNECTIONS_PER_PROCESS = 4;
-const SPARE_CONNECTIONS = 10;
 
 /**
  * Runs cells in parallel, as many as this machine has memory for. Good cells leave nothing behind. If the
@@ -38,24 +31,27 @@ export async function runCells(options: RunOptions): Promise<CellResult[]> {
   const failed = new AbortController();
   const signal = AbortSignal.any([options.signal, failed.signal]);
   const folder = mkdtempSync(join(tmpdir(), 'prove-'));
-  const shared = { ...options, ledger, folder, boots: createLimit(availableParallelism()), signal };
+  const starts = createLimit(availableParallelism());
+  const shared = { ...options, folder, starts, signal };
+  const byMemory = process.availableMemory() / (BYTES_PER_PROCESS * replicas);
+  const byConnections = ledger ? MAX_CONNECTIONS / (CONNECTIONS_PER_PROCESS * replicas + 1) : 99;
+  const atOnce = Math.floor(Math.min(MAX_AT_ONCE, byMemory, byConnections));
+  const limits = { light: createLimit(Math.max(1, atOnce)), heavy: createLimit(1) };
   const results: CellResult[] = [];
+
+  async function run(group: Cell[]): Promise<void> {
+    // One container at a time.
+    using _turn = await limits[group[0]?.source.needsDocker ? 'heavy' : 'light']();
+    signal.throwIfAborted();
+    const done = await runGroup(group, shared);
+    results.push(...done);
+    for (const result of done) onResult?.(result);
+  }
+
   try {
-    const atOnce = await countCellsAtOnce(replicas, ledger);
-    await checkStart(shared);
-    const cellLimit = createLimit(atOnce);
-    const runs = groupCells(cells, replicas).map((group) =>
-      cellLimit(async () => {
-        signal.throwIfAborted();
-        for (const result of await runTogether(group, shared)) {
-          results.push(result);
-          onResult?.(result);
-        }
-      }).catch((error: unknown) => {
-        failed.abort(error);
-        throw error;
-      }),
-    );
+    await checkStart(cells[0] as Cell, shared);
+    const runs = groupCells(cells, replicas).map(run);
+    for (const each of runs) each.catch((error: unknown) => failed.abort(error));
     await Promise.allSettled(runs);
     await Promise.all(runs);
   } finally {
@@ -66,20 +62,13 @@ export async function runCells(options: RunOptions): Promise<CellResult[]> {
   return results;
 }
 
-async function countCellsAtOnce(replicas: number, ledger: string | undefined): Promise<number> {
-  const byMemory = process.availableMemory() / (BYTES_PER_PROCESS * replicas);
-  const byConnections = ledger
-    ? ((await countConnections(ledger)) - SPARE_CONNECTIONS) /
-      (CONNECTIONS_PER_PROCESS * replicas + 1)
-    : MAX_AT_ONCE;
-  return Math.max(1, Math.floor(Math.min(MAX_AT_ONCE, byMemory, byConnections)));
-}
-
 /** Starts and stops one process: shows whether any can start, and fills the cache of compiled code. */
-async function checkStart(options: StageOptions): Promise<void> {
-  const cell: Setting = { name: 'start', fault: 'none', inventory: 'plain' };
-  await using stage = await setStage(cell, options);
-  const child = await stage.start();
+async function checkStart(cell: Cell, options: StageOptions): Promise<void> {
+  const source = cell.proof.sources.find(({ needsDocker }) => !needsDocker) as Source;
+  const setting = { ...cell, name: 'start', source };
+  await using stage = await setStage(setting, { ...options, replicas: 1 });
+  await stage.startMissing();
+  const [child] = stage.children as [Child];
   const url = await child.listening;
   child.kill('SIGTERM');
   const { code } = await child.ended;

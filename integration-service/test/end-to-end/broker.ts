@@ -1,5 +1,5 @@
 import { afterAll, beforeAll } from 'vitest';
-import { type Broker, checkDocker, startBroker } from '../../prove/events/broker.ts';
+import { type Broker, checkDocker, startBroker } from '../../prove/systems/broker.ts';
 
 /** Whether there is a Docker engine that can start a RabbitMQ. */
 export const hasDocker = await checkDocker().then(

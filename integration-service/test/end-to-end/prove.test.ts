@@ -2,10 +2,10 @@ import { existsSync, globSync, mkdtempSync, readdirSync, readFileSync, rmSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { CellResult } from '../../prove/cell.ts';
-import type { Sabotage } from '../../prove/inventory.ts';
 import { planCells } from '../../prove/plan.ts';
+import type { Proof, Systems } from '../../prove/proof.ts';
 import { formatBadCell, formatVerdict, isGood } from '../../prove/report.ts';
+import type { CellResult } from '../../prove/result.ts';
 import { runCells } from '../../prove/run.ts';
 import { runScript } from './processes.ts';
 
@@ -18,17 +18,41 @@ function temporaryFolder(): string {
 
 const prove = (args: string[], env: NodeJS.ProcessEnv = {}) => runScript('prove', args, env);
 
-/** Runs one cell in this process. */
-async function runCell(only: string, sabotage?: Sabotage): Promise<CellResult> {
+/**
+ * Runs one cell in this process.
+ *
+ * @param countFirst what the inventory makes of the number of packages of the first customer
+ */
+async function runCell(
+  only: string,
+  countFirst: (packages: number) => number = (packages) => packages,
+): Promise<CellResult> {
   vi.stubEnv('TMPDIR', temporaryFolder());
   onTestFinished(() => {
     vi.unstubAllEnvs();
   });
   const amounts = { kills: 0, customers: 0, disturbances: 0 };
-  const cells = planCells({ ...amounts, sources: ['poll'], quick: false, only });
+  const cells = planCells({ ...amounts, sources: ['poll'], quick: false, only }).map((cell) => {
+    const open: Proof['open'] = async (...args) =>
+      sabotage(await cell.proof.open(...args), countFirst);
+    return { ...cell, proof: { ...cell.proof, open } };
+  });
   const { signal } = new AbortController();
-  const [result] = await runCells({ cells, seed: 1, replicas: 1, signal, sabotage });
+  const [result] = await runCells({ cells, seed: 1, replicas: 1, signal });
   return result as CellResult;
+}
+
+function sabotage(systems: Systems, countFirst: (packages: number) => number): Systems {
+  let first: string | undefined;
+  return {
+    ...systems,
+    async create(count) {
+      const ids = await systems.create(count);
+      first ??= ids[0];
+      return ids;
+    },
+    effects: (id) => (id === first ? countFirst : Number)(systems.effects(id)),
+  };
 }
 
 describe('npm run prove', () => {
@@ -86,21 +110,29 @@ describe('npm run prove', () => {
 
 describe('the prover', () => {
   it('sees a package that the inventory makes twice', async () => {
-    const result = await runCell('received/none/plain', 'doubles');
-    expect(result).toMatchObject({ kills: 1, lost: [], doubled: [expect.any(String)] });
+    const result = await runCell('received/none/plain', (packages) => packages * 2);
+    expect(result).toMatchObject({
+      kills: [{ process: 0 }],
+      lost: [],
+      doubled: [expect.any(String)],
+    });
     expectBad(result, 'FAILED: 0 lost, 1 doubled');
   });
 
   it('sees a package that the inventory has lost', async () => {
-    const result = await runCell('received/none/plain', 'loses');
-    expect(result).toMatchObject({ kills: 1, lost: [expect.any(String)], doubled: [] });
+    const result = await runCell('received/none/plain', () => 0);
+    expect(result).toMatchObject({
+      kills: [{ process: 0 }],
+      lost: [expect.any(String)],
+      doubled: [],
+    });
     expectBad(result, 'FAILED: 1 lost, 0 doubled');
   });
 
   it('is content when nothing is wrong', async () => {
     const result = await runCell('received/none/plain');
-    expect(result).toMatchObject({ kills: 1, lost: [], doubled: [], problems: [] });
-    expect(result.customers).toBeGreaterThanOrEqual(7);
+    expect(result).toMatchObject({ kills: [{ process: 0 }], lost: [], doubled: [], problems: [] });
+    expect(result.ids.length).toBeGreaterThanOrEqual(7);
     expect(isGood(result)).toBe(true);
   });
 });
@@ -109,8 +141,8 @@ function expectBad(result: CellResult, verdict: string): void {
   expect(isGood(result)).toBe(false);
   expect(formatVerdict([result], 1)).toContain(verdict);
   const text = formatBadCell(result, { repeat: 'npm run prove --' });
-  expect(text).toMatch(/Z delivered \(attempt \d\) 201/);
-  expect(text).toContain('--only received/none/plain');
+  expect(text).toMatch(/Z {2}(delivered|found) {2}attempt \d /);
+  expect(text).toContain('--only welcome-package/received/none/plain');
   expect(existsSync(join(result.kept as string, 'service-0.log'))).toBe(true);
 }
 

@@ -2,7 +2,7 @@ import { Registry } from 'prom-client';
 import { Connection, type SyncMessage } from 'rabbitmq-client';
 import { receiveBytes } from 'service-kit/rabbitmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { createTcpProxy } from '../../prove/events/tcp-proxy.ts';
+import { createTcpProxy } from '../../prove/systems/tcp-proxy.ts';
 import type { Item } from '../../src/delivery/delivery.ts';
 import { createEventMetrics } from '../../src/delivery/ingest/metrics.ts';
 import { LedgerError } from '../../src/delivery/ledger/ledger-error.ts';
@@ -263,8 +263,7 @@ describe.skipIf(!hasDocker)('a consumer of RabbitMQ', () => {
   });
 
   it('ends well when the broker is gone in the moment in which it stops', async () => {
-    const signal = new AbortController().signal;
-    using proxy = await createTcpProxy('consuming', Number(new URL(brokerUrl()).port), signal);
+    using proxy = await createTcpProxy(Number(new URL(brokerUrl()).port));
     const url = new URL(brokerUrl());
     url.port = String(proxy.port);
     const { stop } = await startConnected({ CRM_EVENTS_URL: url.href });

@@ -9,7 +9,7 @@ import { createEventMetrics } from '../../../crm-api/src/events/metrics.ts';
 import type { Publisher } from '../../../crm-api/src/events/publisher.ts';
 import { createRabbitmqPublisher } from '../../../crm-api/src/events/rabbitmq-publisher.ts';
 import { createWebhookPublisher } from '../../../crm-api/src/events/webhook-publisher.ts';
-import { createInventory } from '../../prove/inventory.ts';
+import { createInventory } from '../../prove/welcome-package/inventory.ts';
 import { LEDGER_KINDS, newLocation } from '../ledgers.ts';
 import { captureLog } from '../support.ts';
 import { hasDocker, useBroker } from './broker.ts';

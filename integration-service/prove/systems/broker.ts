@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
-import { randomBytes, randomUUID } from 'node:crypto';
-import { connect } from 'node:net';
+import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { Connection } from 'rabbitmq-client';
 import { freePort } from '../free-port.ts';
 
 /** A RabbitMQ in its own container. Disposing of it removes the container and its data. */
@@ -26,22 +26,21 @@ export async function checkDocker(): Promise<void> {
 
 /** Resolves when the broker accepts clients; may have to download the image first. */
 export async function startBroker(signal: AbortSignal): Promise<Broker> {
-  const name = `prove-${randomUUID()}`;
-  const user = 'prove';
   const password = randomBytes(12).toString('hex');
+  const name = `prove-${randomBytes(12).toString('hex')}`;
   // Docker would choose another port after each restart.
   const port = await freePort();
-  const url = new URL(`amqp://${user}:${password}@127.0.0.1:${port}`);
+  const url = new URL(`amqp://prove:${password}@127.0.0.1:${port}`);
 
   await using parts = new AsyncDisposableStack();
   parts.defer(() => docker('rm', '--force', '--volumes', name).then(() => {}));
   await docker(
     ...['run', '--detach', '--name', name, '--hostname', name],
     ...['--publish', `127.0.0.1:${port}:5672`],
-    ...['--env', `RABBITMQ_DEFAULT_USER=${user}`, '--env', `RABBITMQ_DEFAULT_PASS=${password}`],
+    ...['--env', 'RABBITMQ_DEFAULT_USER=prove', '--env', `RABBITMQ_DEFAULT_PASS=${password}`],
     IMAGE,
   );
-  await untilReady(port, signal);
+  await untilReady(url, signal);
 
   const rest = parts.move();
   return {
@@ -50,33 +49,18 @@ export async function startBroker(signal: AbortSignal): Promise<Broker> {
     async restart() {
       await docker('kill', name);
       await docker('start', name);
-      await untilReady(port, signal);
+      await untilReady(url, signal);
     },
     [Symbol.asyncDispose]: () => rest.disposeAsync(),
   };
 }
 
 /** Docker accepts connections before the broker does, so wait until the broker answers. */
-async function untilReady(port: number, signal: AbortSignal): Promise<void> {
-  const deadline = performance.now() + READY_DEADLINE_MS;
-  while (!(await greets(port))) {
-    if (performance.now() > deadline) throw new Error('RabbitMQ in Docker does not get ready');
-    await sleep(100, undefined, { signal });
-  }
-}
-
-/**
- * Whether the broker answers its protocol header (AMQP 0-9-1, section 2.2.4). It does so only at the end
- * of its start.
- */
-async function greets(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1').setTimeout(1_000);
-  socket.on('timeout', () => socket.destroy());
-  socket.write('AMQP\0\0\x09\x01');
-  try {
-    for await (const _ of socket) return true;
-  } catch {
-    // The broker does not listen yet.
-  }
-  return false;
+async function untilReady(url: URL, signal: AbortSignal): Promise<void> {
+  const connection = new Connection({ url: url.href, retryLow: 100, retryHigh: 500 });
+  connection.on('error', () => {});
+  const timeout = sleep(READY_DEADLINE_MS, undefined, { signal, ref: false }).then(() => {
+    throw new Error('RabbitMQ in Docker does not get ready');
+  });
+  await Promise.race([connection.onConnect(0), timeout]).finally(() => connection.close());
 }

@@ -24,11 +24,10 @@ export async function createStandIn(
   const working = new Set<Promise<void>>();
   let isClosed = false;
   const server = createServer((request, response) => {
-    const work = handle(request, response).catch(() => {
-      response.destroy();
-    });
+    const work = handle(request, response)
+      .catch(() => void response.destroy())
+      .finally(() => working.delete(work));
     working.add(work);
-    void work.finally(() => working.delete(work));
   });
 
   async function listen(port: number): Promise<void> {
@@ -36,42 +35,29 @@ export async function createStandIn(
     await once(server, 'listening');
   }
 
+  function stopListening(): void {
+    server.close();
+    server.closeAllConnections();
+  }
+
   await listen(0);
   const { port } = server.address() as AddressInfo;
   return {
     origin: `http://127.0.0.1:${port}`,
-
     async goDown(forMs) {
-      server.close();
-      server.closeAllConnections();
+      stopListening();
       await sleep(forMs);
-      while (!isClosed && !server.listening) {
-        // Another program may have taken the port meanwhile and will soon release it.
-        await listen(port).catch(() => sleep(50));
-      }
+      // Another program may have taken the port meanwhile and will soon release it.
+      while (!isClosed && !server.listening) await listen(port).catch(() => sleep(50));
     },
-
     async idle() {
       while (working.size > 0) await Promise.all(working);
     },
-
     close() {
       isClosed = true;
-      server.close();
-      server.closeAllConnections();
+      stopListening();
     },
   };
-}
-
-/** The whole body of a request. Rejects if the client disconnected before its end. */
-export async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks);
-}
-
-export async function readJson(request: IncomingMessage): Promise<unknown> {
-  return JSON.parse((await readBody(request)).toString());
 }
 
 export function answerJson(

@@ -1,0 +1,108 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Delivery, explain, untilDelivered } from './deliveries.ts';
+import type { Disturbed } from './disturb.ts';
+import type { Cell } from './plan.ts';
+import type { Stage } from './stage.ts';
+
+/** What happened in a cell. */
+export interface Course {
+  cell: Cell;
+  /** The records that count for it. */
+  ids: string[];
+  disturbed: Disturbed[];
+  /** When which process was killed, in order. */
+  kills: { at: number; process: number }[];
+}
+
+export interface CellResult extends Course {
+  /** Number of effects at the target. */
+  effects: number;
+  /** Records without an effect. */
+  lost: string[];
+  /** Records with more than one effect, listed once per extra effect. */
+  doubled: string[];
+  /** Everything else that went wrong. */
+  problems: string[];
+  /** Undefined if there were problems. */
+  recovery: Recovery | undefined;
+  /** What the ledger says of the first of the lost or doubled records. */
+  histories: Record<string, string>;
+  /** Where logs and ledger are kept if anything was wrong. */
+  kept: string | undefined;
+}
+
+/** Times from the restart after the last kill, or from the kill if others took over. */
+export interface Recovery {
+  firstCallMs: number | undefined;
+  deliveredMs: number;
+}
+
+/** Maximum number of records whose history a result contains. */
+const MAX_HISTORIES = 20;
+/** By then, late commits of requests that have begun are done. */
+const IDLE_MS = 5_000;
+
+/** Counts the effects when the service is done. */
+export async function assess(
+  courses: Course[],
+  stage: Stage,
+  signal: AbortSignal,
+): Promise<CellResult[]> {
+  const ids = courses.flatMap((course) => course.ids);
+  const deliveries = await untilDelivered(ids, stage, signal);
+  await Promise.race([stage.systems.idle(), sleep(IDLE_MS, undefined, { ref: false })]);
+  const results = courses.map((course) => resultOf(course, stage, deliveries));
+  for (const { lost, doubled, histories } of results) {
+    const wrong = [...new Set([...lost, ...doubled])].slice(0, MAX_HISTORIES);
+    for (const id of wrong) histories[id] = await explain(id, stage, signal);
+  }
+  return results;
+}
+
+function resultOf(course: Course, stage: Stage, deliveries: Map<string, Delivery>): CellResult {
+  const { ids, disturbed } = course;
+  const { effects, problems: problemsOfSystems } = stage.systems;
+  const lost = ids.filter((id) => effects(id) === 0);
+  const doubled = ids.flatMap((id) => Array<string>(Math.max(0, effects(id) - 1)).fill(id));
+  const problems = [
+    ...disturbed.flatMap((each) => (each.kind === 'missed' ? each.problem : [])),
+    ...describeOpen(ids, deliveries),
+    ...problemsOfSystems(),
+    ...unexpectedEnds(stage),
+  ];
+  return {
+    ...{ ...course, lost, doubled, problems, histories: {} },
+    effects: ids.length - lost.length + doubled.length,
+    recovery: problems.length > 0 ? undefined : recoveryOf(course, stage, deliveries),
+    kept: lost.length + doubled.length + problems.length > 0 ? stage.keep() : undefined,
+  };
+}
+
+function describeOpen(ids: string[], deliveries: Map<string, Delivery>): string[] {
+  const statuses = ids.map((id) => deliveries.get(id)?.status ?? 'not ingested');
+  const open = Map.groupBy(statuses, (status) => status);
+  open.delete('delivered');
+  const parts = [...open].map(([status, { length }]) => `${length} ${status}`);
+  return parts.length > 0 ? [`not all was delivered: ${parts.join(', ')}`] : [];
+}
+
+function unexpectedEnds({ children }: Stage): string[] {
+  return children.flatMap(({ logFile, end }) => {
+    if (!end || end.signal === 'SIGKILL') return [];
+    return [`a process ended by itself (${end.signal ?? `exit code ${end.code}`}): ${logFile}`];
+  });
+}
+
+function recoveryOf(
+  { ids, kills }: Course,
+  { children, systems }: Stage,
+  deliveries: Map<string, Delivery>,
+): Recovery | undefined {
+  const kill = kills.at(-1);
+  if (!kill) return undefined;
+  const from = children.find(({ spawnedAt }) => spawnedAt > kill.at)?.spawnedAt ?? kill.at;
+  const firstCall = systems.firstCallAfter(from, kill.process);
+  const times = ids.map((id) => deliveries.get(id)?.changedAt ?? from);
+  const deliveredAt = times.reduce((latest, at) => Math.max(latest, at), from);
+  return { firstCallMs: firstCall && firstCall - from, deliveredMs: deliveredAt - from };
+}

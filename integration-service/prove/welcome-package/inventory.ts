@@ -1,0 +1,155 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { json } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Kill, TargetStep } from '../kill-point.ts';
+import type { Systems } from '../proof.ts';
+import { answerJson, createStandIn } from '../systems/stand-in.ts';
+
+/**
+ * What the inventory does to the first request for a customer; it handles later ones normally.
+ * - `none`: stores and answers 201
+ * - `drops`: stores, then resets the connection
+ * - `hangs`: never answers; stores at once or, every second time, after the client has given up
+ * - `500`: stores, then answers 500
+ * - `502`: answers 502 and stores nothing
+ * - `429`: answers 429 with `Retry-After: 1` and stores nothing
+ * - `slow`: stores after a while and answers later still, within the client's time-out. It stores even if
+ *   the client is gone by then
+ * - `down`: the inventory has stopped: nothing listens, connections are refused
+ */
+export const FAULTS = ['none', 'drops', 'hangs', '500', '502', '429', 'slow', 'down'] as const;
+export type Fault = (typeof FAULTS)[number];
+
+/**
+ * - `keyed`: honours `Idempotency-Key` and `?customer_id=`
+ * - `plain`: ignores both; it lists everything, and each request makes another package
+ */
+export const INVENTORY_KINDS = ['keyed', 'plain'] as const;
+export type InventoryKind = (typeof INVENTORY_KINDS)[number];
+
+export interface InventoryOptions {
+  kind: InventoryKind;
+  /** What happens to the first call for every second customer, beginning with the first. */
+  fault: Fault;
+  /** How long the client waits for an answer. */
+  timeoutMs: number;
+  /** Called when the armed kill is due, with the number of the process that made the call. */
+  onKill: (process: number) => void;
+}
+
+export interface Inventory extends Pick<Systems, 'arm' | 'firstCallAfter' | 'idle'> {
+  /** The URL of the inventory for the process with this number. */
+  urlFor(process: number): string;
+  /** Number of packages of a customer. */
+  count(customerId: string): number;
+  /** Number of all packages. */
+  size(): number;
+  close(): void;
+}
+
+interface PackageRequest {
+  request_id: string;
+  customer_id: string;
+}
+
+const DOWN_MS = 1_500;
+/** After this many calls for packages, an inventory with the fault `down` goes down again. */
+const CALLS_UNTIL_DOWN = 10;
+
+/** An inventory that stores packages and handles some requests badly. */
+export async function createInventory(options: InventoryOptions): Promise<Inventory> {
+  const { kind, fault, timeoutMs, onKill } = options;
+  // A unique path: the service of another cell that gets hold of our port must not be mistaken for ours.
+  const base = `/${randomUUID()}`;
+  const requests: PackageRequest[] = [];
+  const counts = new Map<string, number>();
+  const byKey = new Map<string, PackageRequest>();
+  const asked = new Set<string>();
+  const calls: { by: number; at: number }[] = [];
+  let armed: (Kill<TargetStep> & { fromProcess: number }) | undefined;
+  let posts = 0;
+  let faults = 0;
+  let hasListed = false;
+
+  const server = await createStandIn(async (request, response) => {
+    const url = new URL(request.url ?? '/', 'http://inventory');
+    if (!url.pathname.startsWith(base)) return answerJson(response, 503, { detail: 'not you' });
+    const by = Number(url.pathname.split('/')[2]);
+    calls.push({ by, at: performance.now() });
+    if (request.method === 'GET') return list(url, response);
+    await take(request, response, by);
+  });
+
+  function list(url: URL, response: ServerResponse): void {
+    const customerId = kind === 'keyed' ? url.searchParams.get('customer_id') : null;
+    const listed = requests.filter((each) => !customerId || each.customer_id === customerId);
+    if (fault === 'down' && !hasListed) goDownAfter(response);
+    hasListed = true;
+    answerJson(response, 200, listed);
+  }
+
+  async function take(request: IncomingMessage, response: ServerResponse, by: number) {
+    const { customer_id: customerId } = (await json(request)) as { customer_id: string };
+    const hasFault = !asked.has(customerId) && asked.size % 2 === 0;
+    const now = hasFault ? fault : 'none';
+    if (hasFault) faults += 1;
+    const isLate = faults % 2 === 0;
+    asked.add(customerId);
+    posts += 1;
+    const isGoingDown = fault === 'down' && posts % CALLS_UNTIL_DOWN === 0;
+
+    if (now === 'slow') await sleep(timeoutMs * 0.4);
+    if (now === 'hangs' && isLate) await sleep(timeoutMs * 2);
+    if (now === '502' || now === '429') {
+      reach('answering', by);
+      return answerJson(response, Number(now), { detail: 'not now' }, { 'retry-after': '1' });
+    }
+    reach('storing', by);
+    const { stored, headers } = store(customerId, request.headers['idempotency-key']?.toString());
+    reach('stored', by);
+    if (now === 'slow') await sleep(timeoutMs * 0.3);
+    reach('answering', by);
+    if (now === 'hangs') return;
+    if (now === 'drops') return void response.socket?.resetAndDestroy();
+    if (now === '500') return answerJson(response, 500, { detail: 'Internal Server Error' });
+    if (isGoingDown) goDownAfter(response);
+    answerJson(response, 201, stored, headers);
+  }
+
+  /** The answer must be sent before the connections are cut. */
+  function goDownAfter(response: ServerResponse): void {
+    response.once('close', () => void server.goDown(DOWN_MS));
+  }
+
+  function reach(step: TargetStep, by: number): void {
+    if (armed?.step !== step || by < armed.fromProcess) return;
+    armed.nth -= 1;
+    if (armed.nth === 0) onKill(by);
+  }
+
+  /** Synchronous, so it is atomic like a transaction. */
+  function store(customer_id: string, key: string | undefined) {
+    const known = kind === 'keyed' && key !== undefined ? byKey.get(key) : undefined;
+    if (known) return { stored: known, headers: { 'idempotency-replayed': 'true' } };
+    const created_at = new Date().toISOString();
+    const fixed = { package_type: 'welcome_package', status: 'pending' };
+    const stored = { request_id: randomUUID(), customer_id, ...fixed, created_at };
+    if (key !== undefined) byKey.set(key, stored);
+    requests.push(stored);
+    counts.set(customer_id, (counts.get(customer_id) ?? 0) + 1);
+    return { stored, headers: {} };
+  }
+
+  return {
+    urlFor: (process) => `${server.origin}${base}/${process}/package-requests`,
+    count: (customerId) => counts.get(customerId) ?? 0,
+    size: () => requests.length,
+    firstCallAfter: (time, except) => calls.find(({ by, at }) => at >= time && by !== except)?.at,
+    arm(kill, fromProcess) {
+      armed = { ...kill, fromProcess };
+    },
+    idle: server.idle,
+    close: server.close,
+  };
+}
