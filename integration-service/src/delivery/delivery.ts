@@ -31,8 +31,7 @@ export const STATUSES = [
 export type Status = (typeof STATUSES)[number];
 
 /** What became of the record: it is new, changed, or gone. */
-export const OPERATIONS = ['create', 'update', 'delete'] as const;
-export type Operation = (typeof OPERATIONS)[number];
+export type Operation = 'create' | 'update' | 'delete';
 
 /** What a source shows: the wish for one effect at the target. Its key and its lane have no `nameFlaw`. */
 export interface Item {

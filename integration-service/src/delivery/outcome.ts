@@ -11,7 +11,7 @@
  */
 export type Outcome =
   | { kind: 'delivered'; targetId: string; statusCode?: number }
-  | { kind: 'stale'; reason: string; statusCode?: number }
+  | { kind: 'stale' | 'permanent' | 'unauthorized'; reason: string; statusCode?: number }
   | { kind: 'transient'; reason: string; statusCode?: number; retryAfterMs?: number | undefined }
   | { kind: 'throttled'; reason: string; statusCode?: number; retryAfterMs?: number | undefined }
   | {
@@ -25,8 +25,6 @@ export type Outcome =
        */
       saysItExists?: true;
     }
-  | { kind: 'permanent'; reason: string; statusCode?: number }
-  | { kind: 'unauthorized'; reason: string; statusCode?: number }
   | { kind: 'aborted'; reason: string };
 
 /** Every kind of outcome. */

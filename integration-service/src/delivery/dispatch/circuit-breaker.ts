@@ -25,8 +25,12 @@ export interface CircuitBreaker {
   capacity(): number;
   /** How long until the breaker is half-open, in milliseconds; 0 when it is not open. */
   waitMs(): number;
-  /** Begins a call; `undefined` without capacity. */
-  pass(): BreakerPermit | undefined;
+  /**
+   * Begins a call; `undefined` without capacity.
+   *
+   * @param onEnd called when a result of the call has been reported
+   */
+  pass(onEnd?: () => void): BreakerPermit | undefined;
 }
 
 export interface CircuitBreakerOptions {
@@ -83,7 +87,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     capacity,
     problem: () => (isOpen ? lastReason : undefined),
     waitMs: () => (isOpen ? Math.max(0, openUntil - monotonicNow()) : 0),
-    pass() {
+    pass(onEnd) {
       if (capacity() === 0) return undefined;
       const self = Symbol('call');
       const isProbe = isOpen;
@@ -92,6 +96,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
       const isStale = () => isOpen && probe !== self;
       const end = () => {
         if (probe === self) probe = undefined;
+        onEnd?.();
       };
       return {
         succeed() {

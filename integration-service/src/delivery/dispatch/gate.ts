@@ -89,36 +89,27 @@ export function createGate({ breaker, pause, now }: GateOptions): Gate {
     isProbing: () => breaker.state() !== 'closed',
     isNarrow: () => breaker.state() !== 'closed' || width < WIDE,
     pass() {
-      const inner = capacity() > 0 ? breaker.pass() : undefined;
+      if (capacity() === 0) return undefined;
+      const begunIn = round;
+      const isOfNow = () => begunIn === round;
+      const inner = breaker.pass(() => {
+        if (isOfNow()) underWay -= 1;
+      });
       if (!inner) return undefined;
       calls += 1;
       underWay += 1;
-      const [call, begunIn] = [calls, round];
-      const isOfNow = () => begunIn === round;
-      const end = () => {
-        if (isOfNow()) underWay -= 1;
-      };
-      const ending =
-        <Given extends unknown[]>(report: (...given: Given) => void) =>
-        (...given: Given) => {
-          report(...given);
-          end();
-        };
+      const call = calls;
       return {
+        ...inner,
         succeed(key) {
           inner.succeed();
-          end();
           offenders.accept(call, key);
           if (!isOfNow()) return;
           pause.succeed();
           width = width < WIDE ? width + 1 : Number.POSITIVE_INFINITY;
         },
-        fail: ending(inner.fail),
-        refuse: ending(inner.refuse),
-        cancel: ending(inner.cancel),
         throttle(key, reason, retryAfterMs = 0) {
           inner.cancel();
-          end();
           const { verdict, times } = offenders.judge(key, calls);
           if (verdict === 'system') {
             pause.begin(reason, retryAfterMs);

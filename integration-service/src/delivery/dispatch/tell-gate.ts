@@ -12,14 +12,9 @@ export function tellGate(
   outcomes: readonly Outcome[],
 ): readonly Outcome[] {
   const rank = ({ kind }: Outcome) => TELLING.indexOf(kind) + 1 || TELLING.length + 1;
-  let lead = 0;
-  outcomes.forEach((outcome, i) => {
-    if (rank(outcome) < rank(outcomes[lead] as Outcome)) lead = i;
-  });
+  const ranks = outcomes.map(rank);
+  const lead = ranks.indexOf(Math.min(...ranks));
   const told = tell(permit, claims[lead] as Claim, outcomes[lead] as Outcome);
-  if (outcomes.length === 1 || outcomes[lead]?.kind !== 'throttled') {
-    return outcomes.map((outcome, i) => (i === lead ? told : outcome));
-  }
   return outcomes.map((outcome) => (outcome.kind === 'throttled' ? told : outcome));
 }
 
@@ -31,20 +26,15 @@ function tell(permit: Permit, { key }: Claim, outcome: Outcome): Outcome {
       permit.succeed(key);
       break;
     case 'throttled': {
-      const { reason, retryAfterMs } = outcome;
-      const { verdict, waitMs } = permit.throttle(key, reason, retryAfterMs);
-      const isOwn = verdict === 'its own';
-      return isOwn
-        ? { ...outcome, kind: 'transient', retryAfterMs: waitMs }
-        : { ...outcome, retryAfterMs: waitMs };
+      const { verdict, waitMs } = permit.throttle(key, outcome.reason, outcome.retryAfterMs);
+      const kind = verdict === 'its own' ? 'transient' : 'throttled';
+      return { ...outcome, kind, retryAfterMs: waitMs };
     }
     case 'unknown':
-      // The target works: it has looked for the record.
-      if (outcome.saysItExists) permit.succeed(key);
-      else permit.fail(outcome.reason, outcome.retryAfterMs);
-      break;
     case 'transient':
-      permit.fail(outcome.reason, outcome.retryAfterMs);
+      // A target that says that the record exists works: it has looked for it.
+      if (outcome.kind === 'unknown' && outcome.saysItExists) permit.succeed(key);
+      else permit.fail(outcome.reason, outcome.retryAfterMs);
       break;
     case 'unauthorized':
       permit.refuse(outcome.reason);
