@@ -61,11 +61,7 @@ export function openFlow(flow: Flow, options: OpenFlowOptions): OpenFlow {
   const breaker = createCircuitBreaker({ target: target.name, log, monotonicNow });
   const gate = createGate({ breaker, pause, now });
   const count = metrics.delivery.watch({ flow: name, target: target.name, breaker });
-  const listeners = [
-    createDeliveryLog({ flow: name, rules: { target, ...flow.policy }, log }),
-    count,
-    options.onEvent,
-  ];
+  const listeners = [createDeliveryLog(flow, log), count, options.onEvent];
   const onEvent: OnEvent = (event) => {
     for (const listen of listeners) listen?.(event);
   };

@@ -223,7 +223,7 @@ export async function createWorld({
     const target = targetFor(() => worker);
     const { watch } = createDeliveryMetrics(new Registry(), { ledger, pauses: () => [pause], now });
     const listeners = [
-      createDeliveryLog({ flow: FLOW, rules: { target, ...POLICY }, log }),
+      createDeliveryLog({ name: FLOW, target, policy: POLICY }, log),
       watch({ flow: FLOW, target: target.name, breaker }),
     ];
     const worker: Worker = {

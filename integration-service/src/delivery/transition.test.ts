@@ -36,10 +36,11 @@ const ASKED: Rules['target'] = {
 const REPEATABLE: Rules['target'] = { ...ASKED, isRepeatable: true };
 /** A target that nobody can ask. */
 const { list: _, ...MUTE } = ASKED;
-const RULES: Rules = { target: ASKED, supersedes: false, maxAttempts: 5 };
+const POLICY = { supersedes: false, maxAttempts: 5 };
+const RULES: Rules = { target: ASKED, policy: POLICY };
 // The wait after the third attempt is up to 4 s, here 2 s.
 const MOMENT = { now: NOW, random: () => 0.5 };
-const LAST = { attempts: RULES.maxAttempts };
+const LAST = { attempts: POLICY.maxAttempts };
 
 const REFUSED_CONNECTION: Outcome = { kind: 'transient', reason: 'ECONNREFUSED' };
 const BUSY: Outcome = { kind: 'transient', reason: '503', statusCode: 503 };
@@ -150,7 +151,7 @@ describe('after an attempt', () => {
     ['that may be repeated', RESET, REPEATABLE, 200],
     ['that asked us to wait longer', { ...BUSY, retryAfterMs: 7_000 }, ASKED, 7_000],
   ])('%s waits no longer than the longest backoff', (_, outcome, target, waitMs) => {
-    const rules = { ...RULES, target, maxAttempts: 50, longestBackoffMs: 400 };
+    const rules = { target, policy: { ...POLICY, maxAttempts: 50, longestBackoffMs: 400 } };
     for (const attempts of [3, 20]) {
       const claim = { ...CLAIM, attempts };
       expect(afterAttempt(claim, outcome, rules, MOMENT).nextAttemptAt).toBe(NOW + waitMs);
@@ -158,7 +159,7 @@ describe('after an attempt', () => {
   });
 
   it('waits as long as the backoff says where that is shorter than the longest', () => {
-    const rules = { ...RULES, longestBackoffMs: 60_000 };
+    const rules = { ...RULES, policy: { ...POLICY, longestBackoffMs: 60_000 } };
     expect(afterAttempt(CLAIM, BUSY, rules, MOMENT).nextAttemptAt).toBe(NOW + 2_000);
   });
 
@@ -285,7 +286,7 @@ describe('after the target was asked what became of an attempt', () => {
   });
 
   it('what it does not have waits no longer than the longest backoff', () => {
-    const rules = { ...RULES, longestBackoffMs: 400 };
+    const rules = { ...RULES, policy: { ...POLICY, longestBackoffMs: 400 } };
     const transition = afterLookUp({ ...CLAIM, reads: 2 }, undefined, rules, MOMENT);
     expect(short(transition)).toEqual(['pending', 3, 200, 'reset']);
   });
@@ -340,7 +341,7 @@ it('whatever happens, a delivery is due within the hour or at its end, with atte
     fc.property(...arbitrary, fc.oneof(attempted, lookedUp), (...given) => {
       const [max, nth, reads, value, target, longestBackoffMs, happened] = given;
       const claim = { ...CLAIM, attempts: 1 + (nth % max), reads };
-      const rules = { ...RULES, target, maxAttempts: max, longestBackoffMs };
+      const rules = { target, policy: { ...POLICY, maxAttempts: max, longestBackoffMs } };
       const moment = { now: NOW, random: () => value };
       const { status, attempts, nextAttemptAt } =
         'outcome' in happened

@@ -1,5 +1,6 @@
 import { backoffMs } from 'service-kit/retry';
 import type { Claim, Transition } from './delivery.ts';
+import type { Policy } from './flow.ts';
 import type { Outcome } from './outcome.ts';
 import type { Finding, Target } from './target.ts';
 
@@ -11,12 +12,7 @@ export const READS_OF_RELEASED = -2;
 /** What the rules must know of a flow. */
 export interface Rules {
   target: Pick<Target, 'name' | 'isRepeatable' | 'lookUpAfterMs' | 'lookUp' | 'list'>;
-  /** The target keeps one record up to date: that it lists the record does not say which state it holds. */
-  supersedes: boolean;
-  /** Attempts of one delivery before it is dead. */
-  maxAttempts: number;
-  /** The longest wait between two attempts, in milliseconds. Default: that of `backoffMs`. */
-  longestBackoffMs?: number | undefined;
+  policy: Pick<Policy, 'supersedes' | 'maxAttempts' | 'longestBackoffMs'>;
 }
 
 export interface Moment {
@@ -26,13 +22,16 @@ export interface Moment {
   random: () => number;
 }
 
-/** Whether the target's list shows what became of an attempt of unknown outcome. */
-export function canCompare({ target, supersedes }: Pick<Rules, 'target' | 'supersedes'>): boolean {
-  return target.list !== undefined && !supersedes;
+/**
+ * Whether the target's list shows what became of an attempt of unknown outcome. Where only the latest state
+ * of a record matters, that the record is listed does not say which state the target holds.
+ */
+export function canCompare({ target, policy }: Rules): boolean {
+  return target.list !== undefined && !policy.supersedes;
 }
 
 /** Whether anybody can find out what became of an attempt of unknown outcome. */
-export function canLookUp(rules: Pick<Rules, 'target' | 'supersedes'>): boolean {
+export function canLookUp(rules: Rules): boolean {
   return rules.target.lookUp !== undefined || canCompare(rules);
 }
 
@@ -54,7 +53,8 @@ export function afterAttempt(
   { now, random, isProbe = false }: Moment & { isProbe?: boolean },
 ): Transition {
   const { attempts } = claim;
-  const { target, maxAttempts, longestBackoffMs } = rules;
+  const { target } = rules;
+  const { maxAttempts, longestBackoffMs } = rules.policy;
   const event = {
     what: outcome.kind,
     attempt: attempts,
@@ -127,7 +127,7 @@ export function unclaimed({ attempts, lastError }: Claim, now: number): Transiti
 export function afterLookUp(
   claim: Claim,
   finding: Finding | undefined,
-  { target, maxAttempts, longestBackoffMs }: Rules,
+  { target, policy: { maxAttempts, longestBackoffMs } }: Rules,
   { now, random, doubt }: Moment & { doubt?: string | undefined },
 ): Transition {
   const { attempts, lastError } = claim;

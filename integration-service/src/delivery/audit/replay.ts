@@ -54,7 +54,7 @@ export async function replay(options: {
     // To send again does no harm at a repeatable target: it need not be asked.
     if (expected.length === 0 || target.isRepeatable) continue;
     const { findings, shortfall } =
-      target.lookUp && !canCompare({ target, ...policy })
+      target.lookUp && !canCompare({ target, policy })
         ? { findings: await target.lookUp(expected, undefined), shortfall: undefined }
         : await compare({ flow, target, expected, checkedBy: trustList ? undefined : ledger });
     if (shortfall && findings.size < expected.length) throw notWhole(target.name, shortfall);

@@ -1,30 +1,18 @@
-import type { Logger } from 'service-kit/logger';
-import type { ClocksAndRandom } from '../clocks.ts';
 import type { Claim } from '../delivery.ts';
-import type { OnEvent, Result } from '../engine-event.ts';
-import type { Flow } from '../flow.ts';
-import type { Ledger } from '../ledger/ledger.ts';
+import type { Result } from '../engine-event.ts';
 import { LedgerError } from '../ledger/ledger-error.ts';
 import { nameSome } from '../name-some.ts';
 import type { Outcome } from '../outcome.ts';
 import type { Sent } from '../target.ts';
-import { afterAttempt, type Rules, unclaimed } from '../transition.ts';
+import { afterAttempt, unclaimed } from '../transition.ts';
 import { createAdoption } from './adopt.ts';
-import type { Gate, Permit } from './gate.ts';
+import type { DispatcherOptions } from './dispatcher-options.ts';
+import type { Permit } from './gate.ts';
 import { createLeases } from './leases.ts';
 import { createQueue } from './queue.ts';
 import { createResults } from './results.ts';
 import { createSettler } from './settle.ts';
 import { tellGate } from './tell-gate.ts';
-
-export interface DispatcherOptions extends ClocksAndRandom {
-  flow: Pick<Flow, 'name' | 'target' | 'policy' | 'adopt'>;
-  ledger: Ledger;
-  gate: Gate;
-  log: Logger;
-  /** Called at every step. */
-  onEvent: OnEvent;
-}
 
 export interface Dispatcher {
   /** Call it once. Rejects when the disk of the ledger reports errors, or with an error of our own. */
@@ -64,18 +52,17 @@ const CLOCK_BACK_MS = 1_000;
  * moment, because every delivery that is claimed when the process dies must be settled.
  */
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const { flow: whole, ledger, gate, log, now, monotonicNow, random, onEvent } = options;
-  const { name: flow, target, policy } = whole;
+  const { ledger, gate, log, now, monotonicNow, random, onEvent } = options;
+  const { name: flow, target, policy } = options.flow;
   const { concurrency, order, batch } = policy;
-  const rules: Rules = { target, ...policy };
   const stopping = new AbortController();
   const cutOff = new AbortController();
   const leases = createLeases(options);
-  const results = createResults({ ...options, flow, rules, leases });
+  const results = createResults({ ...options, leases });
   const adoption = createAdoption({ ...options, signal: stopping.signal });
   const settler = createSettler({
     ...options,
-    ...{ flow, target, rules, leases },
+    leases,
     signal: cutOff.signal,
     onSettled(settled) {
       results.add(...settled);
@@ -178,11 +165,11 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     sendQueued();
     const limit = Math.min(queue.room(sending), gate.capacity() * batch.atMost);
     if (limit <= 0 || stopping.signal.aborted) return;
-    const lease = leases.lease();
     onEvent({ flow, kind: 'claiming' });
-    const claims = await ledger.claim(flow, { limit, now: now(), order, batch: batchRule });
+    const claims = await leases.take(() =>
+      ledger.claim(flow, { limit, now: now(), order, batch: batchRule }),
+    );
     if (claims.length > 0) onEvent({ flow, kind: 'claimed', claims });
-    for (const each of claims) leases.hold(each, lease);
     queue.add(claims);
     sendQueued();
   }
@@ -204,7 +191,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const moment = { now: now(), random, isProbe };
     const ended = claims.map((claim, i): Result => {
       const outcome = outcomes[i] as Outcome;
-      return { claim, outcome, transition: afterAttempt(claim, outcome, rules, moment) };
+      return { claim, outcome, transition: afterAttempt(claim, outcome, options.flow, moment) };
     });
     if (sent.together) results.addTogether(ended, sent.together);
     else results.add(...ended);

@@ -1,8 +1,7 @@
-import type { Clocks } from '../clocks.ts';
 import type { Claim } from '../delivery.ts';
 import { LEASE_MS } from '../ledger/claims.ts';
-import type { Ledger } from '../ledger/ledger.ts';
 import { AbortedError } from '../outcome.ts';
+import type { DispatcherOptions } from './dispatcher-options.ts';
 
 /** A call must begin this long before its lease ends. */
 const MARGIN_MS = LEASE_MS / 4;
@@ -12,21 +11,16 @@ const RENEW_MS = LEASE_MS / 4;
  * Until when calls about a claim may begin, by the wall clock and by the monotonic one: either may stand
  * still or jump.
  */
-export interface Lease {
+interface Lease {
   until: number;
   untilMonotonic: number;
 }
 
-export interface LeasesOptions extends Clocks {
-  ledger: Pick<Ledger, 'renew'>;
-}
-
 /** The claims of one worker, and how long it holds them. */
 export interface Leases {
-  /** A lease that begins now. Take it before asking the ledger, so that it never seems too long. */
-  lease(): Lease;
+  /** Holds what `claim` claims. The leases begin before it asks the ledger, so that they never seem too long. */
+  take(claim: () => Promise<Claim[]>): Promise<Claim[]>;
   count(): number;
-  hold(claim: Claim, until: Lease): void;
   giveUp(claim: Claim): void;
   /** Renews the leases of all claims, if it is time to. */
   renew(): Promise<void>;
@@ -39,7 +33,8 @@ export interface Leases {
   assert(claim: Claim): void;
 }
 
-export function createLeases({ ledger, now, monotonicNow }: LeasesOptions): Leases {
+export function createLeases(options: DispatcherOptions): Leases {
+  const { ledger, now, monotonicNow } = options;
   const leases = new Map<Claim, Lease>();
   let renewedAt = monotonicNow();
 
@@ -49,9 +44,13 @@ export function createLeases({ ledger, now, monotonicNow }: LeasesOptions): Leas
   }
 
   return {
-    lease,
+    async take(claim) {
+      const until = lease();
+      const claims = await claim();
+      for (const each of claims) leases.set(each, until);
+      return claims;
+    },
     count: () => leases.size,
-    hold: (claim, until) => void leases.set(claim, until),
     giveUp: (claim) => void leases.delete(claim),
     async renew() {
       if (monotonicNow() - renewedAt < RENEW_MS || leases.size === 0) return;

@@ -1,19 +1,9 @@
-import type { Logger } from 'service-kit/logger';
-import type { ClocksAndRandom } from '../clocks.ts';
-import type { OnEvent, Result } from '../engine-event.ts';
-import type { Committed, Ledger, Together } from '../ledger/ledger.ts';
+import type { Result } from '../engine-event.ts';
+import type { Committed, Together } from '../ledger/ledger.ts';
 import { LedgerError } from '../ledger/ledger-error.ts';
-import { afterAttempt, type Rules } from '../transition.ts';
+import { afterAttempt } from '../transition.ts';
+import type { DispatcherOptions } from './dispatcher-options.ts';
 import type { Leases } from './leases.ts';
-
-export interface ResultsOptions extends ClocksAndRandom {
-  flow: string;
-  rules: Rules;
-  ledger: Pick<Ledger, 'commit'>;
-  leases: Leases;
-  log: Logger;
-  onEvent: OnEvent;
-}
 
 /** Results of a batch that are written with something else, or not at all. */
 interface Batch {
@@ -22,8 +12,9 @@ interface Batch {
 }
 
 /** Results that are not in the ledger yet. */
-export function createResults(options: ResultsOptions) {
-  const { flow, rules, ledger, leases, log, now, random, onEvent } = options;
+export function createResults(options: DispatcherOptions & { leases: Leases }) {
+  const { ledger, leases, log, now, random, onEvent } = options;
+  const flow = options.flow.name;
   const waiting: Result[] = [];
   const batches: Batch[] = [];
 
@@ -53,7 +44,7 @@ export function createResults(options: ResultsOptions) {
     const outcome = { kind: 'unknown', reason } as const;
     waiting.push(
       ...results.map(({ claim }) => {
-        return { claim, outcome, transition: afterAttempt(claim, outcome, rules, moment) };
+        return { claim, outcome, transition: afterAttempt(claim, outcome, options.flow, moment) };
       }),
     );
   }

@@ -1,12 +1,9 @@
-import type { Logger } from 'service-kit/logger';
 import { type Comparison, compare } from '../audit/compare.ts';
-import type { ClocksAndRandom } from '../clocks.ts';
 import type { Claim, Transition } from '../delivery.ts';
 import type { Result } from '../engine-event.ts';
-import type { Ledger } from '../ledger/ledger.ts';
 import { LedgerError } from '../ledger/ledger-error.ts';
 import { nameSome } from '../name-some.ts';
-import { ReadError, type Target } from '../target.ts';
+import { ReadError } from '../target.ts';
 import {
   afterAttempt,
   afterLookUp,
@@ -14,9 +11,9 @@ import {
   canLookUp,
   isLastLookUp,
   READS_OF_RELEASED,
-  type Rules,
 } from '../transition.ts';
-import { type Gate, type Permit, READ } from './gate.ts';
+import type { DispatcherOptions } from './dispatcher-options.ts';
+import { type Permit, READ } from './gate.ts';
 import type { Leases } from './leases.ts';
 import { readThrough } from './read-through.ts';
 
@@ -24,14 +21,8 @@ import { readThrough } from './read-through.ts';
 const ROUND = 10_000;
 const RETRY_MS = 1_000;
 
-export interface SettlerOptions extends ClocksAndRandom {
-  flow: string;
-  target: Target;
-  rules: Rules;
-  ledger: Ledger;
-  gate: Gate;
+export interface SettlerOptions extends DispatcherOptions {
   leases: Leases;
-  log: Logger;
   /** Aborts a look-up. */
   signal: AbortSignal;
   /** Called with the results of a round. */
@@ -43,8 +34,8 @@ export interface SettlerOptions extends ClocksAndRandom {
  * attempt each look-up comes, the target says: `lookUpAfterMs`.
  */
 export function createSettler(options: SettlerOptions) {
-  const { flow, target, rules, ledger, gate, leases, log } = options;
-  const { now, random, signal, onSettled } = options;
+  const { flow, ledger, gate, leases, log, now, random, signal, onSettled } = options;
+  const { target } = flow;
   /** Why each delivery could not be settled, as its history says: a reason is not repeated at every read. */
   const told = new Map<string, string>();
   let isSettling = false;
@@ -52,13 +43,13 @@ export function createSettler(options: SettlerOptions) {
   /** Only the whole list shows that something is not there; before the last look-up, less is enough. */
   async function lookUp(claims: Claim[]): Promise<Comparison> {
     const isLast = claims.some((claim) => isLastLookUp(target, claim));
-    if (target.lookUp && !(isLast && canCompare(rules))) {
+    if (target.lookUp && !(isLast && canCompare(flow))) {
       return { findings: await target.lookUp(claims, signal), shortfall: undefined };
     }
     // What the target refused as existing is never sent again, whatever its list says.
     const decides = claims.some((claim) => isLastLookUp(target, claim) && claim.reads >= 0);
     return compare({
-      ...{ flow, target, expected: claims, signal },
+      ...{ flow: flow.name, target, expected: claims, signal },
       checkedBy: decides ? ledger : undefined,
     });
   }
@@ -83,7 +74,7 @@ export function createSettler(options: SettlerOptions) {
         claims.map((claim) => {
           const finding = findings.get(claim.key);
           const verdict = finding === undefined ? 'not_found' : 'found';
-          return { claim, verdict, transition: afterLookUp(claim, finding, rules, moment) };
+          return { claim, verdict, transition: afterLookUp(claim, finding, flow, moment) };
         }),
       );
     } catch (error) {
@@ -123,8 +114,8 @@ export function createSettler(options: SettlerOptions) {
         const outcome = { kind: 'unknown', reason } as const;
         const { event: _, ...transition } =
           claim.reads === READS_OF_RELEASED
-            ? afterLookUp(claim, undefined, rules, moment)
-            : afterAttempt(claim, outcome, rules, moment);
+            ? afterLookUp(claim, undefined, flow, moment)
+            : afterAttempt(claim, outcome, flow, moment);
         // That the attempt was lost is in the history; only an end is something new.
         const { status: what, lastError } = transition;
         const end = { what, attempt: claim.attempts, reason: lastError ?? undefined };
@@ -133,18 +124,14 @@ export function createSettler(options: SettlerOptions) {
     );
   }
 
-  async function claim(): Promise<Claim[]> {
-    const lease = leases.lease();
-    const claims = await ledger.claimUnknown(flow, { limit: ROUND, now: now() });
-    for (const each of claims) leases.hold(each, lease);
-    return claims;
-  }
+  const claim = () =>
+    leases.take(() => ledger.claimUnknown(flow.name, { limit: ROUND, now: now() }));
 
   return {
     /** Begins a round, if none is under way, one is due, and the target may be called. */
     async begin(): Promise<void> {
       if (isSettling) return;
-      if (target.isRepeatable || !canLookUp(rules)) {
+      if (target.isRepeatable || !canLookUp(flow)) {
         const claims = await claim();
         if (claims.length > 0) decideAlone(claims);
         return;
