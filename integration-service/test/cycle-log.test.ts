@@ -33,36 +33,36 @@ describe('the log of cycles', () => {
     let now = 0;
     const { log, messages } = captureLog();
     const cycles = createCycleLog(log, 'customer', () => now);
-    const run = (line: string, passesMs = 10_000) => {
-      cycles.begin();
-      cycles.log.info(line);
-      if (line === 'found') cycles.show();
-      cycles.end();
+    const run = async (line: string, passesMs = 10_000) => {
+      await cycles.run(async () => {
+        cycles.log.info(line);
+        if (line === 'found') cycles.show();
+      });
       now += passesMs;
     };
     return { run, cycles, messages };
   }
 
-  it('sums up idle cycles every ten minutes', () => {
+  it('sums up idle cycles every ten minutes', async () => {
     const { run, messages } = setUp();
-    for (let i = 0; i < 150; i++) run('idle');
+    for (let i = 0; i < 150; i++) await run('idle');
     const sum = '60 polling cycles in the last 10 minutes found no new customers.';
     expect(messages('info')).toEqual(['idle', sum, sum]);
-    run('found');
-    for (let i = 0; i < 3; i++) run('idle', 3_600_000);
+    await run('found');
+    for (let i = 0; i < 3; i++) await run('idle', 3_600_000);
     const hour = '1 polling cycle in the last 60 minutes found no new customers.';
     expect(messages('info').slice(3)).toEqual(['found', 'idle', hour, hour]);
   });
 
-  it('keeps the lines of a cycle in their order, and shows them with the first warning', () => {
+  it('keeps the lines of a cycle in their order, and shows them with the first warning', async () => {
     const { run, cycles, messages } = setUp();
-    for (let i = 0; i < 2; i++) run('idle');
-    cycles.begin();
-    cycles.log.info('before');
-    expect(messages('info')).toEqual(['idle']);
-    cycles.log.warn('failed');
-    cycles.log.info('after');
-    expect(messages().slice(-3)).toEqual(['before', 'failed', 'after']);
-    cycles.end();
+    for (let i = 0; i < 2; i++) await run('idle');
+    await cycles.run(async () => {
+      cycles.log.info('before');
+      expect(messages('info')).toEqual(['idle']);
+      cycles.log.warn('failed');
+      cycles.log.info('after');
+      expect(messages().slice(-3)).toEqual(['before', 'failed', 'after']);
+    });
   });
 });

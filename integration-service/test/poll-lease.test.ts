@@ -16,7 +16,7 @@ async function setUp() {
     return createPollLease({
       of: { flow: 'a-flow', source: 'crm' },
       ledger,
-      maxMs: 300_000,
+      intervalMs: 30_000,
       now: () => clock.now,
       onError,
     });
@@ -28,7 +28,7 @@ it('stay with who is alone and polls again soon, without a word to the ledger in
   const { one, another, clock, endPollLease } = await setUp();
   for (let poll = 0; poll < 5; poll++) {
     expect(await one.take(clock.now)).toMatchObject({ kind: 'mine' });
-    await one.end({ waitMs: 10_000, othersMs: 10_000, polledAt: clock.now });
+    await one.end(10_000, clock.now);
     clock.now += 10_000;
     expect(await another.take(undefined)).toEqual({
       ...{ kind: 'taken', waitMs: LEASE_MS - 10_000, polledAt: clock.now - 10_000 },
@@ -46,7 +46,7 @@ it('end with each poll among replicas, who hear of it at once', async () => {
   ] as const) {
     expect(await mine.take(undefined)).toMatchObject({ kind: 'mine' });
     const polledAt = clock.now;
-    await mine.end({ waitMs: 10_000, othersMs: 10_000, polledAt });
+    await mine.end(10_000, polledAt);
     expect(await theirs.take(undefined)).toEqual({ kind: 'taken', waitMs: 10_000, polledAt });
     clock.now += 10_000;
   }
@@ -55,14 +55,14 @@ it('end with each poll among replicas, who hear of it at once', async () => {
 it('tell of the first poll that succeeded at once: others wait for what the next one brings', async () => {
   const { one, another } = await setUp();
   await one.take(undefined);
-  await one.end({ waitMs: 10_000, othersMs: 10_000, polledAt: T0 });
+  await one.end(10_000, T0);
   expect(await another.take(undefined)).toMatchObject({ kind: 'taken', polledAt: T0 });
 });
 
 it('go to another when who had it is gone', async () => {
   const { one, another, clock } = await setUp();
   await one.take(undefined);
-  await one.end({ waitMs: 10_000, othersMs: 10_000, polledAt: T0 });
+  await one.end(10_000, T0);
   clock.now += LEASE_MS;
   expect(await another.take(undefined)).toMatchObject({ kind: 'mine' });
   expect(await one.take(T0)).toMatchObject({ kind: 'taken' });
@@ -80,7 +80,7 @@ it('go to another at once when who had it stops', async () => {
 it('end when who had it does not poll soon', async () => {
   const { one, another, clock } = await setUp();
   await one.take(undefined);
-  await one.end({ waitMs: 60_000, othersMs: 30_000, polledAt: T0 });
+  await one.end(60_000, T0);
   clock.now += 29_999;
   expect(await another.take(undefined)).toEqual({ kind: 'taken', waitMs: 1, polledAt: T0 });
   expect(await one.take(T0)).toMatchObject({ kind: 'taken' });

@@ -11,10 +11,10 @@ const SUM_UP_MS = 600_000;
 export interface CycleLog {
   /** For the lines of a cycle. Info lines wait until the kind of the cycle is known; a warning shows them. */
   log: Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
-  begin(): void;
+  /** Runs a cycle. If it throws, its lines go to info level. */
+  run(cycle: () => Promise<void>): Promise<void>;
   /** The cycle has found something or failed: its lines go to info level. */
   show(): void;
-  end(): void;
 }
 
 /**
@@ -66,16 +66,21 @@ export function createCycleLog(log: Logger, noun: string, monotonicNow: () => nu
         log.error(message);
       },
     },
-    begin() {
+    async run(cycle) {
       isIdle = true;
       isShown = idle === undefined;
+      try {
+        await cycle();
+      } catch (error) {
+        show();
+        throw error;
+      } finally {
+        flush('debug');
+        isShown = true;
+        if (isIdle) sumUp();
+        else idle = undefined;
+      }
     },
     show,
-    end() {
-      flush('debug');
-      isShown = true;
-      if (isIdle) sumUp();
-      else idle = undefined;
-    },
   };
 }

@@ -37,13 +37,11 @@ export interface GroupCommit {
 export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
   const { source, noun, ingest, guard, metrics } = options;
   const logLimited = createRateLimitedLog(options.log, 'warn');
-  const underWay = new Set<Promise<unknown>>();
   let waiting: Waiting[] = [];
-  let isWriting = false;
+  let writing: Promise<void> | undefined;
   let isClosed = false;
 
   async function writeAll(): Promise<void> {
-    isWriting = true;
     while (waiting.length > 0) {
       const group = waiting.slice(0, MAX_AT_ONCE);
       waiting = waiting.slice(MAX_AT_ONCE);
@@ -54,7 +52,7 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
         for (const { reject } of group) reject(error);
       }
     }
-    isWriting = false;
+    writing = undefined;
   }
 
   async function write(items: readonly Item[]): Promise<IngestCounts> {
@@ -74,14 +72,13 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
     async sink(items) {
       if (isClosed) throw new LedgerError('unreachable', 'The service is stopping.');
       const entry = { items, ...Promise.withResolvers<IngestCounts>() };
-      underWay.add(entry.promise);
       waiting.push(entry);
-      if (!isWriting) void writeAll();
-      return entry.promise.finally(() => underWay.delete(entry.promise));
+      writing ??= writeAll();
+      return entry.promise;
     },
     async close() {
       isClosed = true;
-      await Promise.allSettled(underWay);
+      await writing;
     },
   };
 }

@@ -2,34 +2,13 @@ import type { Degradation, Readiness } from 'service-kit/operations';
 import type { Clocks } from '../clocks.ts';
 import type { PolledSource } from '../flow.ts';
 
-export interface PollHealthOptions extends Clocks {
-  source: Pick<PolledSource, 'name' | 'system' | 'intervalMs' | 'pause'>;
-}
-
 /** Whether a source can be read, as the polls of all replicas show. */
-export interface PollHealth {
-  succeeded(): void;
-  /** Another replica polled successfully at this time, Unix time in milliseconds. */
-  succeededAt(time: number): void;
-  /**
-   * @param reason without anything that the source sent: it is shown to anybody
-   * @param ofUselessList a list was read that has no usable record; the reason says so. Default: false
-   */
-  failed(reason: string, ofUselessList?: boolean): void;
-  /** This many records cannot be used and are not accepted. */
-  unaccepted(count: number): void;
-  /** When a poll last succeeded, Unix time in milliseconds. */
-  succeededAtTime(): number | undefined;
-  readiness(): Readiness;
-}
-
-export function createPollHealth({ source, now, monotonicNow }: PollHealthOptions): PollHealth {
+export function createPollHealth(options: Clocks & { source: PolledSource }) {
+  const { source, now, monotonicNow } = options;
   const { name, system, intervalMs, pause } = source;
   /** By the monotonic clock, because the wall clock may jump. */
   let succeededAtMs = Number.NEGATIVE_INFINITY;
-  let failure: string | undefined;
-  let isUseless = false;
-  let failedAtMs = Number.NEGATIVE_INFINITY;
+  let failure: { reason: string; isOfUselessList: boolean; atMs: number } | undefined;
   let unaccepted = 0;
 
   function isRecent(): boolean {
@@ -37,10 +16,10 @@ export function createPollHealth({ source, now, monotonicNow }: PollHealthOption
   }
 
   function problem(): string | undefined {
-    if (isUseless) return failure;
+    if (failure?.isOfUselessList) return failure.reason;
     const until = pause.until();
     const because = [
-      failure && `The last poll of the ${system} failed: ${failure}.`,
+      failure && `The last poll of the ${system} failed: ${failure.reason}.`,
       until && `It asks for fewer calls, and is not called until ${new Date(until).toISOString()}.`,
     ]
       .filter(Boolean)
@@ -52,33 +31,34 @@ export function createPollHealth({ source, now, monotonicNow }: PollHealthOption
   }
 
   return {
-    succeeded() {
-      succeededAtMs = monotonicNow();
-      failure = undefined;
-      isUseless = false;
+    /** @param agoMs how long ago another replica polled successfully. Default: this one just has */
+    succeeded(agoMs = 0): void {
+      succeededAtMs = monotonicNow() - Math.max(0, agoMs);
+      if (failure && succeededAtMs >= failure.atMs) failure = undefined;
     },
-    succeededAt(time) {
-      succeededAtMs = monotonicNow() - Math.max(0, now() - time);
-      if (succeededAtMs > failedAtMs) [failure, isUseless] = [undefined, false];
+    /**
+     * @param reason without anything that the source sent: it is shown to anybody
+     * @param isOfUselessList a list was read that has no usable record; the reason says so. Default: false
+     */
+    failed(reason: string, isOfUselessList = false): void {
+      failure = { reason, isOfUselessList, atMs: monotonicNow() };
     },
-    failed(reason, ofUselessList = false) {
-      [failure, isUseless] = [reason, ofUselessList];
-      failedAtMs = monotonicNow();
-    },
-    unaccepted(count) {
+    /** This many records cannot be used and are not accepted. */
+    unaccepted(count: number): void {
       unaccepted = count;
     },
-    succeededAtTime() {
+    /** When a poll last succeeded, Unix time in milliseconds. */
+    succeededAt(): number | undefined {
       const agoMs = monotonicNow() - succeededAtMs;
       return Number.isFinite(agoMs) ? Math.round(now() - agoMs) : undefined;
     },
-    readiness() {
+    readiness(): Readiness {
       const reason = problem();
       const degraded: Degradation[] = [];
       if (reason) degraded.push({ part: name, reason });
       if (unaccepted > 0)
         degraded.push({ part: 'unusable records', reason: sayUnaccepted(unaccepted, system) });
-      return reason && (isUseless || !isRecent())
+      return reason && (failure?.isOfUselessList || !isRecent())
         ? { ready: false, reason, degraded }
         : { ready: true, degraded };
     },

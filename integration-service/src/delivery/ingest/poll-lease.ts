@@ -7,29 +7,19 @@ const MARGIN_MS = LEASE_MS / 4;
 export interface PollLeaseOptions {
   of: SourceId;
   ledger: Pick<Ledger, 'takePollLease' | 'endPollLease' | 'isAlone'>;
-  /** No lease is longer, unless a clock was wrong. */
-  maxMs: number;
+  intervalMs: number;
   /** Unix time in milliseconds. */
   now: () => number;
   /** Called when a lease could not be renewed. */
   onError: (error: unknown) => void;
 }
 
-/** What follows a poll. */
-export interface PollEnd {
-  /** How long this process waits until its next poll, in milliseconds. */
-  waitMs: number;
-  /** How long other processes must wait until they may poll, in milliseconds. */
-  othersMs: number;
-  /** When this process last polled with success, Unix time in milliseconds. */
-  polledAt: number | undefined;
-}
-
 /**
  * The lease to poll a source: of several replicas, one polls. A process that is alone on its ledger and polls
  * often keeps the lease from one poll to the next, so that it writes to the ledger once per poll when idle.
  */
-export function createPollLease({ of, ledger, maxMs, now, onError }: PollLeaseOptions) {
+export function createPollLease({ of, ledger, intervalMs, now, onError }: PollLeaseOptions) {
+  const longestMs = Math.max(intervalMs, LEASE_MS);
   let isFirst = true;
   let endsAt: number | undefined;
   let extending = Promise.resolve();
@@ -55,7 +45,9 @@ export function createPollLease({ of, ledger, maxMs, now, onError }: PollLeaseOp
       isFirst = false;
       isTold ||= polledAt !== undefined;
       const lease = await ledger.takePollLease(of, {
-        ...{ now: now(), forMs: LEASE_MS, maxMs: isOrphaned ? 0 : maxMs },
+        ...{ now: now(), forMs: LEASE_MS },
+        // A longer one was written under a wrong clock; the clocks of replicas differ a bit.
+        maxMs: isOrphaned ? 0 : 2 * longestMs,
         ...{ ownEndsAt: endsAt, polledAt },
       });
       endsAt = lease.kind === 'mine' ? lease.endsAt : undefined;
@@ -75,11 +67,15 @@ export function createPollLease({ of, ledger, maxMs, now, onError }: PollLeaseOp
       }
     },
 
-    async end({ waitMs, othersMs, polledAt }: PollEnd): Promise<void> {
+    /**
+     * @param waitMs how long this process waits until its next poll. Others may poll sooner if the source
+     *   refuses the credentials of this one
+     */
+    async end(waitMs: number, polledAt: number | undefined): Promise<void> {
       const isLongEnough = endsAt !== undefined && now() + waitMs + MARGIN_MS <= endsAt;
       if (ledger.isAlone && isTold && isLongEnough) return;
       isTold ||= polledAt !== undefined;
-      await endAt(now() + othersMs, polledAt);
+      await endAt(now() + Math.min(waitMs, longestMs), polledAt);
     },
 
     /** Ends the lease, if this process has it: it does not poll any more. */

@@ -3,7 +3,6 @@ import type { Logger } from 'service-kit/logger';
 import type { Readiness } from 'service-kit/operations';
 import type { Clocks } from '../clocks.ts';
 import type { Flow, PolledSource, Reading } from '../flow.ts';
-import { LEASE_MS } from '../ledger/claims.ts';
 import { INGEST_RESULTS, type Ledger, type Progress } from '../ledger/ledger.ts';
 import { LedgerError } from '../ledger/ledger-error.ts';
 import { nameSome } from '../name-some.ts';
@@ -12,7 +11,7 @@ import type { PollMetrics } from './metrics.ts';
 import { createPollHealth } from './poll-health.ts';
 import { createPollLease } from './poll-lease.ts';
 import type { SurgeGuard } from './surge-guard.ts';
-import { createUnusableRecords, uselessness } from './unusable-records.ts';
+import { describeUnusable, uselessness } from './unusable-records.ts';
 
 export interface PollerOptions extends Clocks {
   flow: Pick<Flow, 'name'>;
@@ -41,6 +40,8 @@ export interface Poller {
   checkReadiness(): Readiness;
 }
 
+type Items = Extract<Reading, { kind: 'items' }>;
+
 /** The longest wait between polls while the source refuses our credentials. */
 const MAX_REFUSED_WAIT_MS = 300_000;
 /** The maximum number of held deliveries that are read for a reminder. */
@@ -58,39 +59,30 @@ export function createPoller(options: PollerOptions): Poller {
   const stopping = new AbortController();
   let running: Promise<void> | undefined;
   const health = createPollHealth(options);
-  const unusableRecords = createUnusableRecords({ ...options, of, health, cycleLog });
   let refusals = 0;
   let refreshedAt = Number.NEGATIVE_INFINITY;
-  const lease = createPollLease({
-    ...{ of, ledger },
-    // No replica writes a lease longer than half of this; the clocks of replicas differ a bit.
-    maxMs: 2 * Math.max(intervalMs, LEASE_MS),
-    now,
-    onError: report,
-  });
+  const lease = createPollLease({ of, ledger, intervalMs, now, onError: report });
 
   async function loop(): Promise<void> {
     while (!stopping.signal.aborted) {
       const waitMs = await runWithLease();
       await sleep(waitMs, undefined, { signal: stopping.signal }).catch(() => {});
     }
-    await lease.release(health.succeededAtTime()).catch(report);
+    await lease.release(health.succeededAt()).catch(report);
   }
 
   /** Runs a cycle when this replica gets the lease; returns how long to wait for the next, in milliseconds. */
   async function runWithLease(): Promise<number> {
     try {
       await refresh();
-      const taken = await lease.take(health.succeededAtTime());
+      const taken = await lease.take(health.succeededAt());
       if (taken.kind === 'taken') {
-        if (taken.polledAt !== null) health.succeededAt(taken.polledAt);
+        if (taken.polledAt !== null) health.succeeded(now() - taken.polledAt);
         return Math.min(Math.max(taken.waitMs, 10), intervalMs);
       }
       if (pause.waitMs() === 0) await lease.keepWhile(() => runCycle(taken));
       if (stopping.signal.aborted) return 0;
-      // If the source refuses our credentials, other replicas may try again sooner than this process.
-      const othersMs = Math.min(waitMs(), Math.max(intervalMs, LEASE_MS));
-      await lease.end({ waitMs: waitMs(), othersMs, polledAt: health.succeededAtTime() });
+      await lease.end(waitMs(), health.succeededAt());
       return waitMs();
     } catch (error) {
       if (error === stopping.signal.reason) return 0;
@@ -103,7 +95,7 @@ export function createPoller(options: PollerOptions): Poller {
   async function refresh(): Promise<void> {
     if (monotonicNow() - refreshedAt < REFRESH_MS) return pause.save();
     refreshedAt = monotonicNow();
-    await unusableRecords.count();
+    await countUnaccepted();
     await pause.refresh();
   }
 
@@ -120,15 +112,7 @@ export function createPoller(options: PollerOptions): Poller {
   }
 
   async function runCycle(progress?: Progress): Promise<void> {
-    cycleLog.begin();
-    try {
-      await pollOnce(progress ?? (await ledger.readProgress(of)));
-    } catch (error) {
-      cycleLog.show();
-      throw error;
-    } finally {
-      cycleLog.end();
-    }
+    await cycleLog.run(async () => pollOnce(progress ?? (await ledger.readProgress(of))));
   }
 
   async function pollOnce(progress: Progress): Promise<void> {
@@ -180,10 +164,10 @@ export function createPoller(options: PollerOptions): Poller {
     return reading;
   }
 
-  async function record(reading: Extract<Reading, { kind: 'items' }>, from: unknown) {
+  async function record(reading: Items, from: unknown) {
     const { items, position, isWhole, invalidCount } = reading;
     // Before the position is stored, because these records are not read again after that.
-    await unusableRecords.reject(reading);
+    await reject(reading);
     const isUseless = uselessness(reading, system) !== undefined;
     const isNew = JSON.stringify(position) !== JSON.stringify(from);
     const isFurther = isNew || (isWhole && from !== undefined);
@@ -201,6 +185,23 @@ export function createPoller(options: PollerOptions): Poller {
     for (const result of INGEST_RESULTS) metrics.saw(result, counts[result]);
     metrics.saw('invalid', invalidCount);
     if (!isAnyNew && !isUseless) cycleLog.log.info(`No new ${noun}s found.`);
+  }
+
+  /** Writes the unusable records of a poll into the ledger, and logs each of them once. */
+  async function reject({ invalid, isWhole }: Items): Promise<void> {
+    // A position among the records since the last poll says nothing about the position in the list.
+    const records = isWhole ? invalid : invalid.map((each) => ({ ...each, position: null }));
+    const rejected = await ledger.reject(of, records, now());
+    if (rejected.length === 0) return;
+    await countUnaccepted();
+    const { warn } = cycleLog.log;
+    for (const each of rejected.slice(0, 10)) warn(`Skipping a record: ${describeUnusable(each)}.`);
+    if (rejected.length > 10) warn(`Skipping ${rejected.length - 10} more such record(s).`);
+  }
+
+  /** Counts the records that are not accepted: an audit may have accepted some meanwhile. */
+  async function countUnaccepted(): Promise<void> {
+    health.unaccepted(await ledger.countUnaccepted(of));
   }
 
   async function remindOfHeld(limit: number): Promise<void> {
