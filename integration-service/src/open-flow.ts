@@ -15,14 +15,18 @@ import { createIngest, type Ingest } from './delivery/ingest/ingest.ts';
 import type { EventMetrics, PollMetrics } from './delivery/ingest/metrics.ts';
 import { createPoller, type Poller } from './delivery/ingest/poller.ts';
 import { createSurgeGuard, type SurgeGuard } from './delivery/ingest/surge-guard.ts';
-import type { Ledger } from './delivery/ledger/ledger.ts';
+import type { Ledger, SourceId } from './delivery/ledger/ledger.ts';
 import { withoutExcerpt } from './http/response.ts';
 
 export interface OpenFlowOptions extends ClocksAndRandom {
   ledger: Ledger;
   /** The pause of the target's system. */
   pause: Pause;
-  metrics: { delivery: DeliveryMetrics; polls: PollMetrics; events: EventMetrics };
+  metrics: {
+    delivery: DeliveryMetrics;
+    polls: (of: SourceId) => PollMetrics;
+    events: (source: string) => EventMetrics;
+  };
   /** More new items of a source than this at once are held. Default: there is no limit. */
   surgeLimit?: number | undefined;
   /** Items of a source that comes by itself come at once within this time. */
@@ -82,12 +86,12 @@ export function openFlow(flow: Flow, options: OpenFlowOptions): OpenFlow {
   const pushed = flow.sources
     .filter((source): source is PushedSource => source.kind === 'pushed')
     .map((source) => {
-      metrics.events.add(source.name);
+      const eventMetrics = metrics.events(source.name);
       const { sink, close } = createGroupCommit({
         ...{ source: source.name, noun: source.noun, ingest, log },
-        ...{ guard: guardFor(surgeWindowMs), metrics: metrics.events },
+        ...{ guard: guardFor(surgeWindowMs), metrics: eventMetrics },
       });
-      return { ...source.open(sink, ingest.change), closeSink: close };
+      return { ...source.open(sink, eventMetrics, ingest.change), closeSink: close };
     });
 
   function checkReadiness(): Readiness {

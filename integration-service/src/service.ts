@@ -7,7 +7,6 @@ import { CLOCKS } from './delivery/clocks.ts';
 import { createDeliveryMetrics } from './delivery/dispatch/metrics.ts';
 import { createPause, type Pause } from './delivery/dispatch/pauses.ts';
 import type { OnEvent } from './delivery/engine-event.ts';
-import { createCycleLog } from './delivery/ingest/cycle-log.ts';
 import { createEventMetrics, createPollMetrics } from './delivery/ingest/metrics.ts';
 import type { Ledger } from './delivery/ledger/ledger.ts';
 import { LedgerError } from './delivery/ledger/ledger-error.ts';
@@ -44,15 +43,12 @@ export async function runService(config: Config, onEvent?: OnEvent): Promise<voi
   function pauseOf(system: string, label = system): Pause {
     return pauses.getOrInsertComputed(system, () => createPause({ system, label, ...common }));
   }
-  const cycleLogOf = (noun: string) => createCycleLog(log, noun, CLOCKS.monotonicNow);
-  const eventMetrics = createEventMetrics(metrics);
   const metricsOfFlows = {
     delivery: createDeliveryMetrics(metrics, { ledger, pauses: () => pauses.values(), ...CLOCKS }),
     polls: createPollMetrics(metrics),
-    events: eventMetrics,
+    events: createEventMetrics(metrics),
   };
-  const parts = { http, cycleLogOf, eventMetrics, pauseOf, ...common };
-  const flows = (await createFlows(config, parts)).map((flow) =>
+  const flows = (await createFlows(config, { http, pauseOf, ...common })).map((flow) =>
     openFlow(flow, {
       ...common,
       pause: pauseOf(flow.target.name),

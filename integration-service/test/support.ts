@@ -18,7 +18,6 @@ import { createDeliveryMetrics } from '../src/delivery/dispatch/metrics.ts';
 import { createPause } from '../src/delivery/dispatch/pauses.ts';
 import type { EngineEvent, OnEvent } from '../src/delivery/engine-event.ts';
 import { type Flow, ONE_BY_ONE, type Policy } from '../src/delivery/flow.ts';
-import { createCycleLog } from '../src/delivery/ingest/cycle-log.ts';
 import { createEventMetrics, createPollMetrics } from '../src/delivery/ingest/metrics.ts';
 import type { Poller } from '../src/delivery/ingest/poller.ts';
 import type { Ledger, LedgerLocation } from '../src/delivery/ledger/ledger.ts';
@@ -189,11 +188,9 @@ export async function setUpService(options: ServiceTestOptions = {}) {
     crm: createPause({ system: 'crm', ...common }),
     inventory: createPause({ system: 'inventory', ...common }),
   };
-  const eventMetrics = createEventMetrics(registry);
   const parts: FlowParts = {
     ...common,
-    ...{ http: client, eventMetrics },
-    cycleLogOf: (noun) => createCycleLog(log, noun, monotonicNow),
+    http: client,
     pauseOf: (system) => pauses[system as keyof typeof pauses] ?? pauses.crm,
   };
   const settings = {
@@ -221,7 +218,7 @@ export async function setUpService(options: ServiceTestOptions = {}) {
         pauses: () => Object.values(pauses),
       }),
       polls: createPollMetrics(registry),
-      events: eventMetrics,
+      events: createEventMetrics(registry),
     },
   });
   const { breaker, dispatcher, gate, ingest } = open;

@@ -1,13 +1,10 @@
 import { createLogger } from 'service-kit/logger';
-import { createMetrics } from 'service-kit/operations';
 import { parseOrExit } from 'service-kit/run';
 import { endWithoutReader, printError, printText } from 'service-kit/terminal';
 import { parseConfig } from '../config.ts';
 import { CLOCKS } from '../delivery/clocks.ts';
 import { createPause } from '../delivery/dispatch/pauses.ts';
 import type { Flow } from '../delivery/flow.ts';
-import { createCycleLog } from '../delivery/ingest/cycle-log.ts';
-import { createEventMetrics } from '../delivery/ingest/metrics.ts';
 import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
 import { openExistingLedger } from '../delivery/ledger/open-ledger.ts';
@@ -55,8 +52,6 @@ export async function runCommand<Options>(
     });
     const flows = await createFlows(config, {
       ...{ http, log, ledger, random: Math.random },
-      cycleLogOf: (noun) => createCycleLog(log, noun, CLOCKS.monotonicNow),
-      eventMetrics: createEventMetrics(createMetrics()),
       pauseOf: (system, label = system) => createPause({ system, label, ledger, log, ...CLOCKS }),
       ...CLOCKS,
     });

@@ -2,6 +2,7 @@ import type { HttpService } from 'service-kit/http-service';
 import type { Item } from './delivery.ts';
 import type { Pause } from './dispatch/pauses.ts';
 import type { CycleLog } from './ingest/cycle-log.ts';
+import type { EventMetrics } from './ingest/metrics.ts';
 import type { IngestCounts, Produce, RejectedRecord } from './ledger/ledger.ts';
 import type { Holding, Target } from './target.ts';
 
@@ -81,13 +82,14 @@ export interface PolledSource {
   noun: string;
   /** The pause of the system: it is not polled before the pause ends. */
   pause: Pause;
-  /** For the lines of a cycle, those of the source, too. */
-  cycleLog: CycleLog;
   intervalMs: number;
   /** How often the whole list is read, even if polls can read only what is new. */
   sweepIntervalMs: number;
-  /** @param from where to read on, as an earlier reading said; `undefined`: the whole list */
-  read(from: unknown, signal: AbortSignal): Promise<Reading>;
+  /**
+   * @param from where to read on, as an earlier reading said; `undefined`: the whole list
+   * @param log for lines about this reading: those of an idle cycle are not shown each time
+   */
+  read(from: unknown, signal: AbortSignal, log: CycleLog['log']): Promise<Reading>;
 }
 
 export type Reading =
@@ -122,9 +124,10 @@ export interface PushedSource {
   /**
    * Begins to take records; each is acknowledged when `sink` has resolved.
    *
+   * @param metrics counts what does not come to `sink`
    * @param change for an API of ours: a customer and its delivery are changed together
    */
-  open(sink: Sink, change: Change): OpenSource;
+  open(sink: Sink, metrics: EventMetrics, change: Change): OpenSource;
 }
 
 export interface OpenSource {

@@ -21,8 +21,6 @@ export type Message =
   | { kind: 'unusable'; reason: string };
 
 export interface ConsumerOptions extends Omit<RabbitmqOptions, 'name'> {
-  /** The name of the source, in metrics. */
-  source: string;
   /** Declared by the consumer; any number of replicas share it. */
   queue: string;
   exchange: { exchange: string; type: 'topic'; durable: boolean };
@@ -63,7 +61,7 @@ const queueOptions = (queue: string) =>
  * closing, what is not handled is requeued.
  */
 export function createRabbitmqConsumer(options: ConsumerOptions): OpenSource {
-  const { source, queue, exchange, routingKey, read, sink, metrics, random, log } = options;
+  const { queue, exchange, routingKey, read, sink, metrics, random, log } = options;
   const { declareEveryMs = 60_000 } = options;
   const binding = { exchange: exchange.exchange, queue, routingKey };
   const stopping = new AbortController();
@@ -87,7 +85,7 @@ export function createRabbitmqConsumer(options: ConsumerOptions): OpenSource {
     const isLost = String(error?.message).startsWith('failed to ack/nack');
     log[isLost ? 'debug' : 'warn'](`The consumer of ${queue}: ${rabbitmqReason(error)}.`);
   });
-  metrics.watch(source, () => connection.ready);
+  metrics.watch(() => connection.ready);
   connection.on('connection', declare);
   const timer = setInterval(() => connection.ready && declare(), declareEveryMs);
 
@@ -108,7 +106,7 @@ export function createRabbitmqConsumer(options: ConsumerOptions): OpenSource {
     const found = read(message.body);
     if (found.kind === 'unusable') return setAside(message, found.reason);
     if (found.kind === 'items') return commit(found.items);
-    metrics.count(source, 'ignored');
+    metrics.count('ignored');
     return ConsumerStatus.ACK;
   }
 
@@ -130,7 +128,7 @@ export function createRabbitmqConsumer(options: ConsumerOptions): OpenSource {
 
   async function setAside(message: AsyncMessage, reason: string): Promise<ConsumerStatus> {
     if (!(await deadLetters.add(message, reason))) return ConsumerStatus.REQUEUE;
-    metrics.count(source, 'invalid');
+    metrics.count('invalid');
     log.warn(`Moved a message to the queue ${queue}.dead-letter: ${reason}.`);
     return ConsumerStatus.ACK;
   }

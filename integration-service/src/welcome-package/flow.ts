@@ -9,6 +9,8 @@ import {
   type PushedSource,
   type Sink,
 } from '../delivery/flow.ts';
+import type { CycleLog } from '../delivery/ingest/cycle-log.ts';
+import type { EventMetrics } from '../delivery/ingest/metrics.ts';
 import type { FlowParts } from '../flow-parts.ts';
 import { createRabbitmqConsumer } from '../messaging/rabbitmq-consumer.ts';
 import { createCrmClient } from '../systems/crm/client.ts';
@@ -27,21 +29,21 @@ export function createFlow(settings: WelcomePackageSettings, parts: FlowParts): 
   const { http, log, now } = parts;
   const maxResponseBytes = settings.MAX_RESPONSE_MEGABYTES * 1_000_000;
   const pause = parts.pauseOf('crm', 'CRM');
-  const cycleLog = parts.cycleLogOf('customer');
-  const crm = createCrmClient({
-    ...{ http, url: crmUrlOf(settings), maxResponseBytes, pause, now },
-    ...{ maxRetries: settings.MAX_RETRIES, retryDelayMs: settings.RETRY_DELAY_SECONDS * 1_000 },
-    log: cycleLog.log,
-  });
+  const crmWith = (to: CycleLog['log']) =>
+    createCrmClient({
+      ...{ http, url: crmUrlOf(settings), maxResponseBytes, pause, now },
+      ...{ maxRetries: settings.MAX_RETRIES, retryDelayMs: settings.RETRY_DELAY_SECONDS * 1_000 },
+      log: to,
+    });
   const inventory = createInventoryClient({
     ...{ http, url: inventoryUrlOf(settings), packageType: PACKAGE_TYPE, maxResponseBytes, now },
   });
   const polled: PolledSource = {
-    ...{ kind: 'polled', name: 'crm', system: 'CRM', noun: 'customer', pause, cycleLog },
+    ...{ kind: 'polled', name: 'crm', system: 'CRM', noun: 'customer', pause },
     intervalMs: settings.POLLING_INTERVAL_SECONDS * 1_000,
     sweepIntervalMs: settings.SWEEP_INTERVAL_SECONDS * 1_000,
-    async read(from, signal) {
-      const poll = await crm.poll(from, signal);
+    async read(from, signal, cycleLog) {
+      const poll = await crmWith(cycleLog).poll(from, signal);
       if (poll.kind !== 'customers') return poll;
       const { customers, position, isWhole } = poll;
       const { unusable: invalid, unusableCount: invalidCount } = customers;
@@ -63,7 +65,7 @@ export function createFlow(settings: WelcomePackageSettings, parts: FlowParts): 
     audit: {
       ...{ source: polled.name, intervalMs: polled.intervalMs },
       async *expected(onUnusable) {
-        for await (const { id, name } of crm.readCustomers(onUnusable)) {
+        for await (const { id, name } of crmWith(log).readCustomers(onUnusable)) {
           yield welcomePackageFor(id, name);
         }
       },
@@ -73,16 +75,16 @@ export function createFlow(settings: WelcomePackageSettings, parts: FlowParts): 
 
 function pushedSources(settings: WelcomePackageSettings, parts: FlowParts): PushedSource[] {
   const { WEBHOOK_SECRET: secrets, CRM_EVENTS_URL: url } = settings;
-  const { eventMetrics: metrics, log, now, random } = parts;
-  const webhook = (sink: Sink): OpenSource => ({
+  const { log, now, random } = parts;
+  const webhook = (sink: Sink, metrics: EventMetrics): OpenSource => ({
     problem: () => undefined,
     async close() {},
     tag: WEBHOOKS_TAG,
     addRoutes: (app) => addWebhookRoute(app, { secrets: secrets ?? [], sink, metrics, log, now }),
   });
-  const rabbitmq = (sink: Sink): OpenSource =>
+  const rabbitmq = (sink: Sink, metrics: EventMetrics): OpenSource =>
     createRabbitmqConsumer({
-      ...{ url: url as URL, source: 'rabbitmq', queue: QUEUE, routingKey: 'customer.#' },
+      ...{ url: url as URL, queue: QUEUE, routingKey: 'customer.#' },
       exchange: { ...CUSTOMER_EXCHANGE, type: 'topic' },
       read: readMessage,
       ...{ sink, metrics, log, random },

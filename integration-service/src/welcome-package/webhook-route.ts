@@ -31,11 +31,10 @@ const RETRY_AFTER_SECONDS = '5';
 /** `POST /webhooks/customers`: takes an event that was sent according to Standard Webhooks 1.0.0. */
 export function addWebhookRoute(app: HttpService, options: WebhookRouteOptions): void {
   const { secrets, sink, metrics, log, now } = options;
-  const source = 'webhook';
   const logLimited = createRateLimitedLog(log, 'warn');
 
   function refuse(statusCode: number, reason: string): HttpError {
-    metrics.count(source, 'invalid');
+    metrics.count('invalid');
     logLimited('refused webhooks', `Refused a webhook: ${reason}.`);
     return new HttpError(statusCode, reason);
   }
@@ -105,7 +104,7 @@ export function addWebhookRoute(app: HttpService, options: WebhookRouteOptions):
           throw refuse(400, `The event cannot be used: ${message.reason}`);
         }
         if (message.kind === 'items') await sink(message.items);
-        else metrics.count(source, 'ignored');
+        else metrics.count('ignored');
         return reply.code(202).send();
       },
     );

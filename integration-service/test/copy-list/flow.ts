@@ -43,12 +43,7 @@ export function createFlow(settings: z.output<typeof copyListEnvironment>, parts
 
   const source: PolledSource = {
     ...{ kind: 'polled', name: 'list', system: 'source', noun: 'record' },
-    ...{
-      cycleLog: parts.cycleLogOf('record'),
-      pause: parts.pauseOf('source'),
-      intervalMs,
-      sweepIntervalMs: intervalMs,
-    },
+    ...{ pause: parts.pauseOf('source'), intervalMs, sweepIntervalMs: intervalMs },
     async read(_from, signal) {
       const items: Item[] = [];
       const invalid: ReturnType<typeof unusableRecord>[] = [];

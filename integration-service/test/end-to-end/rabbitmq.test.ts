@@ -114,13 +114,13 @@ async function consume(
   const { log, ...logged } = captureLog();
   const consumer = createRabbitmqConsumer({
     url: new URL(brokerUrl()),
-    ...{ source: 'rabbitmq', queue: QUEUE, routingKey: 'customer.#', read: readMessage },
+    ...{ queue: QUEUE, routingKey: 'customer.#', read: readMessage },
     exchange: { exchange: EXCHANGE, type: 'topic', durable: true },
     async sink(items) {
       for (const item of items) await take(item);
       return { new: items.length, known: 0, held: 0, superseded: 0 };
     },
-    metrics: createEventMetrics(new Registry()),
+    metrics: createEventMetrics(new Registry())('rabbitmq'),
     log,
     random: () => 0,
     ...options,

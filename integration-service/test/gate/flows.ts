@@ -4,7 +4,6 @@ import type { Claim, Item } from '../../src/delivery/delivery.ts';
 import { createPause } from '../../src/delivery/dispatch/pauses.ts';
 import type { Change, Flow, PolledSource, PushedSource } from '../../src/delivery/flow.ts';
 import { ONE_BY_ONE } from '../../src/delivery/flow.ts';
-import { createCycleLog } from '../../src/delivery/ingest/cycle-log.ts';
 import type { Ledger, LedgerTransaction, Together } from '../../src/delivery/ledger/ledger.ts';
 import type { FlowMigrations } from '../../src/delivery/ledger/migrations.ts';
 import type { Outcome } from '../../src/delivery/outcome.ts';
@@ -55,7 +54,6 @@ function sourceOf(options: GateOptions, toItem: (record: Record) => Item): Polle
     ...{ kind: 'polled', name: 'crm', system: 'CRM', noun: 'customer' },
     ...{ intervalMs: 100, sweepIntervalMs: 1 },
     pause: createPause({ system: 'crm', ...options }),
-    cycleLog: createCycleLog(options.log, 'customer', options.monotonicNow),
     async read(_from, signal) {
       const records = await listOf<Record>(`${options.url}/crm`, signal);
       return {
@@ -139,7 +137,7 @@ function appendOnce(options: GateOptions): Flow {
 function latestState({ url, onShop }: GateOptions): Flow {
   const shop: PushedSource = {
     ...{ kind: 'pushed', name: 'shop', noun: 'customer' },
-    open(_sink, change) {
+    open(_sink, _metrics, change) {
       onShop(change);
       return { problem: () => undefined, async close() {} };
     },

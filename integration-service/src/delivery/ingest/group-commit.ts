@@ -64,7 +64,7 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
         `Holding back ${what}: more than SURGE_LIMIT (${guard.limit}) came at once.`,
       );
     }
-    for (const result of INGEST_RESULTS) metrics.count(source, result, counts[result]);
+    for (const result of INGEST_RESULTS) metrics.count(result, counts[result]);
     return counts;
   }
 

@@ -1,20 +1,16 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { INGEST_RESULTS, type IngestCounts, type SourceId } from '../ledger/ledger.ts';
 
+/** The metrics of the polls of one source. */
 export interface PollMetrics {
-  /** The metrics of one source. A rate needs the zero before the first event. */
-  of(source: SourceId): SourceMetrics;
-}
-
-export interface SourceMetrics {
   /** Measures a poll until the result is called. */
   startTimer(): () => void;
   ended(isSuccess: boolean): void;
   saw(result: keyof IngestCounts | 'invalid', count: number): void;
 }
 
-/** The metrics of polls, in the registry that `/metrics` shows. */
-export function createPollMetrics(registry: Registry): PollMetrics {
+/** Makes the metrics of polls for each source, in the registry that `/metrics` shows. */
+export function createPollMetrics(registry: Registry): (of: SourceId) => PollMetrics {
   const registers = [registry];
   const labels = ['flow', 'source'] as const;
   const polls = new Counter({
@@ -42,34 +38,32 @@ export function createPollMetrics(registry: Registry): PollMetrics {
     labelNames: labels,
     registers,
   });
-  return {
-    of({ flow, source }) {
-      const of = { flow, source };
-      for (const result of ['success', 'failure']) polls.inc({ ...of, result }, 0);
-      for (const result of [...INGEST_RESULTS, 'invalid']) seen.inc({ ...of, result }, 0);
-      succeededAt.set(of, 0);
-      return {
-        startTimer: () => duration.startTimer(of),
-        ended(isSuccess) {
-          polls.inc({ ...of, result: isSuccess ? 'success' : 'failure' });
-          if (isSuccess) succeededAt.setToCurrentTime(of);
-        },
-        saw: (result, count) => seen.inc({ ...of, result }, count),
-      };
-    },
+  return ({ flow, source }) => {
+    const of = { flow, source };
+    // A rate needs the zero before the first event.
+    for (const result of ['success', 'failure']) polls.inc({ ...of, result }, 0);
+    for (const result of [...INGEST_RESULTS, 'invalid']) seen.inc({ ...of, result }, 0);
+    succeededAt.set(of, 0);
+    return {
+      startTimer: () => duration.startTimer(of),
+      ended(isSuccess) {
+        polls.inc({ ...of, result: isSuccess ? 'success' : 'failure' });
+        if (isSuccess) succeededAt.setToCurrentTime(of);
+      },
+      saw: (result, count) => seen.inc({ ...of, result }, count),
+    };
   };
 }
 
+/** The metrics of what one source sends by itself. */
 export interface EventMetrics {
-  /** From now on, counts what comes from a source. */
-  add(source: string): void;
-  count(source: string, result: keyof IngestCounts | 'ignored' | 'invalid', count?: number): void;
-  /** From now on, asks a source whether it is connected. */
-  watch(source: string, isConnected: () => boolean): void;
+  count(result: keyof IngestCounts | 'ignored' | 'invalid', count?: number): void;
+  /** From now on, asks the source whether it is connected. */
+  watch(isConnected: () => boolean): void;
 }
 
-/** The metrics of events, in the registry that `/metrics` shows. */
-export function createEventMetrics(registry: Registry): EventMetrics {
+/** Makes the metrics of events for each source, in the registry that `/metrics` shows. */
+export function createEventMetrics(registry: Registry): (source: string) => EventMetrics {
   const received = new Counter({
     name: 'events_received_total',
     help: 'What sources sent by themselves, each counted once: new, known, held, superseded, ignored or invalid',
@@ -86,13 +80,13 @@ export function createEventMetrics(registry: Registry): EventMetrics {
       for (const [source, isConnected] of connections) this.set({ source }, Number(isConnected()));
     },
   });
-  return {
-    count: (source, result, count = 1) => received.inc({ source, result }, count),
-    watch: (source, isConnected) => void connections.set(source, isConnected),
-    add(source) {
-      for (const result of [...INGEST_RESULTS, 'ignored', 'invalid']) {
-        received.inc({ source, result }, 0);
-      }
-    },
+  return (source) => {
+    for (const result of [...INGEST_RESULTS, 'ignored', 'invalid']) {
+      received.inc({ source, result }, 0);
+    }
+    return {
+      count: (result, count = 1) => received.inc({ source, result }, count),
+      watch: (isConnected) => void connections.set(source, isConnected),
+    };
   };
 }

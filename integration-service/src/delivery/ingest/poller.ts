@@ -3,9 +3,10 @@ import type { Logger } from 'service-kit/logger';
 import type { Readiness } from 'service-kit/operations';
 import type { Clocks } from '../clocks.ts';
 import type { Flow, PolledSource, Reading } from '../flow.ts';
-import { INGEST_RESULTS, type Ledger, type Progress } from '../ledger/ledger.ts';
+import { INGEST_RESULTS, type Ledger, type Progress, type SourceId } from '../ledger/ledger.ts';
 import { LedgerError } from '../ledger/ledger-error.ts';
 import { nameSome } from '../name-some.ts';
+import { createCycleLog } from './cycle-log.ts';
 import type { Ingest } from './ingest.ts';
 import type { PollMetrics } from './metrics.ts';
 import { createPollHealth } from './poll-health.ts';
@@ -19,7 +20,7 @@ export interface PollerOptions extends Clocks {
   ledger: Ledger;
   ingest: Ingest;
   guard: SurgeGuard;
-  metrics: PollMetrics;
+  metrics: (of: SourceId) => PollMetrics;
   log: Logger;
 }
 
@@ -53,9 +54,10 @@ const REFRESH_MS = 1_000;
 /** Writes every record of a source into the ledger. Cycles never overlap. */
 export function createPoller(options: PollerOptions): Poller {
   const { flow, source, ledger, ingest, guard, log, now, monotonicNow } = options;
-  const { system, noun, pause, cycleLog, intervalMs, sweepIntervalMs } = source;
+  const { system, noun, pause, intervalMs, sweepIntervalMs } = source;
   const of = { flow: flow.name, source: source.name };
-  const metrics = options.metrics.of(of);
+  const metrics = options.metrics(of);
+  const cycleLog = createCycleLog(log, noun, monotonicNow);
   const stopping = new AbortController();
   let running: Promise<void> | undefined;
   const health = createPollHealth(options);
@@ -140,7 +142,7 @@ export function createPoller(options: PollerOptions): Poller {
 
   async function read(from: unknown): Promise<Reading> {
     const observe = metrics.startTimer();
-    const reading = await source.read(from, stopping.signal);
+    const reading = await source.read(from, stopping.signal, cycleLog.log);
     if (stopping.signal.aborted) return reading;
     observe();
     const isFailed = reading.kind === 'failed';
