@@ -64,7 +64,7 @@ export function openFlow(flow: Flow, options: OpenFlowOptions): OpenFlow {
   const { name, target } = flow;
   const breaker = createCircuitBreaker({ target: target.name, log, monotonicNow });
   const gate = createGate({ breaker, pause, now });
-  const count = metrics.delivery.watch({ flow: name, target: target.name, breaker });
+  const count = metrics.delivery({ flow: name, target: target.name, breaker });
   const listeners = [createDeliveryLog(flow, log), count, options.onEvent];
   const onEvent: OnEvent = (event) => {
     for (const listen of listeners) listen?.(event);

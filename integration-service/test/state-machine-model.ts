@@ -221,7 +221,7 @@ export async function createWorld({
     const pause = createPause({ system: 'target', ...paused });
     const gate = createGate({ breaker, pause, now });
     const target = targetFor(() => worker);
-    const { watch } = createDeliveryMetrics(new Registry(), { ledger, pauses: () => [pause], now });
+    const watch = createDeliveryMetrics(new Registry(), { ledger, pauses: () => [pause], now });
     const listeners = [
       createDeliveryLog({ name: FLOW, target, policy: POLICY }, log),
       watch({ flow: FLOW, target: target.name, breaker }),

@@ -65,7 +65,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     leases,
     signal: cutOff.signal,
     onSettled(settled) {
-      results.add(...settled);
+      results.add(settled);
       wake();
     },
   });
@@ -193,8 +193,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       const outcome = outcomes[i] as Outcome;
       return { claim, outcome, transition: afterAttempt(claim, outcome, options.flow, moment) };
     });
-    if (sent.together) results.addTogether(ended, sent.together);
-    else results.add(...ended);
+    results.add(ended, sent.together);
     sending -= 1;
     queue.end();
     sendQueued();
@@ -205,9 +204,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   /** Makes deliveries that were claimed and not begun pending again, without counting an attempt. */
   function giveBack(): void {
     while (!queue.isEmpty()) {
-      for (const claim of queue.take()) {
-        results.add({ claim, transition: unclaimed(claim, now()) });
-      }
+      results.add(queue.take().map((claim) => ({ claim, transition: unclaimed(claim, now()) })));
     }
   }
 

@@ -7,10 +7,14 @@ import type { Pause } from './pauses.ts';
 
 const BREAKER_STATES = { closed: 0, 'half-open': 1, open: 2 };
 
-export interface DeliveryMetrics {
-  /** Shows a flow from now on; the returned listener counts what is committed. */
-  watch(of: { flow: string; target: string; breaker: CircuitBreaker }): OnEvent;
+interface Watched {
+  flow: string;
+  target: string;
+  breaker: CircuitBreaker;
 }
+
+/** Shows a flow from now on; the returned listener counts what is committed. */
+export type DeliveryMetrics = (of: Watched) => OnEvent;
 
 /** The metrics of all flows, in the registry that `/metrics` shows. */
 export function createDeliveryMetrics(
@@ -24,8 +28,7 @@ export function createDeliveryMetrics(
   },
 ): DeliveryMetrics {
   const { ledger, pauses, now } = options;
-  const flows: string[] = [];
-  const breakers: { flow: string; target: string; breaker: CircuitBreaker }[] = [];
+  const watched: Watched[] = [];
   const registers = [registry];
 
   /** A gauge that is read from the ledger at each scrape; it has no values when the ledger cannot be read. */
@@ -42,7 +45,7 @@ export function createDeliveryMetrics(
       registers,
       async collect() {
         this.reset();
-        for (const flow of flows) {
+        for (const { flow } of watched) {
           const values = await read(flow).catch(() => ({}));
           for (const [key, value] of Object.entries(values)) {
             this.set(label ? { flow, [label]: key } : { flow }, value);
@@ -76,7 +79,7 @@ export function createDeliveryMetrics(
     labelNames: ['flow', 'target'],
     registers,
     collect() {
-      for (const { flow, target, breaker } of breakers) {
+      for (const { flow, target, breaker } of watched) {
         this.set({ flow, target }, BREAKER_STATES[breaker.state()]);
       }
     },
@@ -120,14 +123,12 @@ export function createDeliveryMetrics(
       }
     }
   };
-  return {
-    watch({ flow, target, breaker }) {
-      flows.push(flow);
-      breakers.push({ flow, target, breaker });
-      // A rate needs the zero before the first event.
-      for (const outcome of OUTCOMES) attempts.inc({ flow, outcome }, 0);
-      for (const verdict of VERDICTS) settled.inc({ flow, verdict }, 0);
-      return count;
-    },
+  return (of) => {
+    const { flow } = of;
+    watched.push(of);
+    // A rate needs the zero before the first event.
+    for (const outcome of OUTCOMES) attempts.inc({ flow, outcome }, 0);
+    for (const verdict of VERDICTS) settled.inc({ flow, verdict }, 0);
+    return count;
   };
 }

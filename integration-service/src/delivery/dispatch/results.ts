@@ -1,25 +1,26 @@
 import type { Result } from '../engine-event.ts';
-import type { Committed, Together } from '../ledger/ledger.ts';
+import type { Together } from '../ledger/ledger.ts';
 import { LedgerError } from '../ledger/ledger-error.ts';
 import { afterAttempt } from '../transition.ts';
 import type { DispatcherOptions } from './dispatcher-options.ts';
 import type { Leases } from './leases.ts';
-
-/** Results of a batch that are written with something else, or not at all. */
-interface Batch {
-  results: Result[];
-  together: Together;
-}
 
 /** Results that are not in the ledger yet. */
 export function createResults(options: DispatcherOptions & { leases: Leases }) {
   const { ledger, leases, log, now, random, onEvent } = options;
   const flow = options.flow.name;
   const waiting: Result[] = [];
-  const batches: Batch[] = [];
+  const batches: { results: Result[]; together: Together }[] = [];
 
-  /** Gives up the claims of results that are written, and tells what became of them. */
-  function tell(results: readonly Result[], committed: Committed): void {
+  /** Writes results, all or nothing; gives up their claims, and tells what became of them. */
+  async function write(results: readonly Result[], together?: Together): Promise<void> {
+    onEvent({ flow, kind: 'committing', results });
+    const entries = results.map(({ outcome, ...each }) => ({ ...each, outcome: outcome?.kind }));
+    const committed = await ledger.commit(entries, now(), together).catch((error: Error) => {
+      if (!together || error instanceof LedgerError) throw error;
+      return error.message;
+    });
+    if (typeof committed === 'string') return fail(results, committed);
     for (const { claim } of results) leases.giveUp(claim);
     const [lost, superseded] = [new Set(committed.lost), new Set(committed.superseded)];
     const written = results.filter(({ claim }) => !lost.has(claim));
@@ -29,34 +30,22 @@ export function createResults(options: DispatcherOptions & { leases: Leases }) {
     });
   }
 
-  async function writeBatch({ results, together }: Batch): Promise<void> {
-    onEvent({ flow, kind: 'committing', results });
-    const reason = await ledger.commit(results.map(toEntry), now(), together).then(
-      (committed) => tell(results, committed),
-      (error: Error) => {
-        if (error instanceof LedgerError) throw error;
-        return error.message;
-      },
-    );
-    if (reason === undefined) return;
+  /** Of a batch that cannot be written with what must be true with it, nobody knows what became. */
+  function fail(results: readonly Result[], reason: string): void {
     log.error(`A batch of ${results.length} of ${flow} cannot be committed: ${reason}.`);
     const moment = { now: now(), random };
     const outcome = { kind: 'unknown', reason } as const;
-    waiting.push(
-      ...results.map(({ claim }) => {
-        return { claim, outcome, transition: afterAttempt(claim, outcome, options.flow, moment) };
-      }),
-    );
+    for (const { claim } of results) {
+      const transition = afterAttempt(claim, outcome, options.flow, moment);
+      waiting.push({ claim, outcome, transition });
+    }
   }
 
   return {
-    add(...results: Result[]): void {
-      waiting.push(...results);
-    },
-
-    /** Adds the results of a batch that are written with `together`, or not at all. */
-    addTogether(results: Result[], together: Together): void {
-      batches.push({ results, together });
+    /** @param together written with these results, or neither is. Default: nothing more is written */
+    add(results: Result[], together?: Together): void {
+      if (together) batches.push({ results, together });
+      else waiting.push(...results);
     },
 
     /**
@@ -65,19 +54,13 @@ export function createResults(options: DispatcherOptions & { leases: Leases }) {
      */
     async commit(): Promise<void> {
       for (let batch = batches[0]; batch; batch = batches[0]) {
-        await writeBatch(batch);
+        await write(batch.results, batch.together);
         batches.shift();
       }
       if (waiting.length === 0) return;
       const results = [...waiting];
-      onEvent({ flow, kind: 'committing', results });
-      const committed = await ledger.commit(results.map(toEntry), now());
+      await write(results);
       waiting.splice(0, results.length);
-      tell(results, committed);
     },
   };
-}
-
-function toEntry({ claim, transition, outcome }: Result) {
-  return { claim, transition, outcome: outcome?.kind };
 }

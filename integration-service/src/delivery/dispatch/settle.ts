@@ -1,5 +1,5 @@
 import { type Comparison, compare } from '../audit/compare.ts';
-import type { Claim, Transition } from '../delivery.ts';
+import type { Claim } from '../delivery.ts';
 import type { Result } from '../engine-event.ts';
 import { LedgerError } from '../ledger/ledger-error.ts';
 import { nameSome } from '../name-some.ts';
@@ -42,19 +42,16 @@ export function createSettler(options: SettlerOptions) {
 
   /** Only the whole list shows that something is not there; before the last look-up, less is enough. */
   async function lookUp(claims: Claim[]): Promise<Comparison> {
-    const isLast = claims.some((claim) => isLastLookUp(target, claim));
-    if (target.lookUp && !(isLast && canCompare(flow))) {
+    const last = claims.filter((claim) => isLastLookUp(target, claim));
+    if (target.lookUp && !(last.length > 0 && canCompare(flow))) {
       return { findings: await target.lookUp(claims, signal), shortfall: undefined };
     }
     // What the target refused as existing is never sent again, whatever its list says.
-    const decides = claims.some((claim) => isLastLookUp(target, claim) && claim.reads >= 0);
-    return compare({
-      ...{ flow: flow.name, target, expected: claims, signal },
-      checkedBy: decides ? ledger : undefined,
-    });
+    const checkedBy = last.some(({ reads }) => reads >= 0) ? ledger : undefined;
+    return compare({ flow: flow.name, target, expected: claims, checkedBy, signal });
   }
 
-  async function settle(claims: Claim[], permit: Permit): Promise<void> {
+  async function settle(claims: Claim[], permit: Permit): Promise<Result[]> {
     let waitMs = RETRY_MS;
     try {
       const { findings, shortfall } = await readThrough(
@@ -70,13 +67,11 @@ export function createSettler(options: SettlerOptions) {
       const doubt = shortfall && `the ${target.name} ${shortfall}`;
       const moment = { now: now(), random, doubt };
       told.clear();
-      onSettled(
-        claims.map((claim) => {
-          const finding = findings.get(claim.key);
-          const verdict = finding === undefined ? 'not_found' : 'found';
-          return { claim, verdict, transition: afterLookUp(claim, finding, flow, moment) };
-        }),
-      );
+      return claims.map((claim) => {
+        const finding = findings.get(claim.key);
+        const verdict = finding === undefined ? 'not_found' : 'found';
+        return { claim, verdict, transition: afterLookUp(claim, finding, flow, moment) };
+      });
     } catch (error) {
       // The ledger logs its own errors.
       if (error instanceof LedgerError) return leaveUnknown(claims, undefined, RETRY_MS);
@@ -85,43 +80,40 @@ export function createSettler(options: SettlerOptions) {
       const some = nameSome(claims.map(({ key }) => key));
       const what = claims.length === 1 ? 'an attempt' : `${claims.length} attempts`;
       log.error(`Could not ask the ${target.name} what became of ${what} (${some}): ${message}`);
-      leaveUnknown(claims, message, waitMs);
-    } finally {
-      isSettling = false;
+      return leaveUnknown(claims, message, waitMs);
     }
   }
 
-  function leaveUnknown(claims: Claim[], reason: string | undefined, waitMs: number): void {
-    onSettled(
-      claims.map((claim) => {
-        const isTold = reason === undefined || told.get(claim.key) === reason;
-        if (reason !== undefined) told.set(claim.key, reason);
-        const transition = stillUnknown(claim, now() + waitMs, isTold ? undefined : reason);
-        return { claim, verdict: 'unreadable', transition };
-      }),
-    );
+  function leaveUnknown(claims: Claim[], reason: string | undefined, waitMs: number): Result[] {
+    const nextAttemptAt = now() + waitMs;
+    return claims.map((claim) => {
+      const { key, attempts, reads, lastError } = claim;
+      const isNew = reason !== undefined && told.get(key) !== reason;
+      if (isNew) told.set(key, reason);
+      const event = isNew ? { what: 'not_read', attempt: attempts, reason } : undefined;
+      const transition = { attempts, reads, nextAttemptAt, lastError, event };
+      return { claim, verdict: 'unreadable', transition: { ...transition, status: 'unknown' } };
+    });
   }
 
   /**
    * Without a question: what was released is sent, and an attempt whose worker is gone is like one without an
    * answer.
    */
-  function decideAlone(claims: Claim[]): void {
+  function decideAlone(claims: Claim[]): Result[] {
     const moment = { now: now(), random };
-    onSettled(
-      claims.map((claim) => {
-        const reason = claim.lastError ?? 'no answer';
-        const outcome = { kind: 'unknown', reason } as const;
-        const { event: _, ...transition } =
-          claim.reads === READS_OF_RELEASED
-            ? afterLookUp(claim, undefined, flow, moment)
-            : afterAttempt(claim, outcome, flow, moment);
-        // That the attempt was lost is in the history; only an end is something new.
-        const { status: what, lastError } = transition;
-        const end = { what, attempt: claim.attempts, reason: lastError ?? undefined };
-        return { claim, transition: { ...transition, ...(what !== 'pending' && { event: end }) } };
-      }),
-    );
+    return claims.map((claim) => {
+      const reason = claim.lastError ?? 'no answer';
+      const outcome = { kind: 'unknown', reason } as const;
+      const { event: _, ...transition } =
+        claim.reads === READS_OF_RELEASED
+          ? afterLookUp(claim, undefined, flow, moment)
+          : afterAttempt(claim, outcome, flow, moment);
+      // That the attempt was lost is in the history; only an end is something new.
+      const { status: what, lastError } = transition;
+      const end = { what, attempt: claim.attempts, reason: lastError ?? undefined };
+      return { claim, transition: { ...transition, ...(what !== 'pending' && { event: end }) } };
+    });
   }
 
   const claim = () =>
@@ -133,7 +125,7 @@ export function createSettler(options: SettlerOptions) {
       if (isSettling) return;
       if (target.isRepeatable || !canLookUp(flow)) {
         const claims = await claim();
-        if (claims.length > 0) decideAlone(claims);
+        if (claims.length > 0) onSettled(decideAlone(claims));
         return;
       }
       const permit = gate.pass();
@@ -144,13 +136,10 @@ export function createSettler(options: SettlerOptions) {
       });
       if (claims.length === 0) return permit.cancel();
       isSettling = true;
-      void settle(claims, permit);
+      const settled = settle(claims, permit).then(onSettled);
+      void settled.finally(() => {
+        isSettling = false;
+      });
     },
   };
-}
-
-function stillUnknown(claim: Claim, nextAttemptAt: number, reason: string | undefined): Transition {
-  const { attempts, reads, lastError } = claim;
-  const event = reason === undefined ? undefined : { what: 'not_read', attempt: attempts, reason };
-  return { status: 'unknown', attempts, reads, nextAttemptAt, lastError, event };
 }
