@@ -64,11 +64,7 @@ export function nameFlaw(name: string): string | undefined {
 }
 
 /** A delivery that a worker holds, until its lease runs out. */
-export interface Claim {
-  key: string;
-  lane: string;
-  payload: string;
-  operation: Operation | undefined;
+export interface Claim extends Pick<Item, 'key' | 'lane' | 'payload' | 'operation'> {
   flow: string;
   /** The ledger's own number of the delivery, in the order in which deliveries were ingested. */
   sequence: number;

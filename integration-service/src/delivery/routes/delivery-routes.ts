@@ -54,19 +54,28 @@ export interface RoutedFlow {
 /** `/deliveries`: read the ledger, replay dead letters, release held deliveries. */
 export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptions): void {
   const { ledger, flows, security, guard, now } = options;
-  const byName = new Map(flows.map((each) => [each.flow.name, each]));
-  const blockedUntil = (flow: string) => byName.get(flow)?.blockedUntil();
+  const blockedUntil = (name: string) =>
+    flows.find(({ flow }) => flow.name === name)?.blockedUntil();
   // An id has the same form in every flow.
   const laneOf = flows[0]?.flow.laneOf ?? ((id: string) => id);
-  const common = { tags: [DELIVERIES_TAG.name], security };
   const errors = {
     ...commonErrors,
     ...guardErrors,
+    422: answer('A parameter is wrong.', validationErrorSchema),
     503: errorAnswer(
       'The ledger cannot be used now, or the service did not answer in time.',
       'The disk of the ledger /data/ledger.sqlite is full. Nothing is sent until there is room.',
     ),
   };
+
+  /** The options of a route that is guarded. */
+  function guarded<Schema extends { response: object }>(schema: Schema) {
+    const response = { ...errors, ...schema.response };
+    return {
+      onRequest: guard,
+      schema: { tags: [DELIVERIES_TAG.name], security, ...schema, response },
+    };
+  }
 
   function filterOf(request: z.output<typeof releaseRequestSchema>) {
     const { lane, keys, all: _, ...filter } = request;
@@ -79,28 +88,22 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
 
   app.get(
     '/deliveries',
-    {
-      onRequest: guard,
-      schema: {
-        ...common,
-        operationId: 'listDeliveries',
-        summary: 'List deliveries',
-        description:
-          'In the order in which they were ingested, or the newest first. The `Link` header leads to the next page.',
-        querystring: deliveryQuerySchema,
-        response: {
-          ...errors,
-          422: answer('A parameter is wrong.', validationErrorSchema),
-          200: {
-            ...answer('The deliveries.', z.array(deliverySchema)),
-            headers: {
-              Link: z.string().meta({ description: 'The next page, if there is one.' }),
-              'X-Total-Count': totalSchema,
-            },
+    guarded({
+      operationId: 'listDeliveries',
+      summary: 'List deliveries',
+      description:
+        'In the order in which they were ingested, or the newest first. The `Link` header leads to the next page.',
+      querystring: deliveryQuerySchema,
+      response: {
+        200: {
+          ...answer('The deliveries.', z.array(deliverySchema)),
+          headers: {
+            Link: z.string().meta({ description: 'The next page, if there is one.' }),
+            'X-Total-Count': totalSchema,
           },
         },
       },
-    },
+    }),
     async ({ query: { limit, cursor: after, order, lane, ...rest }, url }, reply) => {
       const filter = { ...rest, lane: lane && laneOf(lane) };
       const rows = await ledger.list(filter, limit + 1, { order, after });
@@ -121,22 +124,16 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
 
   app.get(
     '/deliveries/:flow/:key',
-    {
-      onRequest: guard,
-      schema: {
-        ...common,
-        operationId: 'getDelivery',
-        summary: 'One delivery with its history',
-        params: deliveryParamsSchema,
-        querystring: noQuerySchema,
-        response: {
-          ...errors,
-          422: answer('A parameter is wrong.', validationErrorSchema),
-          404: errorAnswer('The ledger does not know it.', 'Not Found'),
-          200: answer('The delivery.', deliveryWithHistorySchema),
-        },
+    guarded({
+      operationId: 'getDelivery',
+      summary: 'One delivery with its history',
+      params: deliveryParamsSchema,
+      querystring: noQuerySchema,
+      response: {
+        404: errorAnswer('The ledger does not know it.', 'Not Found'),
+        200: answer('The delivery.', deliveryWithHistorySchema),
       },
-    },
+    }),
     async ({ params: { flow, key } }) => {
       const found = (await ledger.get(flow, key)) ?? (await ledger.get(flow, laneOf(key)));
       if (!found) throw new HttpError(404, 'Not Found');
@@ -151,27 +148,22 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
 
   app.post(
     '/deliveries/replay',
-    {
-      onRequest: guard,
-      schema: {
-        ...common,
-        operationId: 'replayDeliveries',
-        summary: 'Send dead letters again',
-        description:
-          'Asks the target first: what it already has becomes delivered, the rest pending. Only dead deliveries match.',
-        querystring: noQuerySchema,
-        body: replayRequestSchema,
-        response: {
-          ...errors,
-          ...bodyErrors,
-          502: errorAnswer(
-            'The target gave no usable answer, or lists less than was delivered. Nothing was changed.',
-            'The inventory gave no usable answer: connect ECONNREFUSED 127.0.0.1:8001. Nothing was changed.',
-          ),
-          200: answer('What was done, or would be.', replayReportSchema),
-        },
+    guarded({
+      operationId: 'replayDeliveries',
+      summary: 'Send dead letters again',
+      description:
+        'Asks the target first: what it already has becomes delivered, the rest pending. Only dead deliveries match.',
+      querystring: noQuerySchema,
+      body: replayRequestSchema,
+      response: {
+        ...bodyErrors,
+        502: errorAnswer(
+          'The target gave no usable answer, or lists less than was delivered. Nothing was changed.',
+          'The inventory gave no usable answer: connect ECONNREFUSED 127.0.0.1:8001. Nothing was changed.',
+        ),
+        200: answer('What was done, or would be.', replayReportSchema),
       },
-    },
+    }),
     async ({ body: { dry_run: dryRun, trust_list: trustList, ...body } }) => {
       const filter = filterOf(body);
       const on = flows.map(({ flow }) => flow);
@@ -183,23 +175,18 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
 
   app.post(
     '/deliveries/release',
-    {
-      onRequest: guard,
-      schema: {
-        ...common,
-        operationId: 'releaseDeliveries',
-        summary: 'Let go what is held',
-        description:
-          'What the surge guard holds is sent. What is held after an attempt of unknown outcome is looked up once more, and sent when the target does not list it.',
-        querystring: noQuerySchema,
-        body: releaseRequestSchema,
-        response: {
-          ...errors,
-          ...bodyErrors,
-          200: answer('What was let go.', releaseReportSchema),
-        },
+    guarded({
+      operationId: 'releaseDeliveries',
+      summary: 'Let go what is held',
+      description:
+        'What the surge guard holds is sent. What is held after an attempt of unknown outcome is looked up once more, and sent when the target does not list it.',
+      querystring: noQuerySchema,
+      body: releaseRequestSchema,
+      response: {
+        ...bodyErrors,
+        200: answer('What was let go.', releaseReportSchema),
       },
-    },
+    }),
     async ({ body }) => {
       const released = await ledger.release(filterOf(body), now());
       wakeAll();

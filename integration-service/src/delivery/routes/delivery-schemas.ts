@@ -27,29 +27,27 @@ const laneSchema = textSchema.meta({
   examples: ['26903934-a784-469e-a61d-14023f521250'],
 });
 
-const deliveryFields = {
-  flow: flowSchema,
-  key: keySchema,
-  lane: laneSchema,
-  status: statusSchema.meta({ description: 'How far it has come.', examples: ['delivered'] }),
-  attempts: z.int().meta({
-    description: 'Calls to the target so far, each of them a line of the history.',
-    examples: [1],
-  }),
-  next_attempt_at: timeSchema.nullable().meta({
-    description:
-      'When it is sent (pending) or the target is asked (unknown), UTC; not before the target may be called again.',
-  }),
-  last_error: z
-    .string()
-    .nullable()
-    .meta({ description: 'Why it is not delivered.', examples: [null] }),
-  created_at: timeSchema.meta({ description: 'When it was first ingested, UTC.' }),
-  updated_at: timeSchema.meta({ description: 'When it last changed, UTC.' }),
-};
-
 export const deliverySchema = z
-  .object(deliveryFields)
+  .object({
+    flow: flowSchema,
+    key: keySchema,
+    lane: laneSchema,
+    status: statusSchema.meta({ description: 'How far it has come.', examples: ['delivered'] }),
+    attempts: z.int().meta({
+      description: 'Calls to the target so far, each of them a line of the history.',
+      examples: [1],
+    }),
+    next_attempt_at: timeSchema.nullable().meta({
+      description:
+        'When it is sent (pending) or the target is asked (unknown), UTC; not before the target may be called again.',
+    }),
+    last_error: z
+      .string()
+      .nullable()
+      .meta({ description: 'Why it is not delivered.', examples: [null] }),
+    created_at: timeSchema.meta({ description: 'When it was first ingested, UTC.' }),
+    updated_at: timeSchema.meta({ description: 'When it last changed, UTC.' }),
+  })
   .meta({ id: 'Delivery', description: 'One thing that must reach a target once.' });
 
 const eventSchema = z
@@ -67,8 +65,8 @@ const eventSchema = z
   })
   .meta({ id: 'Event', description: 'One thing that happened to a delivery.' });
 
-export const deliveryWithHistorySchema = z
-  .object({ ...deliveryFields, history: z.array(eventSchema).describe('In order of time.') })
+export const deliveryWithHistorySchema = deliverySchema
+  .extend({ history: z.array(eventSchema).describe('In order of time.') })
   .meta({
     id: 'DeliveryWithHistory',
     description: 'A delivery and everything that happened to it.',
@@ -217,7 +215,7 @@ export function presentDelivery(
     status,
     // The attempt under way has no line in the history yet.
     attempts: status === 'sending' ? attempts + 1 : attempts,
-    next_attempt_at: isoTime(dueAt === null ? null : Math.max(dueAt, blockedUntil)),
+    next_attempt_at: dueAt === null ? null : isoTime(Math.max(dueAt, blockedUntil)),
     last_error,
     created_at: isoTime(row.created_at),
     updated_at: isoTime(row.updated_at),
@@ -226,15 +224,10 @@ export function presentDelivery(
 
 /** A line of the history as the routes show it. */
 export function presentEvent(event: HistoryEvent): z.output<typeof eventSchema> {
-  return {
-    ...event,
-    at: isoTime(event.at),
-    next_attempt_at: isoTime(event.next_attempt_at),
-  };
+  const { at, next_attempt_at: dueAt } = event;
+  return { ...event, at: isoTime(at), next_attempt_at: dueAt === null ? null : isoTime(dueAt) };
 }
 
-function isoTime(time: number): string;
-function isoTime(time: number | null): string | null;
-function isoTime(time: number | null): string | null {
-  return time === null ? null : new Date(time).toISOString();
+function isoTime(time: number): string {
+  return new Date(time).toISOString();
 }
