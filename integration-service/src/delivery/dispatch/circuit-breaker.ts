@@ -57,17 +57,16 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
   let isRefused = false;
   let lastReason = '';
 
-  function open(forMs: number): void {
+  function open(): void {
+    openMs = isOpen ? Math.min(openMs * 2, OPEN_MS.longest) : OPEN_MS.first;
     isOpen = true;
-    openMs = forMs;
-    openUntil = Math.max(monotonicNow() + forMs, askedToWaitUntil);
+    openUntil = Math.max(monotonicNow() + openMs, askedToWaitUntil);
   }
 
   function close(): void {
     if (isOpen) log.info(`The ${target} answers again.`);
     failures = 0;
     isOpen = false;
-    openMs = OPEN_MS.first;
     askedToWaitUntil = 0;
     isRefused = false;
   }
@@ -107,10 +106,10 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
           askedToWaitUntil = Math.max(askedToWaitUntil, monotonicNow() + retryAfterMs);
           failures += 1;
           lastReason = reason;
-          if (isOpen && !isStale()) open(Math.min(openMs * 2, OPEN_MS.longest));
+          if (isOpen && !isStale()) open();
           else if (isOpen) openUntil = Math.max(openUntil, askedToWaitUntil);
           else if (failures >= FAILURES_TO_OPEN) {
-            open(OPEN_MS.first);
+            open();
             log.error(
               `The ${target} failed ${failures} times in a row (${reason}). Trying one call from time to time until it answers.`,
             );
@@ -119,7 +118,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
         },
         refuse(reason) {
           lastReason = reason;
-          if (!isStale()) open(isOpen ? Math.min(openMs * 2, OPEN_MS.longest) : openMs);
+          if (!isStale()) open();
           if (!isRefused) {
             isRefused = true;
             log.error(

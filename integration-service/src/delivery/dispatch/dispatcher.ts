@@ -198,7 +198,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     queue.end();
     sendQueued();
     if (queue.isLow() || gate.isNarrow()) wake();
-    else wakeSoon();
+    else soon ??= setTimeout(wake, COMMIT_DELAY_MS);
   }
 
   /** Makes deliveries that were claimed and not begun pending again, without counting an attempt. */
@@ -236,10 +236,6 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   function wake(): void {
     alarm.resolve();
-  }
-
-  function wakeSoon(): void {
-    soon ??= setTimeout(wake, COMMIT_DELAY_MS);
   }
 
   async function rest(ms: number): Promise<void> {

@@ -17,38 +17,32 @@ export function createQueue(options: {
   monotonicNow: () => number;
 }) {
   const { concurrency, atMost, monotonicNow } = options;
-  let waiting: Claim[] = [];
-  let next = 0;
+  const waiting: Claim[] = [];
   let ended = 0;
   let ahead = 0;
   let addedAt = monotonicNow();
   let endedAt = addedAt;
 
-  const length = () => waiting.length - next;
-  const isLow = () => length() <= ahead / 2;
+  const isLow = () => waiting.length <= ahead / 2;
 
   return {
-    isEmpty: () => length() === 0,
+    isEmpty: () => waiting.length === 0,
     /** At most half of what was claimed ahead is left: it is time to claim more while the rest is sent. */
     isLow,
     /** How many deliveries may be claimed while `sending` batches are being sent. */
     room(sending: number): number {
-      if (atMost > 1) return sending < concurrency && length() === 0 ? atMost : 0;
+      if (atMost > 1) return sending < concurrency && waiting.length === 0 ? atMost : 0;
       if (!isLow()) return 0;
       const elapsedMs = Math.max(endedAt - addedAt, 1);
       ahead = Math.min(Math.floor((ended * AHEAD_MS) / elapsedMs), MAX_AHEAD);
-      return concurrency - sending + ahead - length();
+      return concurrency - sending + ahead - waiting.length;
     },
     add(claims: Claim[]): void {
-      [waiting, next] = [[...waiting.slice(next), ...claims], 0];
+      waiting.push(...claims);
       [ended, addedAt] = [0, monotonicNow()];
     },
     /** Removes and returns a batch: the deliveries that have waited longest. */
-    take(): Claim[] {
-      const batch = waiting.slice(next, next + atMost);
-      next += batch.length;
-      return batch;
-    },
+    take: () => waiting.splice(0, atMost),
     /** A batch has been sent. */
     end(): void {
       ended += 1;

@@ -1,7 +1,6 @@
 import type { Logger } from 'service-kit/logger';
 import { createRateLimitedLog } from 'service-kit/rate-limited-log';
 import type { Item } from '../delivery.ts';
-import type { Sink } from '../flow.ts';
 import { INGEST_RESULTS, type IngestCounts } from '../ledger/ledger.ts';
 import { LedgerError } from '../ledger/ledger-error.ts';
 import type { Ingest } from './ingest.ts';
@@ -26,25 +25,20 @@ interface Waiting extends PromiseWithResolvers<IngestCounts> {
 /** The most calls whose items are committed together. */
 const MAX_AT_ONCE = 500;
 
-/** The sink of a source that comes by itself, and how to end it. */
-export interface GroupCommit {
-  sink: Sink;
-  /** Takes nothing more, and resolves when all that was taken is committed or has failed. */
-  close(): Promise<void>;
-}
-
-/** Items that come during a transaction go into the next one together, because each commit waits for the disk. */
-export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
+/**
+ * The sink of a source that comes by itself. Items that come during a transaction go into the next one
+ * together, because each commit waits for the disk.
+ */
+export function createGroupCommit(options: GroupCommitOptions) {
   const { source, noun, ingest, guard, metrics } = options;
   const logLimited = createRateLimitedLog(options.log, 'warn');
-  let waiting: Waiting[] = [];
+  const waiting: Waiting[] = [];
   let writing: Promise<void> | undefined;
   let isClosed = false;
 
   async function writeAll(): Promise<void> {
     while (waiting.length > 0) {
-      const group = waiting.slice(0, MAX_AT_ONCE);
-      waiting = waiting.slice(MAX_AT_ONCE);
+      const group = waiting.splice(0, MAX_AT_ONCE);
       try {
         const counts = await write(group.flatMap(({ items }) => items));
         for (const { resolve } of group) resolve(counts);
@@ -69,14 +63,15 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
   }
 
   return {
-    async sink(items) {
+    async sink(items: readonly Item[]): Promise<IngestCounts> {
       if (isClosed) throw new LedgerError('unreachable', 'The service is stopping.');
       const entry = { items, ...Promise.withResolvers<IngestCounts>() };
       waiting.push(entry);
       writing ??= writeAll();
       return entry.promise;
     },
-    async close() {
+    /** Takes nothing more, and resolves when all that was taken is committed or has failed. */
+    async close(): Promise<void> {
       isClosed = true;
       await writing;
     },

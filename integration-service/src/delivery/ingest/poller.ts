@@ -213,12 +213,9 @@ export function createPoller(options: PollerOptions): Poller {
     if (fresh.length === 0) return;
     const { held } = await ledger.countByStatus(flow.name);
     const count = held - (some.length - fresh.length);
-    const names = nameSome(
-      fresh.map(({ key }) => key),
-      count,
-    );
+    const keys = fresh.map(({ key }) => key);
     log.warn(
-      `Holding ${count} ${noun}s back (${names}): more than SURGE_LIMIT (${limit}) new ones came at once. Release them with POST /deliveries/release.`,
+      `Holding ${count} ${noun}s back (${nameSome(keys, count)}): more than SURGE_LIMIT (${limit}) new ones came at once. Release them with POST /deliveries/release.`,
     );
   }
 
