@@ -28,10 +28,9 @@ const person = (number: number) => ({
 /** A CRM that offers only `GET /customers`. */
 export async function openPolledCrm({ cleanUp }: Tools): Promise<Crm> {
   const customers: { id: string; name: string; email: string; created_at: string }[] = [];
-  const server = await createStandIn(async (_request, response) => {
-    answerJson(response, 200, customers);
-  });
-  cleanUp.defer(server.close);
+  const server = cleanUp.use(
+    await createStandIn(async (_request, response) => answerJson(response, 200, customers)),
+  );
   return {
     serviceEnv: { CRM_API_URL: `${server.origin}/customers` },
     async create(count) {

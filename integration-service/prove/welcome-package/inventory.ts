@@ -38,14 +38,13 @@ export interface InventoryOptions {
   onKill: (process: number) => void;
 }
 
-export interface Inventory extends Pick<Systems, 'arm' | 'firstCallAfter' | 'idle'> {
+export interface Inventory extends Pick<Systems, 'arm' | 'firstCallAfter' | 'idle'>, Disposable {
   /** The URL of the inventory for the process with this number. */
   urlFor(process: number): string;
   /** Number of packages of a customer. */
   count(customerId: string): number;
   /** Number of all packages. */
   size(): number;
-  close(): void;
 }
 
 interface PackageRequest {
@@ -62,10 +61,9 @@ export async function createInventory(options: InventoryOptions): Promise<Invent
   const { kind, fault, timeoutMs, onKill } = options;
   // A unique path: the service of another cell that gets hold of our port must not be mistaken for ours.
   const base = `/${randomUUID()}`;
-  const requests: PackageRequest[] = [];
-  const counts = new Map<string, number>();
+  /** By customer; empty if nothing was stored for a customer yet. */
+  const requests = new Map<string, PackageRequest[]>();
   const byKey = new Map<string, PackageRequest>();
-  const asked = new Set<string>();
   const calls: { by: number; at: number }[] = [];
   let armed: (Kill<TargetStep> & { fromProcess: number }) | undefined;
   let posts = 0;
@@ -82,8 +80,8 @@ export async function createInventory(options: InventoryOptions): Promise<Invent
   });
 
   function list(url: URL, response: ServerResponse): void {
-    const customerId = kind === 'keyed' ? url.searchParams.get('customer_id') : null;
-    const listed = requests.filter((each) => !customerId || each.customer_id === customerId);
+    const customerId = kind === 'keyed' && url.searchParams.get('customer_id');
+    const listed = customerId ? (requests.get(customerId) ?? []) : [...requests.values()].flat();
     if (fault === 'down' && !hasListed) goDownAfter(response);
     hasListed = true;
     answerJson(response, 200, listed);
@@ -91,11 +89,11 @@ export async function createInventory(options: InventoryOptions): Promise<Invent
 
   async function take(request: IncomingMessage, response: ServerResponse, by: number) {
     const { customer_id: customerId } = (await json(request)) as { customer_id: string };
-    const hasFault = !asked.has(customerId) && asked.size % 2 === 0;
+    const hasFault = !requests.has(customerId) && requests.size % 2 === 0;
     const now = hasFault ? fault : 'none';
     if (hasFault) faults += 1;
     const isLate = faults % 2 === 0;
-    asked.add(customerId);
+    requests.getOrInsert(customerId, []);
     posts += 1;
     const isGoingDown = fault === 'down' && posts % CALLS_UNTIL_DOWN === 0;
 
@@ -136,20 +134,19 @@ export async function createInventory(options: InventoryOptions): Promise<Invent
     const fixed = { package_type: 'welcome_package', status: 'pending' };
     const stored = { request_id: randomUUID(), customer_id, ...fixed, created_at };
     if (key !== undefined) byKey.set(key, stored);
-    requests.push(stored);
-    counts.set(customer_id, (counts.get(customer_id) ?? 0) + 1);
+    requests.get(customer_id)?.push(stored);
     return { stored, headers: {} };
   }
 
   return {
     urlFor: (process) => `${server.origin}${base}/${process}/package-requests`,
-    count: (customerId) => counts.get(customerId) ?? 0,
-    size: () => requests.length,
+    count: (customerId) => requests.get(customerId)?.length ?? 0,
+    size: () => [...requests.values()].flat().length,
     firstCallAfter: (time, except) => calls.find(({ by, at }) => at >= time && by !== except)?.at,
     arm(kill, fromProcess) {
       armed = { ...kill, fromProcess };
     },
     idle: server.idle,
-    close: server.close,
+    [Symbol.dispose]: server[Symbol.dispose],
   };
 }

@@ -26,13 +26,11 @@ polled, also cuts connections on their way, sends webhooks twice and restarts th
   targetKinds: INVENTORY_KINDS,
 
   async open({ source, fault, targetKind }, tools) {
-    const inventory = await createInventory({
-      kind: targetKind as InventoryKind,
-      fault: fault as Fault,
-      timeoutMs: tools.timeoutMs,
-      onKill: tools.kill,
-    });
-    tools.cleanUp.defer(inventory.close);
+    const { timeoutMs, kill: onKill } = tools;
+    const [kind, faultName] = [targetKind as InventoryKind, fault as Fault];
+    const inventory = tools.cleanUp.use(
+      await createInventory({ kind, fault: faultName, timeoutMs, onKill }),
+    );
     const { serviceEnv, create, disturbances, problems } = await openCrm(source.name, tools);
     const { count: effects, arm, firstCallAfter, idle } = inventory;
     return {

@@ -88,10 +88,9 @@ it.each(LEDGER_KINDS)(
   async (kind) => {
     if (rabbitmqUrl) await deleteQueue(rabbitmqUrl());
     // This inventory supports no idempotency keys: a request that is sent twice is stored twice.
-    const inventory = await createInventory({
+    using inventory = await createInventory({
       ...{ kind: 'plain', fault: 'none', timeoutMs: 1_000, onKill: () => {} },
     });
-    onTestFinished(inventory.close);
     const crm = await startCrm();
     const location = await newLocation(kind);
     // The first of several services gets the webhooks.
