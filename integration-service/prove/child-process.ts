@@ -63,15 +63,9 @@ export function startChild({ program = SERVICE, env, crash, logFile }: ChildOpti
     return child.url;
   });
   const listening = Promise.race([ready, ended.then(() => undefined)]);
-  const kill: Child['kill'] = (signal = 'SIGKILL') => started.kill(signal);
   const child: Child = {
-    spawnedAt,
-    logFile,
-    listening,
-    url: undefined,
-    ended,
-    end: undefined,
-    kill,
+    ...{ spawnedAt, logFile, listening, url: undefined, ended, end: undefined },
+    kill: (signal = 'SIGKILL') => started.kill(signal),
   };
   return child;
 }

@@ -1,8 +1,8 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Child, type Crash, end, startChild } from './child-process.ts';
+import { createDatabase } from './database.ts';
 import { isTargetStep, type Kill } from './kill-point.ts';
-import { createLedgerPlace } from './ledger-place.ts';
 import type { Limit } from './limit.ts';
 import type { Setting, Systems } from './proof.ts';
 import { createRandom } from './random.ts';
@@ -61,11 +61,12 @@ export async function setStage(
   const folder = join(options.folder, setting.name.replaceAll('/', '-'));
   mkdirSync(folder);
   let isKept = false;
-  parts.defer(() => {
-    if (!isKept) rmSync(folder, { recursive: true, force: true });
+  const database = options.ledger ? await createDatabase(options.ledger) : undefined;
+  parts.defer(async () => {
+    if (isKept && !signal.aborted) return;
+    await database?.drop();
+    rmSync(folder, { recursive: true, force: true });
   });
-  const ledger = await createLedgerPlace(folder, options.ledger);
-  parts.defer(() => (isKept && !signal.aborted ? undefined : ledger[Symbol.asyncDispose]()));
   const children: Child[] = [];
   const alive = () => children.filter((child) => !child.end);
   const systems = await setting.proof.open(setting, {
@@ -80,7 +81,7 @@ export async function setStage(
   const env = {
     ...environment,
     FLOWS: setting.proof.flow,
-    LEDGER_URL: ledger.url,
+    LEDGER_URL: database?.url ?? `sqlite:${join(folder, 'ledger.sqlite')}`,
     NODE_COMPILE_CACHE: join(options.folder, 'compile-cache'),
   };
 
@@ -112,9 +113,7 @@ export async function setStage(
     ...{ systems, env, children, alive, startMissing },
     keep() {
       isKept = true;
-      return options.ledger
-        ? `${folder}, database ${new URL(ledger.url).pathname.slice(1)}`
-        : folder;
+      return database ? `${folder}, database ${database.name}` : folder;
     },
     [Symbol.asyncDispose]: () => rest.disposeAsync(),
   };
