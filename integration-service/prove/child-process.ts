@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { Kill, ServiceStep } from './kill-point.ts';
+import type { Kill } from './kill-point.ts';
 
 /** A kill that the service carries out on itself. */
-export interface Crash extends Kill<ServiceStep> {
+export interface Crash extends Kill {
   /** A file that only the first process to reach the step can create: only that process dies. */
   ticket: string;
 }

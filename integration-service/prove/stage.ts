@@ -2,7 +2,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Child, type Crash, end, startChild } from './child-process.ts';
 import { createDatabase } from './database.ts';
-import { isTargetStep, type Kill } from './kill-point.ts';
+import type { Kill } from './kill-point.ts';
 import type { Limit } from './limit.ts';
 import type { Setting, Systems } from './proof.ts';
 import { createRandom } from './random.ts';
@@ -87,13 +87,10 @@ export async function setStage(
 
   async function startMissing(kill?: Kill): Promise<void> {
     const missing = replicas - alive().length;
-    const ticket = join(folder, `killed-${children.length}`);
-    let crash: Crash | undefined;
-    if (kill) {
-      const { step, nth } = kill;
-      if (isTargetStep(step)) systems.arm({ step, nth }, children.length);
-      else crash = { step, nth, ticket };
-    }
+    const number = children.length;
+    // Only the target or only the processes will reach the step.
+    if (kill) systems.arm(kill, number);
+    const crash = kill && { ...kill, ticket: join(folder, `killed-${number}`) };
     await Promise.all(Array.from({ length: missing }, () => start(crash)));
   }
 

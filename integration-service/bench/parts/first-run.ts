@@ -52,7 +52,7 @@ async function runFirst(crm: RunningServer, size: number) {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'));
   await using inventory = await startService('inventory-api');
   const traffic = { requests: 0, bytes: 0 };
-  using proxy = await createTcpProxy(crm.port, (part, bytes) => {
+  using proxy = await createTcpProxy(new URL(crm.url), (part, bytes) => {
     traffic.bytes += bytes;
     if (part === 'request') traffic.requests += 1;
   });

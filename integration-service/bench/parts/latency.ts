@@ -10,42 +10,29 @@ import { startService } from '../processes.ts';
 const CUSTOMERS = 1_000;
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
 
-/** How the service learns of a customer: the environment of crm-api and integration-service. */
-interface Source {
-  name: string;
-  env(servicePort: number): NodeJS.ProcessEnv;
+/** The environment of crm-api and integration-service for each way in which the service learns of a customer. */
+function environments(port: number, rabbitmqUrl: string | undefined) {
+  const webhooks = `http://127.0.0.1:${port}/webhooks/customers`;
+  return {
+    'polling every 20 ms': { POLLING_INTERVAL_SECONDS: '0.02' },
+    'by webhook': { CRM_EVENTS_URL: webhooks, WEBHOOK_SECRET: SECRET },
+    ...(rabbitmqUrl && { 'by RabbitMQ': { CRM_EVENTS_URL: rabbitmqUrl } }),
+  };
 }
-
-const POLL: Source = {
-  name: 'polling every 20 ms',
-  env: () => ({ POLLING_INTERVAL_SECONDS: '0.02' }),
-};
-
-const WEBHOOK: Source = {
-  name: 'by webhook',
-  env: (port) => ({
-    CRM_EVENTS_URL: `http://127.0.0.1:${port}/webhooks/customers`,
-    WEBHOOK_SECRET: SECRET,
-  }),
-};
-
-const rabbitmq = (url: string): Source => ({
-  name: 'by RabbitMQ',
-  env: () => ({ CRM_EVENTS_URL: url }),
-});
 
 /** From the CRM's 201 to the inventory's 201, one customer at a time, for each source. */
 export async function* benchLatency({ runs, rabbitmqUrl }: BenchOptions): AsyncGenerator<Figure> {
-  for (const source of [POLL, WEBHOOK, ...(rabbitmqUrl ? [rabbitmq(rabbitmqUrl)] : [])]) {
-    const latenciesMs = await Array.fromAsync({ length: runs }, () => measure(source));
-    const what = `created to requested, ${source.name}`;
+  const port = await freePort();
+  for (const [source, env] of Object.entries(environments(port, rabbitmqUrl))) {
+    const latenciesMs = await Array.fromAsync({ length: runs }, () => measure(port, env));
+    const what = `created to requested, ${source}`;
     yield { what: `${what}, median`, unit: 'ms', values: latenciesMs.map(median) };
     const p99s = latenciesMs.map((each) => percentile(each, 0.99));
     yield { what: `${what}, p99`, unit: 'ms', values: p99s, target: 'under 100 ms' };
   }
 }
 
-async function measure({ env }: Source): Promise<number[]> {
+async function measure(port: number, env: Record<string, string>): Promise<number[]> {
   const arrivals = new Map<string, PromiseWithResolvers<number>>();
   const arrivalOf = (id: string) =>
     arrivals.getOrInsertComputed(id, () => Promise.withResolvers<number>());
@@ -56,16 +43,14 @@ async function measure({ env }: Source): Promise<number[]> {
     arrivalOf(body.customer_id).resolve(performance.now());
   });
   using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'));
-  const port = await freePort();
-  const events = env(port);
-  await using crm = await startService('crm-api', events);
+  await using crm = await startService('crm-api', env);
   await using service = await startService('integration-service', {
     INTEGRATION_SERVICE_PORT: String(port),
     CRM_API_URL: `${crm.url}/customers`,
     INVENTORY_API_URL: `${inventory.origin}/`,
     LEDGER_URL: `sqlite:${join(folder.path, 'ledger.sqlite')}`,
     POLLING_INTERVAL_SECONDS: '3600',
-    ...events,
+    ...env,
   });
   await service.untilReady();
   return await Array.fromAsync({ length: CUSTOMERS }, async (_, i) => {

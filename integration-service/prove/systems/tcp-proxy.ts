@@ -14,15 +14,18 @@ export interface TcpProxy extends Disposable {
   cut(lost: Part): Promise<void>;
 }
 
-/** @param onData called with the size in bytes of all that comes */
+/**
+ * @param url where the server listens on 127.0.0.1
+ * @param onData called with the size in bytes of all that comes
+ */
 export async function createTcpProxy(
-  targetPort: number,
+  url: URL,
   onData?: (part: Part, bytes: number) => void,
 ): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let due: { lost: Part; done: () => void } | undefined;
   const server = createServer((client) => {
-    const target = connect(targetPort, '127.0.0.1');
+    const target = connect(Number(url.port), '127.0.0.1');
     join(client, target, 'request');
     join(target, client, 'answer');
   });

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { json } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Kill, TargetStep } from '../kill-point.ts';
-import type { Systems } from '../proof.ts';
+import type { Systems, Tools } from '../proof.ts';
 import { answerJson, createStandIn } from '../systems/stand-in.ts';
 
 /**
@@ -28,23 +28,11 @@ export type Fault = (typeof FAULTS)[number];
 export const INVENTORY_KINDS = ['keyed', 'plain'] as const;
 export type InventoryKind = (typeof INVENTORY_KINDS)[number];
 
-export interface InventoryOptions {
-  kind: InventoryKind;
-  /** What happens to the first call for every second customer, beginning with the first. */
-  fault: Fault;
-  /** How long the client waits for an answer. */
-  timeoutMs: number;
-  /** Called when the armed kill is due, with the number of the process that made the call. */
-  onKill: (process: number) => void;
-}
-
-export interface Inventory extends Pick<Systems, 'arm' | 'firstCallAfter' | 'idle'>, Disposable {
+export interface Inventory
+  extends Pick<Systems, 'effects' | 'arm' | 'firstCallAfter' | 'idle'>,
+    Disposable {
   /** The URL of the inventory for the process with this number. */
   urlFor(process: number): string;
-  /** Number of packages of a customer. */
-  count(customerId: string): number;
-  /** Number of all packages. */
-  size(): number;
 }
 
 interface PackageRequest {
@@ -56,16 +44,19 @@ const DOWN_MS = 1_500;
 /** After this many calls for packages, an inventory with the fault `down` goes down again. */
 const CALLS_UNTIL_DOWN = 10;
 
-/** An inventory that stores packages and handles some requests badly. */
-export async function createInventory(options: InventoryOptions): Promise<Inventory> {
-  const { kind, fault, timeoutMs, onKill } = options;
+/** An inventory that stores packages. Its fault meets every second customer, beginning with the first. */
+export async function createInventory(
+  kind: InventoryKind,
+  fault: Fault,
+  { timeoutMs, kill }: Pick<Tools, 'timeoutMs' | 'kill'>,
+): Promise<Inventory> {
   // A unique path: the service of another cell that gets hold of our port must not be mistaken for ours.
   const base = `/${randomUUID()}`;
   /** By customer; empty if nothing was stored for a customer yet. */
   const requests = new Map<string, PackageRequest[]>();
   const byKey = new Map<string, PackageRequest>();
   const calls: { by: number; at: number }[] = [];
-  let armed: (Kill<TargetStep> & { fromProcess: number }) | undefined;
+  let armed: (Kill & { fromProcess: number }) | undefined;
   let posts = 0;
   let faults = 0;
   let hasListed = false;
@@ -123,7 +114,7 @@ export async function createInventory(options: InventoryOptions): Promise<Invent
   function reach(step: TargetStep, by: number): void {
     if (armed?.step !== step || by < armed.fromProcess) return;
     armed.nth -= 1;
-    if (armed.nth === 0) onKill(by);
+    if (armed.nth === 0) kill(by);
   }
 
   /** Synchronous, so it is atomic like a transaction. */
@@ -140,8 +131,7 @@ export async function createInventory(options: InventoryOptions): Promise<Invent
 
   return {
     urlFor: (process) => `${server.origin}${base}/${process}/package-requests`,
-    count: (customerId) => requests.get(customerId)?.length ?? 0,
-    size: () => [...requests.values()].flat().length,
+    effects: (customerId) => requests.get(customerId)?.length ?? 0,
     firstCallAfter: (time, except) => calls.find(({ by, at }) => at >= time && by !== except)?.at,
     arm(kill, fromProcess) {
       armed = { ...kill, fromProcess };

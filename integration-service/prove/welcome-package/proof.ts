@@ -26,13 +26,11 @@ polled, also cuts connections on their way, sends webhooks twice and restarts th
   targetKinds: INVENTORY_KINDS,
 
   async open({ source, fault, targetKind }, tools) {
-    const { timeoutMs, kill: onKill } = tools;
-    const [kind, faultName] = [targetKind as InventoryKind, fault as Fault];
     const inventory = tools.cleanUp.use(
-      await createInventory({ kind, fault: faultName, timeoutMs, onKill }),
+      await createInventory(targetKind as InventoryKind, fault as Fault, tools),
     );
     const { serviceEnv, create, disturbances, problems } = await openCrm(source.name, tools);
-    const { count: effects, arm, firstCallAfter, idle } = inventory;
+    const { effects, arm, firstCallAfter, idle } = inventory;
     return {
       envOf: (process) => ({ INVENTORY_API_URL: inventory.urlFor(process), ...serviceEnv }),
       ...{ create, disturbances, problems, effects, arm, firstCallAfter, idle },

@@ -22,7 +22,7 @@ export async function openWebhooks(tools: Tools): Promise<EventRoute> {
       answerJson(response, Math.max(...statuses), {});
     }),
   );
-  const proxy = cleanUp.use(await createTcpProxy(Number(new URL(relay.origin).port)));
+  const proxy = cleanUp.use(await createTcpProxy(new URL(relay.origin)));
 
   async function passOnTwice(headers: IncomingHttpHeaders, body: Buffer): Promise<number[]> {
     const urls = serviceUrls();
