@@ -30,7 +30,8 @@ export interface Child {
   ended: Promise<End>;
   /** `undefined` while it runs. */
   end: End | undefined;
-  kill(signal?: NodeJS.Signals): void;
+  /** Resolves when it has ended. Default: SIGKILL. */
+  kill(signal?: NodeJS.Signals): Promise<End>;
 }
 
 /** How a process ended. */
@@ -65,13 +66,10 @@ export function startChild({ program = SERVICE, env, crash, logFile }: ChildOpti
   const listening = Promise.race([ready, ended.then(() => undefined)]);
   const child: Child = {
     ...{ spawnedAt, logFile, listening, url: undefined, ended, end: undefined },
-    kill: (signal = 'SIGKILL') => started.kill(signal),
+    kill(signal = 'SIGKILL') {
+      started.kill(signal);
+      return ended;
+    },
   };
   return child;
-}
-
-/** Kills a process and resolves when it has ended. */
-export async function end(child: Child): Promise<void> {
-  child.kill();
-  await child.ended;
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Child, end } from './child-process.ts';
+import type { Child } from './child-process.ts';
 import type { KillPoint } from './kill-point.ts';
 import { wholeNumberFrom } from './random.ts';
 import type { Course } from './result.ts';
@@ -32,7 +32,7 @@ export function createDisturb(
     // One may have ended before the last of them has been spawned.
     const started = stage.children.slice(before);
     if (await isWithin(Promise.race(started.map(({ ended }) => ended)), DEADLINE_MS)) return;
-    await Promise.all(stage.alive().map(end));
+    await Promise.all(stage.alive().map((child) => child.kill()));
     problems.push(`no process reached the kill (${step}, time ${nth})`);
   }
 
@@ -56,14 +56,14 @@ export function createDisturb(
     const from = isAtStart ? child.spawnedAt : performance.now();
     const killAt = from + random() * (isAtStart ? START_MS : WAIT_MS);
     await sleep(Math.max(0, killAt - performance.now()), undefined, { signal });
-    await end(child);
+    await child.kill();
     const step = STEPS_AFTER_A_KILL[turn % STEPS_AFTER_A_KILL.length];
     if (step && source.killPoints.length === 0) {
       // The first poll of a process already reaches the step once.
       await stage.startMissing({ step, nth: wholeNumberFrom(random, 2, 4) });
       const started = stage.children.at(-1) as Child;
       await isWithin(started.ended, STEP_DEADLINE_MS);
-      await end(started);
+      await started.kill();
     }
     await stage.startMissing();
   }

@@ -52,9 +52,8 @@ async function prove(options: Options): Promise<number> {
 
   const store = ledger ? 'PostgreSQL' : 'SQLite';
   printText(`${cells.length} cells, ledger on ${store}, ${replicas} process(es), seed ${seed}`);
-  const onResult = createProgress(cells.length);
   const { signal } = stopping;
-  const results = await runCells({ cells, seed, ledger, replicas, signal, onResult });
+  const results = await runCells({ cells, seed, ledger, replicas, signal, onProgress });
 
   for (const proof of PROOFS) {
     const own = results.filter(({ cell }) => cell.proof === proof);
@@ -70,13 +69,10 @@ async function prove(options: Options): Promise<number> {
   for (const result of bad) printText(`${formatBadCell(result, { repeat })}\n`);
   printText(formatVerdict(results, (performance.now() - startedAt) / 1000));
   return bad.length === 0 ? EXIT.good : EXIT.bad;
-}
 
-/** A progress line that is overwritten on a terminal; nothing elsewhere. */
-function createProgress(total: number): () => void {
-  let done = 0;
-  return () => {
-    done += 1;
-    if (process.stderr.isTTY) process.stderr.write(`\r${done}/${total}${done < total ? '' : '\n'}`);
-  };
+  /** A line that is overwritten on a terminal; nothing elsewhere. */
+  function onProgress(done: number): void {
+    const end = done < cells.length ? '' : '\n';
+    if (process.stderr.isTTY) process.stderr.write(`\r${done}/${cells.length}${end}`);
+  }
 }

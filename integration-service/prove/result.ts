@@ -103,7 +103,9 @@ function recoveryOf(
   if (!kill) return undefined;
   const from = children.find(({ spawnedAt }) => spawnedAt > kill.at)?.spawnedAt ?? kill.at;
   const firstCall = systems.firstCallAfter(from, kill.process);
-  const times = ids.map((id) => deliveries.get(id)?.changedAt ?? from);
+  const times = ids.map(
+    (id) => Date.parse(deliveries.get(id)?.updated_at ?? '') - performance.timeOrigin,
+  );
   const deliveredAt = times.reduce((latest, at) => Math.max(latest, at), from);
   return { firstCallMs: firstCall && firstCall - from, deliveredMs: deliveredAt - from };
 }

@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Child, type Crash, end, startChild } from './child-process.ts';
+import { type Child, type Crash, startChild } from './child-process.ts';
 import { createDatabase } from './database.ts';
 import type { Kill } from './kill-point.ts';
 import type { Limit } from './limit.ts';
@@ -73,10 +73,10 @@ export async function setStage(
     ...{ cleanUp: parts, timeoutMs: TIMEOUT_MS, folder, signal },
     random: createRandom(`${seed} ${setting.name}, systems`),
     serviceUrls: () => alive().flatMap(({ url }) => url ?? []),
-    kill: (process) => children[process]?.kill(),
+    kill: (process) => void children[process]?.kill(),
   });
   parts.defer(async () => {
-    await Promise.all(children.map(end));
+    await Promise.all(children.map((child) => child.kill()));
   });
   const env = {
     ...environment,
