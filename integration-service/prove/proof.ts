@@ -12,8 +12,6 @@ export interface Proof {
   /** How the report calls them. */
   nouns: { record: string; target: string; effects: string };
   sources: readonly Source[];
-  /** What the target does to some calls, under all sources. */
-  faults: readonly string[];
   /** What the target supports, such as idempotency keys. */
   targetKinds: readonly string[];
   /** Opens the systems at both ends of the flow, for one stage. */
@@ -28,7 +26,7 @@ export interface Source {
   label: string;
   /** Where the service is killed, in a cell for each. */
   killPoints: readonly KillPoint[];
-  /** Its cells have these faults of the target. */
+  /** What the target does to some calls in its cells. */
   faults: readonly string[];
   needsDocker?: boolean;
 }

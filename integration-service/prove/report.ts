@@ -18,9 +18,10 @@ function formatRow(label: string, values: (string | number)[], width: number): s
 
 /** `lost/doubled` of every cell of a flow: one row per kill point or source, one column per fault and target. */
 export function formatMatrix(
-  { sources, targetKinds, faults, nouns }: Proof,
+  { sources, targetKinds, nouns }: Proof,
   results: CellResult[],
 ): string {
+  const faults = [...new Set(sources.flatMap((source) => source.faults))];
   const columns = targetKinds.flatMap((kind) => faults.map((fault) => ({ kind, fault })));
   const titles = targetKinds.map((kind) => center(`${kind} ${nouns.target}`, CELL * faults.length));
   const rows = sources
@@ -32,10 +33,9 @@ export function formatMatrix(
       );
       return row.length > 0 ? [formatRow(label, cells.map(formatCell), CELL)] : [];
     });
-  const faultNames = columns.map(({ fault }) => fault);
-  return [formatRow('', titles, 0).trimEnd(), formatRow('killed', faultNames, CELL), ...rows].join(
-    '\n',
-  );
+  const names = columns.map(({ fault }) => fault);
+  const head = [formatRow('', titles, 0).trimEnd(), formatRow('killed', names, CELL)];
+  return [...head, ...rows].join('\n');
 }
 
 function formatCell(result: CellResult | undefined): string {

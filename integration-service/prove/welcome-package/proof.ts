@@ -22,7 +22,6 @@ polled, also cuts connections on their way, sends webhooks twice and restarts th
     { ...events, name: 'webhook', label: 'events by webhook' },
     { ...events, name: 'rabbitmq', label: 'events by RabbitMQ', needsDocker: true },
   ],
-  faults: FAULTS,
   targetKinds: INVENTORY_KINDS,
 
   async open({ source, fault, targetKind }, tools) {
