@@ -65,7 +65,8 @@ async function prove(options: Options): Promise<number> {
   const bad = results.filter((result) => !isGood(result));
   // The amounts influence the random choices, so the same options come again, but for the ledger's password.
   const given = args.join(' ').replaceAll(/postgres\S+/g, '…');
-  const repeat = `npm run prove -- ${given} --seed ${seed}`;
+  const amounts = given.replaceAll(/ ?--(seed|only)[ =]\S+/g, '');
+  const repeat = `npm run prove -- ${amounts.trim()} --seed ${seed}`;
   for (const result of bad) printText(`${formatBadCell(result, { repeat })}\n`);
   printText(formatVerdict(results, (performance.now() - startedAt) / 1000));
   return bad.length === 0 ? EXIT.good : EXIT.bad;
