@@ -199,7 +199,7 @@ describe('the event queue', () => {
       '3 customer events wait for there, and no more are kept: events are lost from now on. Only a poll finds their customers.',
     ]);
     await passes(10_000);
-    expect(messages.slice(1)).toEqual(['1 more customer event(s) were lost.']);
+    expect(messages.slice(1)).toEqual(['… and 1 more lost customer events.']);
     await end(0, SENT);
     const late = event();
     eventQueue.add(late);

@@ -40,8 +40,6 @@ const MAX_OUTAGE_WAIT_MS = 30_000;
 /** Long, because a refused event is usually refused again, and there may be many. */
 const MAX_REFUSAL_WAIT_MS = 3_600_000;
 const FLUSH_MS = 2_000;
-/** Minimum time between two warnings about lost events. */
-const WARN_EVERY_MS = 10_000;
 
 /**
  * Keeps events in memory until they are sent, in order for each customer. A refused event is tried again
@@ -54,6 +52,7 @@ export function createEventQueue(options: EventQueueOptions): EventQueue {
   const { maxEvents = 100_000, maxCharacters = 64_000_000 } = options;
   const { target } = publisher;
   const logLimited = createRateLimitedLog(log, 'warn');
+  const logOnce = createRateLimitedLog(log, 'warn', 1);
   const lanes = new Map<string, Lane>();
   const ready: Lane[] = [];
   /** Lanes whose first event was refused and may be sent again now. */
@@ -63,7 +62,6 @@ export function createEventQueue(options: EventQueueOptions): EventQueue {
   let characters = 0;
   let underWay = 0;
   let isRetrying = false;
-  let lost = 0;
   /** How often in a row the subscriber was unavailable. */
   let outages = 0;
   let isPaused = false;
@@ -153,15 +151,10 @@ export function createEventQueue(options: EventQueueOptions): EventQueue {
 
   function lose(): void {
     metrics.events.inc({ result: 'lost' });
-    lost += 1;
-    if (lost > 1) return;
-    log.warn(
+    logOnce(
+      'lost customer events',
       `${waiting} customer events wait for ${target}, and no more are kept: events are lost from now on. Only a poll finds their customers.`,
     );
-    setTimeout(() => {
-      if (lost > 1) log.warn(`${lost - 1} more customer event(s) were lost.`);
-      lost = 0;
-    }, WARN_EVERY_MS).unref();
   }
 
   function end(): void {
