@@ -6,7 +6,6 @@ import { parseConfig } from '../config.ts';
 import { CLOCKS } from '../delivery/clocks.ts';
 import { createPause } from '../delivery/dispatch/pauses.ts';
 import type { Flow } from '../delivery/flow.ts';
-import { createCycleLog } from '../delivery/ingest/cycle-log.ts';
 import { createEventMetrics } from '../delivery/ingest/metrics.ts';
 import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { LedgerError } from '../delivery/ledger/ledger-error.ts';
@@ -54,11 +53,9 @@ export async function runCommand<Options>(
       flowMigrations: FLOW_MIGRATIONS,
     });
     const flows = await createFlows(config, {
-      ...{ http, log, ledger, random: Math.random },
-      cycleLogOf: (noun) => createCycleLog(log, noun, CLOCKS.monotonicNow),
+      ...{ http, log, ledger, random: Math.random, ...CLOCKS },
       eventMetrics: createEventMetrics(createMetrics()),
       pauseOf: (system, label = system) => createPause({ system, label, ledger, log, ...CLOCKS }),
-      ...CLOCKS,
     });
     const exitCode = await run({ ledger, flows }, options);
     await ledger.close();

@@ -9,6 +9,7 @@ import {
   type PushedSource,
   type Sink,
 } from '../delivery/flow.ts';
+import { createCycleLog } from '../delivery/ingest/cycle-log.ts';
 import type { FlowParts } from '../flow-parts.ts';
 import { createRabbitmqConsumer } from '../messaging/rabbitmq-consumer.ts';
 import { createCrmClient } from '../systems/crm/client.ts';
@@ -27,7 +28,7 @@ export function createFlow(settings: WelcomePackageSettings, parts: FlowParts): 
   const { http, log, now } = parts;
   const maxResponseBytes = settings.MAX_RESPONSE_MEGABYTES * 1_000_000;
   const pause = parts.pauseOf('crm', 'CRM');
-  const cycleLog = parts.cycleLogOf('customer');
+  const cycleLog = createCycleLog(log, 'customer', parts.monotonicNow);
   const crm = createCrmClient({
     ...{ http, url: crmUrlOf(settings), maxResponseBytes, pause, now },
     ...{ maxRetries: settings.MAX_RETRIES, retryDelayMs: settings.RETRY_DELAY_SECONDS * 1_000 },
