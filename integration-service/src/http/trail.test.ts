@@ -2,18 +2,17 @@ import { expect, it } from 'vitest';
 import { createTrail } from './trail.ts';
 
 const page = (number: number) => new URL(`http://crm.test/customers?page=${number}`);
-const system = 'CRM';
 
 it('a trail of pages is cut off after some, to go on there later', () => {
-  const trail = createTrail({ system, maxPages: 5 });
+  const trail = createTrail({ maxPages: 5 });
   const follow = (number: number) =>
     trail.follow({ url: page(number), next: page(number + 1), count: 1, claims: {} });
   for (let i = 0; i < 4; i++) expect(follow(i)).toEqual({ next: page(i + 1) });
-  expect(follow(4)).toEqual({ tail: page(5), isCut: true });
+  expect(follow(4)).toEqual({ tail: page(5) });
 });
 
 it('a trail of empty pages ends after some, to go on there later', () => {
-  const trail = createTrail({ system, maxPages: 100, maxEmptyPages: 10 });
+  const trail = createTrail({ maxPages: 100, maxEmptyPages: 10 });
   const follow = (number: number, count: number) =>
     trail.follow({ url: page(number), next: page(number + 1), count, claims: {} });
   for (let i = 0; i < 10; i++) expect(follow(i, 0)).toEqual({ next: page(i + 1) });

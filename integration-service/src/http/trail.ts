@@ -1,10 +1,8 @@
-import { ReadError } from '../delivery/target.ts';
 import type { Count, ListClaims } from './list-claims.ts';
 
 export interface TrailOptions {
-  /** The name of the system, for people. */
-  system: string;
-  maxPages: number;
+  /** Default: there is no limit. */
+  maxPages?: number;
   /** The trail starts where the list does, so its pages must match the claims of the list. Default: yes. */
   isWhole?: boolean;
   /** The trail continues after up to this many empty pages in a row. Default: 30. */
@@ -40,17 +38,17 @@ const MAX_EMPTY_PAGES = 30;
 export interface Trail {
   /**
    * Where to go from a page that has been read. Without `next`, the list has been read to its end; new
-   * records will then appear at `tail`, if the server links to such a page. With `isCut`, `tail` is the
-   * rest of a list with too many pages. With `hasMoved`, the list had at some time more records than came.
+   * records will then appear at `tail`, if the server links to such a page. After `maxPages`, `tail` is the
+   * rest of the list. With `hasMoved`, the list had at some time more records than came.
    *
-   * @throws {ReadError} when the list ends, but its claims say that there is more: if a total rose while
-   * the list was read, the smaller value counts; if it fell, the larger one (with `mayShrink`, the smaller)
+   * With `flaw`, the list ends, but its claims say that there is more: if a total rose while the list was
+   * read, the smaller value counts; if it fell, the larger one (with `mayShrink`, the smaller)
    */
-  follow(page: PassedPage): { next?: URL; tail?: URL; isCut?: true; hasMoved?: true };
+  follow(page: PassedPage): { next?: URL; tail?: URL; hasMoved?: true; flaw?: string };
 }
 
-export function createTrail(options: TrailOptions): Trail {
-  const { system, maxPages, isWhole = true, mayShrink = false } = options;
+export function createTrail(options: TrailOptions = {}): Trail {
+  const { maxPages = Number.POSITIVE_INFINITY, isWhole = true, mayShrink = false } = options;
   const { maxEmptyPages = MAX_EMPTY_PAGES } = options;
   const visited = new Set<string>();
   let empty = 0;
@@ -58,30 +56,25 @@ export function createTrail(options: TrailOptions): Trail {
   let total: Said | undefined;
   let pages: Said | undefined;
 
-  function refuseToEnd(reason: string): never {
-    throw new ReadError(`it is not the whole list: ${reason}`, { system, status: 200 });
-  }
-
   /** The number to reach by the end. Records added meanwhile, before the page being read, need not come. */
   function expected(said: Said | undefined): Count | undefined {
     return said?.hasFallen && !mayShrink ? said.most : said?.least;
   }
 
-  /** Throws when the list ends before all that it announced, or after a page that is not the last one. */
-  function checkEnd({ next, count, claims }: PassedPage): void {
+  /** Why the list cannot end here: before all that it announced, or after a page that is not the last one. */
+  function flawOfEnd({ next, count, claims }: PassedPage): string | undefined {
     const [ofAll, ofPages] = [expected(total), expected(pages)];
-    if (isWhole && ofAll && records < ofAll.count) refuseToEnd(`${records} came, of ${ofAll.by}`);
+    if (isWhole && ofAll && records < ofAll.count) return `${records} came, of ${ofAll.by}`;
     if (isWhole && ofPages && visited.size < ofPages.count) {
-      refuseToEnd(`it ends after ${visited.size} page(s), of ${ofPages.by}`);
+      return `it ends after ${visited.size} page(s), of ${ofPages.by}`;
     }
-    if (claims.more && !next)
-      refuseToEnd(`it ends without a Link to more, but with ${claims.more}`);
+    if (next) return undefined;
+    if (claims.more) return `it ends without a Link to more, but with ${claims.more}`;
     // After a followed link, a page without a next link is the end, because the last page may have two URLs.
-    if (isWhole && claims.isNotLast && visited.size === 1 && count > 0 && !next) {
-      refuseToEnd(
-        'it ends without a Link to more, but the Link to its last page names another one',
-      );
-    }
+    const isFirst = isWhole && visited.size === 1;
+    return isFirst && claims.isNotLast && count > 0
+      ? 'it ends without a Link to more, but the Link to its last page names another one'
+      : undefined;
   }
 
   return {
@@ -94,9 +87,10 @@ export function createTrail(options: TrailOptions): Trail {
       pages = hear(pages, claims.pages);
       const isNew = next !== undefined && !visited.has(next.href);
       if (isNew && empty <= maxEmptyPages) {
-        return visited.size < maxPages ? { next } : { tail: next, isCut: true };
+        return visited.size < maxPages ? { next } : { tail: next };
       }
-      checkEnd(page);
+      const flaw = flawOfEnd(page);
+      if (flaw) return { flaw: `it is not the whole list: ${flaw}` };
       const isTail = next !== undefined && (isNew || next.href === url.href);
       const hasMoved = isWhole && records < (total?.most.count ?? 0);
       return { ...(isTail && { tail: next }), ...(hasMoved && { hasMoved }) };

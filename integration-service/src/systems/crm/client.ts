@@ -13,7 +13,7 @@ import {
   readPages,
 } from '../../http/pages.ts';
 import { withoutExcerpt } from '../../http/response.ts';
-import { createTrail, type Trail } from '../../http/trail.ts';
+import { createTrail } from '../../http/trail.ts';
 import {
   type Customer,
   type CustomerList,
@@ -101,7 +101,7 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
     const request = { url: start, etag: from?.etag, signal };
     let page = await readPage(customers, request, { attempt, isFirst: true, isSaved });
     const trail = createTrail({
-      ...{ system: source.system, maxPages: MAX_PAGES_PER_POLL, isWhole, mayShrink: true },
+      ...{ maxPages: MAX_PAGES_PER_POLL, isWhole, mayShrink: true },
       // After the last page that had records, an empty page is the end.
       ...(behind && { maxEmptyPages: page.isUnchanged || page.count > 0 ? 0 : 1 }),
     });
@@ -119,7 +119,9 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
     for (let count = 0; ; ) {
       count += page.count;
       if (page.count > 0 || !lastFull) lastFull = page;
-      const { next, tail, hasMoved } = follow(trail, page);
+      const { next, tail, hasMoved, flaw } = trail.follow(page);
+      // The list may be complete when it is read again from its beginning.
+      if (flaw) throw new StartOverError(new ReadError(flaw, { system: source.system }));
       if (!next) {
         // This poll may have missed customers: without a position, the next one reads the whole list.
         const position = hasMoved ? undefined : positionAfter(listUrl, { page, tail, lastFull });
@@ -261,13 +263,4 @@ class StartOverError extends Error {
 function hasMoved({ first }: Position, page: CrmPage, listUrl: URL): boolean {
   if (first !== undefined) return page.first !== first;
   return page.count === 0 && ![page.next?.href, listUrl.href].includes(page.url.href);
-}
-
-/** A list that is incomplete at its end may be complete when it is read again from its beginning. */
-function follow(trail: Trail, page: CrmPage) {
-  try {
-    return trail.follow(page);
-  } catch (error) {
-    throw error instanceof ReadError ? new StartOverError(error) : error;
-  }
 }
