@@ -1,4 +1,4 @@
-import type { AsyncMessage, Connection } from 'rabbitmq-client';
+import type { AsyncMessage, Connection, Envelope } from 'rabbitmq-client';
 import {
   connectRabbitmq,
   createConfirmedPublisher,
@@ -56,10 +56,11 @@ export function createDeadLetters(queue: string, options: DeadLettersOptions): D
     opened ??= open();
     const { messageId, type, timestamp, correlationId, contentType } = message;
     const contentEncoding = encodingOf(message);
+    // The client leaves out what is undefined.
     const properties = { messageId, type, timestamp, correlationId, contentType, contentEncoding };
-    const envelope = { exchange: DEAD_LETTER_EXCHANGE, routingKey: queue, ...defined(properties) };
     const headers = { ...message.headers, reason };
-    if (await opened.publish({ ...envelope, headers }, message.body)) return;
+    const envelope = { exchange: DEAD_LETTER_EXCHANGE, routingKey: queue, headers, ...properties };
+    if (await opened.publish(envelope as Envelope, message.body)) return;
     throw new Error(`no queue is bound to the exchange ${DEAD_LETTER_EXCHANGE}`);
   }
 
@@ -81,8 +82,4 @@ export function createDeadLetters(queue: string, options: DeadLettersOptions): D
       ),
     close: () => opened?.connection.unsafeDestroy(),
   };
-}
-
-function defined<Of extends object>(values: Of) {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 }
