@@ -1,6 +1,7 @@
 /** Each new customer of the CRM gets one welcome package from the inventory, once in its life. */
 import { isWebhookUrl } from 'service-kit/environment';
 import { CUSTOMER_EXCHANGE } from 'service-kit/rabbitmq';
+import type { Item } from '../delivery/delivery.ts';
 import {
   type Flow,
   ONE_BY_ONE,
@@ -99,11 +100,8 @@ function pushedSources(settings: WelcomePackageSettings, parts: FlowParts): Push
   ];
 }
 
-/** Yields one item at a time, so that a million of them need not be in memory together. */
-function itemsOf(customers: CustomerList) {
-  return {
-    *[Symbol.iterator]() {
-      for (const { id, name } of customers) yield welcomePackageFor(id, name);
-    },
-  };
+/** Made one at a time, so that a million of them need not be in memory together. */
+function itemsOf(customers: CustomerList): Iterable<Item> {
+  const items = () => Iterator.from(customers).map(({ id, name }) => welcomePackageFor(id, name));
+  return { [Symbol.iterator]: items };
 }

@@ -146,7 +146,7 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
     customers: CustomerList,
     request: PageRequest,
     options: { isSaved: boolean; isFirst?: boolean; attempt?: number },
-  ): Promise<CrmPage> {
+  ): Promise<PageRead> {
     const { isSaved, isFirst = false, attempt: firstAttempt = 1 } = options;
     for (let attempt = firstAttempt; ; attempt++) {
       log[isFirst ? 'info' : 'debug']('Attempting to fetch customers from CRM...');
@@ -239,8 +239,6 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
   };
 }
 
-type CrmPage = Page & PageRead;
-
 const CREDENTIALS_HINT = 'Check the user name and password in CRM_API_URL.';
 
 /** The statuses with which a CRM answers a position that it does not know, or no longer knows. */
@@ -260,7 +258,7 @@ class StartOverError extends Error {
 }
 
 /** Whether a position has moved in the list: numbered pages move when a record is deleted. */
-function hasMoved({ first }: Position, page: CrmPage, listUrl: URL): boolean {
+function hasMoved({ first }: Position, page: PageRead, listUrl: URL): boolean {
   if (first !== undefined) return page.first !== first;
   return page.count === 0 && ![page.next?.href, listUrl.href].includes(page.url.href);
 }
