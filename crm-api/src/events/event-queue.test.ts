@@ -3,7 +3,6 @@ import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { CustomerEvent } from '../customer-event.ts';
 import { createEventQueue, type EventQueueOptions } from './event-queue.ts';
-import { createEventMetrics } from './metrics.ts';
 import type { PublishResult } from './publisher.ts';
 
 const SENT: PublishResult = { kind: 'sent' };
@@ -33,7 +32,7 @@ function setUp(options: Partial<EventQueueOptions> & { concurrency?: number } = 
         for (const { end } of attempts) end(UNAVAILABLE);
       },
     },
-    metrics: createEventMetrics(registry),
+    metrics: registry,
     log,
     // Just below 1, so that each wait has its maximum length.
     random: () => 0.999_999,

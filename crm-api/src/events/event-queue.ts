@@ -1,14 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Registry } from 'prom-client';
 import type { Logger } from 'service-kit/logger';
 import { createRateLimitedLog } from 'service-kit/rate-limited-log';
 import { backoffMs } from 'service-kit/retry';
 import type { CustomerEvent } from '../customer-event.ts';
-import type { EventMetrics } from './metrics.ts';
+import { createEventMetrics } from './metrics.ts';
 import type { Publisher, PublishResult } from './publisher.ts';
 
 export interface EventQueueOptions {
   publisher: Publisher;
-  metrics: EventMetrics;
+  /** What `/metrics` exposes. */
+  metrics: Registry;
   log: Logger;
   /** Returns a number from 0 to below 1. */
   random: () => number;
@@ -48,7 +50,7 @@ const FLUSH_MS = 2_000;
  * unavailable, all events wait, and one at a time is tried.
  */
 export function createEventQueue(options: EventQueueOptions): EventQueue {
-  const { publisher, metrics, log, random } = options;
+  const { publisher, log, random } = options;
   const { maxEvents = 100_000, maxCharacters = 64_000_000 } = options;
   const { target } = publisher;
   const logLimited = createRateLimitedLog(log, 'warn');
@@ -68,7 +70,7 @@ export function createEventQueue(options: EventQueueOptions): EventQueue {
   let isOver = false;
   let drained = Promise.withResolvers<void>();
 
-  metrics.waiting(() => waiting);
+  const metrics = createEventMetrics(options.metrics, () => waiting);
 
   function pump(): void {
     const concurrency = outages > 0 ? 1 : publisher.concurrency;
