@@ -59,7 +59,6 @@ export function createEventQueue(options: EventQueueOptions): EventQueue {
   const ready: Lane[] = [];
   /** Lanes whose first event was refused and may be sent again now. */
   const refused: Lane[] = [];
-  const timers = new Set<NodeJS.Timeout>();
   let waiting = 0;
   let characters = 0;
   let underWay = 0;
@@ -143,12 +142,11 @@ export function createEventQueue(options: EventQueueOptions): EventQueue {
   }
 
   function later(waitMs: number, run: () => void): void {
-    const timer = setTimeout(() => {
-      timers.delete(timer);
+    // After the end, it finds nothing to do.
+    setTimeout(() => {
       run();
       pump();
-    }, waitMs);
-    timers.add(timer);
+    }, waitMs).unref();
   }
 
   function lose(): void {
@@ -161,7 +159,6 @@ export function createEventQueue(options: EventQueueOptions): EventQueue {
 
   function end(): void {
     isOver = true;
-    for (const timer of timers) clearTimeout(timer);
     waiting = 0;
     characters = 0;
     lanes.clear();
