@@ -52,10 +52,7 @@ export interface AdminGuardOptions {
   allowedHosts?: readonly string[] | undefined;
 }
 
-export type AdminGuard = (
-  request: FastifyRequest,
-  reply: FastifyReply,
-) => Promise<FastifyReply | undefined>;
+export type AdminGuard = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
 
 /**
  * An `onRequest` hook for protected routes. With a token, only the token counts, whatever the host name or

@@ -7,7 +7,7 @@ import { readJsonArray } from './json-array.ts';
 import { type Link, parseLinks } from './link-header.ts';
 import { claimsOf, type ListClaims, linesOf, staleBy } from './list-claims.ts';
 import { isThrottling, isUnauthorized } from './outcome.ts';
-import { collectBegin, describeResponse, isSuccess } from './response.ts';
+import { collectBegin, describeResponse } from './response.ts';
 import { createTrail } from './trail.ts';
 
 /** A system that lists something. */
@@ -75,7 +75,8 @@ export async function openPage(
     const stream = await http.open({ method: 'GET', url, headers, maxBytes, signal });
     const { status } = stream;
     const isUnchanged = status === 304 && etag !== undefined;
-    if (!isUnchanged && !isSuccess(status)) throw await refusalOf(stream, source, url);
+    const isSuccess = status >= 200 && status < 300;
+    if (!isUnchanged && !isSuccess) throw await refusalOf(stream, source, url);
     const told = await tellOf(stream, { url, etag, mayBeOlder }).catch(async (error) => {
       await collectBegin(stream);
       throw new ReadError(hideSecrets(error.message, url), { system, status });
@@ -99,7 +100,7 @@ export async function* readPages(
   request: PageRequest,
 ): AsyncGenerator<unknown> {
   const { system } = source;
-  const trail = createTrail();
+  const follow = createTrail();
   let url: URL | undefined = request.url;
   for (let pages = 0; url; pages++) {
     if (pages === MAX_PAGES) throw new ReadError(`it leads on after ${pages} pages`, { system });
@@ -109,7 +110,7 @@ export async function* readPages(
       count += 1;
       yield record;
     }
-    const after = trail.follow({ ...page, url, count });
+    const after = follow({ ...page, url, count });
     if (after.flaw) throw new ReadError(after.flaw, { system, status: 200 });
     url = after.next;
   }
@@ -219,7 +220,7 @@ function locate(target: string, url: URL): URL | undefined {
 }
 
 /** The path and query of one URL, with the server, user name and password of another. */
-export function atPathOf({ pathname, search }: URL, base: URL): URL {
+export function atPathOf({ pathname, search }: Pick<URL, 'pathname' | 'search'>, base: URL): URL {
   const url = new URL(base);
   [url.pathname, url.search, url.hash] = [pathname, search, ''];
   return url;

@@ -5,7 +5,10 @@ export interface TrailOptions {
   maxPages?: number;
   /** The trail starts where the list does, so its pages must match the claims of the list. Default: yes. */
   isWhole?: boolean;
-  /** The trail continues after up to this many empty pages in a row. Default: 30. */
+  /**
+   * The trail continues after up to this many empty pages in a row: a list that is filtered after paging has
+   * some, others link to one more page for ever. Default: 30.
+   */
   maxEmptyPages?: number;
   /**
    * Records may be deleted from the list while it is read. Numbered pages then move, and a record is missed:
@@ -31,25 +34,20 @@ interface Said {
   hasFallen: boolean;
 }
 
-/** A list that is filtered after paging has some empty pages; other lists link to one more page for ever. */
-const MAX_EMPTY_PAGES = 30;
-
-/** Leads from page to page, never to the same one twice. */
-export interface Trail {
-  /**
-   * Where to go from a page that has been read. Without `next`, the list has been read to its end; new
-   * records will then appear at `tail`, if the server links to such a page. After `maxPages`, `tail` is the
-   * rest of the list. With `hasMoved`, the list had at some time more records than came.
-   *
-   * With `flaw`, the list ends, but its claims say that there is more: if a total rose while the list was
-   * read, the smaller value counts; if it fell, the larger one (with `mayShrink`, the smaller)
-   */
-  follow(page: PassedPage): { next?: URL; tail?: URL; hasMoved?: true; flaw?: string };
-}
-
-export function createTrail(options: TrailOptions = {}): Trail {
-  const { maxPages = Number.POSITIVE_INFINITY, isWhole = true, mayShrink = false } = options;
-  const { maxEmptyPages = MAX_EMPTY_PAGES } = options;
+/**
+ * Leads from page to page, never to the same one twice.
+ *
+ * @returns says where to go from a page that has been read. Without `next`, the list has been read to its end;
+ * new records will then appear at `tail`, if the server links to such a page. After `maxPages`, `tail` is the
+ * rest of the list. With `hasMoved`, the list had at some time more records than came. With `flaw`, the list
+ * ends, but its claims say that there is more: if a total rose while the list was read, the smaller value
+ * counts; if it fell, the larger one (with `mayShrink`, the smaller)
+ */
+export function createTrail(
+  options: TrailOptions = {},
+): (page: PassedPage) => { next?: URL; tail?: URL; hasMoved?: true; flaw?: string } {
+  const { maxPages = Number.POSITIVE_INFINITY, maxEmptyPages = 30 } = options;
+  const { isWhole = true, mayShrink = false } = options;
   const visited = new Set<string>();
   let empty = 0;
   let records = 0;
@@ -77,24 +75,22 @@ export function createTrail(options: TrailOptions = {}): Trail {
       : undefined;
   }
 
-  return {
-    follow(page) {
-      const { url, next, count, claims } = page;
-      visited.add(url.href);
-      records += count;
-      empty = count === 0 ? empty + 1 : 0;
-      total = hear(total, claims.total);
-      pages = hear(pages, claims.pages);
-      const isNew = next !== undefined && !visited.has(next.href);
-      if (isNew && empty <= maxEmptyPages) {
-        return visited.size < maxPages ? { next } : { tail: next };
-      }
-      const flaw = flawOfEnd(page);
-      if (flaw) return { flaw: `it is not the whole list: ${flaw}` };
-      const isTail = next !== undefined && (isNew || next.href === url.href);
-      const hasMoved = isWhole && records < (total?.most.count ?? 0);
-      return { ...(isTail && { tail: next }), ...(hasMoved && { hasMoved }) };
-    },
+  return (page) => {
+    const { url, next, count, claims } = page;
+    visited.add(url.href);
+    records += count;
+    empty = count === 0 ? empty + 1 : 0;
+    total = hear(total, claims.total);
+    pages = hear(pages, claims.pages);
+    const isNew = next !== undefined && !visited.has(next.href);
+    if (isNew && empty <= maxEmptyPages) {
+      return visited.size < maxPages ? { next } : { tail: next };
+    }
+    const flaw = flawOfEnd(page);
+    if (flaw) return { flaw: `it is not the whole list: ${flaw}` };
+    const isTail = next !== undefined && (isNew || next.href === url.href);
+    const hasMoved = isWhole && records < (total?.most.count ?? 0);
+    return { ...(isTail && { tail: next }), ...(hasMoved && { hasMoved }) };
   };
 }
 
