@@ -52,8 +52,10 @@ export function createDeadLetters(queue: string, options: DeadLettersOptions): D
     return { connection, publish: createConfirmedPublisher(connection, {}) };
   }
 
-  async function tryToAdd(message: AsyncMessage, reason: string): Promise<void> {
+  async function tryToAdd(message: AsyncMessage, reason: string, attempt: number): Promise<void> {
     opened ??= open();
+    // The consumer declared the queue when it connected, but the queue may have been deleted since.
+    if (attempt > 1) await declareDeadLetters(opened.connection, queue);
     const { messageId, type, timestamp, correlationId, contentType } = message;
     const contentEncoding = encodingOf(message);
     // The client leaves out what is undefined.
@@ -66,20 +68,13 @@ export function createDeadLetters(queue: string, options: DeadLettersOptions): D
 
   return {
     add: (message, reason) =>
-      retryUntilDone(
-        async (attempt) => {
-          // The consumer declared the queue when it connected, but the queue may have been deleted since.
-          if (attempt > 1 && opened) await declareDeadLetters(opened.connection, queue);
-          await tryToAdd(message, reason);
+      retryUntilDone((attempt) => tryToAdd(message, reason, attempt), {
+        ...{ longestMs: MAX_WAIT_MS, random, signal },
+        onFailure(error) {
+          const what = `A message that cannot be used (${reason}) cannot be moved`;
+          log.warn(`${what} to ${queue}.dead-letter: ${rabbitmqReason(error)}. Trying again.`);
         },
-        {
-          ...{ longestMs: MAX_WAIT_MS, random, signal },
-          onFailure(error) {
-            const what = `A message that cannot be used (${reason}) cannot be moved`;
-            log.warn(`${what} to ${queue}.dead-letter: ${rabbitmqReason(error)}. Trying again.`);
-          },
-        },
-      ),
+      }),
     close: () => opened?.connection.unsafeDestroy(),
   };
 }
