@@ -7,15 +7,13 @@ import { CLOCKS } from './delivery/clocks.ts';
 import { createDeliveryMetrics } from './delivery/dispatch/metrics.ts';
 import { createPause, type Pause } from './delivery/dispatch/pauses.ts';
 import type { OnEvent } from './delivery/engine-event.ts';
-import { createCycleLog } from './delivery/ingest/cycle-log.ts';
 import { createEventMetrics, createPollMetrics } from './delivery/ingest/metrics.ts';
 import type { Ledger } from './delivery/ledger/ledger.ts';
 import { LedgerError } from './delivery/ledger/ledger-error.ts';
 import { openLedger } from './delivery/ledger/open-ledger.ts';
 import { createFlows, FLOW_MIGRATIONS, FLOW_NAMES, pathsOfOthers } from './flows.ts';
 import { createHttpClient } from './http/client.ts';
-import { openFlow } from './open-flow.ts';
-import { checkReadiness } from './readiness.ts';
+import { openFlow, readinessOf } from './open-flow.ts';
 
 /**
  * Wires the parts of the service, listens, and works until the first signal to stop. Exits with 1
@@ -44,14 +42,13 @@ export async function runService(config: Config, onEvent?: OnEvent): Promise<voi
   function pauseOf(system: string, label = system): Pause {
     return pauses.getOrInsertComputed(system, () => createPause({ system, label, ...common }));
   }
-  const cycleLogOf = (noun: string) => createCycleLog(log, noun, CLOCKS.monotonicNow);
   const eventMetrics = createEventMetrics(metrics);
   const metricsOfFlows = {
     delivery: createDeliveryMetrics(metrics, { ledger, pauses: () => pauses.values(), ...CLOCKS }),
     polls: createPollMetrics(metrics),
     events: eventMetrics,
   };
-  const parts = { http, cycleLogOf, eventMetrics, pauseOf, ...common };
+  const parts = { http, eventMetrics, pauseOf, ...common };
   const flows = (await createFlows(config, parts)).map((flow) =>
     openFlow(flow, {
       ...common,
@@ -71,7 +68,7 @@ export async function runService(config: Config, onEvent?: OnEvent): Promise<voi
     metrics,
     flows,
     pathsOff: pathsOfOthers(config.flows),
-    checkReadiness: () => checkReadiness({ ledger, flows }),
+    checkReadiness: () => readinessOf(ledger, flows),
   });
 
   async function openLedgerOrExit(): Promise<Ledger> {

@@ -18,7 +18,6 @@ import { createDeliveryMetrics } from '../src/delivery/dispatch/metrics.ts';
 import { createPause } from '../src/delivery/dispatch/pauses.ts';
 import type { EngineEvent, OnEvent } from '../src/delivery/engine-event.ts';
 import { type Flow, ONE_BY_ONE, type Policy } from '../src/delivery/flow.ts';
-import { createCycleLog } from '../src/delivery/ingest/cycle-log.ts';
 import { createEventMetrics, createPollMetrics } from '../src/delivery/ingest/metrics.ts';
 import type { Poller } from '../src/delivery/ingest/poller.ts';
 import type { Ledger, LedgerLocation } from '../src/delivery/ledger/ledger.ts';
@@ -193,7 +192,6 @@ export async function setUpService(options: ServiceTestOptions = {}) {
   const parts: FlowParts = {
     ...common,
     ...{ http: client, eventMetrics },
-    cycleLogOf: (noun) => createCycleLog(log, noun, monotonicNow),
     pauseOf: (system) => pauses[system as keyof typeof pauses] ?? pauses.crm,
   };
   const settings = {

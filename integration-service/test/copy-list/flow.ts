@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { type Claim, type Item, nameFlaw } from '../../src/delivery/delivery.ts';
 import { type Flow, ONE_BY_ONE, type PolledSource } from '../../src/delivery/flow.ts';
 import { idempotencyKey } from '../../src/delivery/idempotency-key.ts';
+import { createCycleLog } from '../../src/delivery/ingest/cycle-log.ts';
 import { unusableRecord } from '../../src/delivery/ledger/record-identity.ts';
 import type { Outcome } from '../../src/delivery/outcome.ts';
 import { type Call, type Holding, ReadError } from '../../src/delivery/target.ts';
@@ -44,7 +45,7 @@ export function createFlow(settings: z.output<typeof copyListEnvironment>, parts
   const source: PolledSource = {
     ...{ kind: 'polled', name: 'list', system: 'source', noun: 'record' },
     ...{
-      cycleLog: parts.cycleLogOf('record'),
+      cycleLog: createCycleLog(parts.log, 'record', parts.monotonicNow),
       pause: parts.pauseOf('source'),
       intervalMs,
       sweepIntervalMs: intervalMs,

@@ -5,7 +5,6 @@ import { webhookSecretsSchema } from 'service-kit/webhook-signature';
 import { expect, it, onTestFinished } from 'vitest';
 import { buildApp } from '../../../crm-api/src/app.ts';
 import { createEventQueue } from '../../../crm-api/src/events/event-queue.ts';
-import { createEventMetrics } from '../../../crm-api/src/events/metrics.ts';
 import type { Publisher } from '../../../crm-api/src/events/publisher.ts';
 import { createRabbitmqPublisher } from '../../../crm-api/src/events/rabbitmq-publisher.ts';
 import { createWebhookPublisher } from '../../../crm-api/src/events/webhook-publisher.ts';
@@ -33,7 +32,7 @@ async function startCrm() {
         publisher?.publish(event) ?? { kind: 'unavailable', reason: 'nobody wants events' },
       async close() {},
     },
-    metrics: createEventMetrics(metrics),
+    metrics,
     log,
     random: Math.random,
   });
