@@ -8,6 +8,11 @@ export function print(line = ''): void {
   process.stdout.write(`${escapeControls(line)}\n`);
 }
 
+/** Prints a text of our own, which may have several lines. */
+export function printText(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
 /** Prints an error in one line, to standard error. */
 export function printError(line: string): void {
   process.stderr.write(`${escapeControls(line)}\n`);

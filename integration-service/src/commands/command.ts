@@ -1,7 +1,7 @@
 import { createLogger } from 'service-kit/logger';
 import { createMetrics } from 'service-kit/operations';
 import { parseOrExit } from 'service-kit/run';
-import { endWithoutReader, printError } from 'service-kit/terminal';
+import { endWithoutReader, printError, printText } from 'service-kit/terminal';
 import { parseConfig } from '../config.ts';
 import { CLOCKS } from '../delivery/clocks.ts';
 import { createPause } from '../delivery/dispatch/pauses.ts';
@@ -35,7 +35,7 @@ const TIMEOUT_MS = 600_000;
 export async function runProgram(usage: string, run: () => Promise<number>): Promise<never> {
   endWithoutReader();
   if (process.argv.slice(2).some((arg) => arg === '--help' || arg === '-h')) {
-    process.stdout.write(`${usage}\n`);
+    printText(usage);
     process.exit(0);
   }
   try {
