@@ -1,10 +1,10 @@
+import { isWebhookUrl } from 'service-kit/environment';
 import { createLogger } from 'service-kit/logger';
 import { createMetrics } from 'service-kit/operations';
 import { serve } from 'service-kit/run';
 import { buildApp } from './app.ts';
 import type { Config } from './config.ts';
 import { createEventQueue } from './events/event-queue.ts';
-import { createEventMetrics } from './events/metrics.ts';
 import { createRabbitmqPublisher } from './events/rabbitmq-publisher.ts';
 import { createWebhookPublisher } from './events/webhook-publisher.ts';
 
@@ -14,17 +14,14 @@ export async function runService(config: Config): Promise<void> {
   const log = createLogger({ name: 'crm-api', level, format });
   for (const { warning } of config.misspelt) log.warn(warning);
   const metrics = createMetrics();
-  const { events } = config;
+  const { CRM_EVENTS_URL: url, WEBHOOK_SECRET: secrets = [] } = config;
   const eventQueue =
-    events &&
+    url &&
     createEventQueue({
-      publisher:
-        events.kind === 'webhook'
-          ? createWebhookPublisher({ ...events, now: Date.now })
-          : createRabbitmqPublisher({ ...events, log }),
-      metrics: createEventMetrics(metrics),
-      log,
-      random: Math.random,
+      publisher: isWebhookUrl(url)
+        ? createWebhookPublisher({ url, secrets, now: Date.now })
+        : createRabbitmqPublisher({ url, log }),
+      ...{ metrics, log, random: Math.random },
     });
   const app = await buildApp({ log, metrics, onEvent: eventQueue?.add });
   await serve({

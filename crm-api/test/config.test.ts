@@ -6,7 +6,6 @@ it('needs nothing from the environment', () => {
     CRM_API_HOST: '127.0.0.1',
     CRM_API_PORT: 8000,
     LOG_LEVEL: 'info',
-    events: undefined,
     misspelt: [],
   });
 });
@@ -17,7 +16,6 @@ it('takes host, port and log from the environment', () => {
     ...log,
     CRM_API_HOST: '0.0.0.0',
     CRM_API_PORT: 9000,
-    events: undefined,
     misspelt: [],
   });
 });

@@ -5,8 +5,8 @@ export interface LoadOptions {
   port: number;
   method: 'GET' | 'POST';
   path: string;
-  /** The body of the request with this number, from 0. Default: none. */
-  body?: (number: number) => string;
+  /** Returns the body of the next request. Default: none. */
+  body?: () => string;
   /** Total number of requests. */
   count: number;
   /** Keep-alive connections, each with one request under way. */
@@ -28,14 +28,15 @@ export interface Load {
 export async function load(options: LoadOptions): Promise<Load> {
   const { count, connections } = options;
   const latenciesMs: number[] = [];
-  let next = 0;
+  let sent = 0;
   const startedAt = performance.now();
   await Promise.all(
     Array.from({ length: Math.min(connections, count) }, async () => {
       const client = await openClient(options);
-      while (next < count) {
+      while (sent < count) {
+        sent += 1;
         const sentAt = performance.now();
-        await client.send(next++);
+        await client.send();
         latenciesMs.push(performance.now() - sentAt);
       }
       client.close();
@@ -70,9 +71,9 @@ async function openClient({ port, method, path, body }: LoadOptions) {
 
   const head = `${method} ${path} HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n`;
   return {
-    send(number: number): Promise<void> {
+    send(): Promise<void> {
       answered = Promise.withResolvers();
-      const text = body?.(number) ?? '';
+      const text = body?.() ?? '';
       const type = text
         ? `content-type: application/json\r\ncontent-length: ${text.length}\r\n`
         : '';

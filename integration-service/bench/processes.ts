@@ -1,11 +1,14 @@
 import { spawn } from 'node:child_process';
 import { on, once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** Linux counts CPU time of processes in ticks of 10 ms. */
 const MS_PER_TICK = 10;
+/** What `/readyz` answers when nothing is degraded. */
+const READY = '{"status":"ok"}';
 
 export interface RunningServer extends AsyncDisposable {
   port: number;
@@ -16,16 +19,13 @@ export interface RunningServer extends AsyncDisposable {
   peakBytes(): number;
   /** One value from `/metrics`. */
   metric(line: string): Promise<number>;
-  /** Resolves when the server has written a log line with this text. */
-  until(text: string): Promise<void>;
+  /** Resolves when a service is ready and nothing is degraded. */
+  untilReady(): Promise<void>;
 }
 
 export type Service = 'crm-api' | 'inventory-api' | 'integration-service';
 
-/**
- * Starts one of the three services as `npm start` does, on a free port, with JSON logs that are discarded
- * unless a caller waits for a line.
- */
+/** Starts one of the three services as `npm start` does, on a free port, with JSON logs that are discarded. */
 export function startService(name: Service, env: NodeJS.ProcessEnv = {}): Promise<RunningServer> {
   const port = `${name.toUpperCase().replace('-', '_')}_PORT`;
   const { scripts } = JSON.parse(readFileSync(`${ROOT}${name}/package.json`, 'utf8'));
@@ -53,23 +53,19 @@ async function start(args: string[], cwd: string, env: NodeJS.ProcessEnv): Promi
   process.once('exit', killAtExit);
   const ended = once(child, 'close');
   child.stdout.setEncoding('utf8').resume();
-
-  // Output that no caller waits for is discarded: parsing it would slow down the measurement.
-  async function untilMatch(pattern: RegExp): Promise<RegExpExecArray> {
-    let text = '';
-    for await (const [chunk] of on(child.stdout, 'data', { close: ['end'] })) {
-      text += chunk;
-      const match = pattern.exec(text);
-      if (match) return match;
-    }
-    throw new Error(`${args[0]} in ${cwd} ended before it wrote ${pattern}`);
+  let output = '';
+  let url: string | undefined;
+  for await (const [chunk] of on(child.stdout, 'data', { close: ['end'] })) {
+    output += chunk;
+    url = /(http:\/\/127\.0\.0\.1:\d+)\D/.exec(output)?.[1];
+    // Later output is discarded: parsing it would slow down the measurement.
+    if (url) break;
   }
-
-  const [, url] = await untilMatch(/(http:\/\/127\.0\.0\.1:\d+)\D/);
+  if (!url) throw new Error(`${args[0]} in ${cwd} ended before it listened`);
   const proc = (file: string) => readFileSync(`/proc/${child.pid}/${file}`, 'utf8');
   return {
-    url: url as string,
-    port: Number(new URL(url as string).port),
+    url,
+    port: Number(new URL(url).port),
     cpuMs() {
       // Fields after the name, which may contain blanks: state is the first, user time the twelfth.
       const [user, system] = proc('stat').split(') ')[1]?.split(' ').slice(11, 13) ?? [];
@@ -80,8 +76,8 @@ async function start(args: string[], cwd: string, env: NodeJS.ProcessEnv): Promi
       const metrics = await (await fetch(`${url}/metrics`)).text();
       return Number(new RegExp(`^${RegExp.escape(line)} (.*)$`, 'm').exec(metrics)?.[1]);
     },
-    async until(text) {
-      await untilMatch(new RegExp(RegExp.escape(text)));
+    async untilReady() {
+      while ((await (await fetch(`${url}/readyz`)).text()) !== READY) await sleep(1);
     },
     async [Symbol.asyncDispose]() {
       process.off('exit', killAtExit);

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createDisturb, type Disturbed } from './disturb.ts';
+import { createDisturb } from './disturb.ts';
 import type { Cell } from './plan.ts';
 import { createRandom } from './random.ts';
 import { assess, type CellResult, type Course } from './result.ts';
@@ -32,35 +32,33 @@ async function runCell(cell: Cell, stage: Stage, options: StageOptions): Promise
   const { systems, children } = stage;
   const from = performance.now();
   const random = createRandom(`${options.seed} ${cell.name}`);
-  const disturb = createDisturb(cell, stage, { ...options, random });
   const ids: string[] = [];
-  const disturbed: Disturbed[] = [];
+  const course: Course = { cell, ids, disturbed: [], problems: [], kills: [] };
+  const disturb = createDisturb(course, stage, { ...options, random });
   for (let i = 0; i < cell.disturbances; i++) {
     const until = Math.floor((cell.records * (i + 1)) / cell.disturbances);
     // What is disturbed must be at work.
     await create(Math.ceil((until - ids.length) / 2));
     const disturbance = disturb(i);
-    const [done] = await Promise.all([disturbance, createDuring(disturbance)]);
-    disturbed.push(done);
+    await Promise.all([disturbance, createDuring(disturbance)]);
     await create(until - ids.length);
   }
   await create(cell.records - ids.length);
-  const kills = children
+  course.kills = children
     .flatMap(({ end }, process) => (end?.signal === 'SIGKILL' ? { at: end.at, process } : []))
     .filter(({ at }) => at >= from)
     .toSorted((a, b) => a.at - b.at);
-  return { cell, ids, disturbed, kills };
+  return course;
 
   async function createDuring(disturbance: Promise<unknown>): Promise<void> {
-    let isOver = false;
-    const stop = () => {
-      isOver = true;
-    };
-    const over = disturbance.then(stop, stop);
-    while (!isOver) {
+    const over = disturbance.then(
+      () => true,
+      () => true,
+    );
+    for (let isOver = false; !isOver; ) {
       const waiting = ids.filter((id) => systems.effects(id) === 0).length;
       if (waiting < MAX_WAITING) await create(1);
-      await Promise.race([over, sleep(NEXT_RECORD_MS)]);
+      isOver = await Promise.race([over, sleep(NEXT_RECORD_MS, false)]);
     }
   }
 

@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { Kill, ServiceStep } from './kill-point.ts';
+import type { Kill } from './kill-point.ts';
 
 /** A kill that the service carries out on itself. */
-export interface Crash extends Kill<ServiceStep> {
+export interface Crash extends Kill {
   /** A file that only the first process to reach the step can create: only that process dies. */
   ticket: string;
 }
@@ -30,7 +30,8 @@ export interface Child {
   ended: Promise<End>;
   /** `undefined` while it runs. */
   end: End | undefined;
-  kill(signal?: NodeJS.Signals): void;
+  /** Resolves when it has ended. Default: SIGKILL. */
+  kill(signal?: NodeJS.Signals): Promise<End>;
 }
 
 /** How a process ended. */
@@ -63,21 +64,12 @@ export function startChild({ program = SERVICE, env, crash, logFile }: ChildOpti
     return child.url;
   });
   const listening = Promise.race([ready, ended.then(() => undefined)]);
-  const kill: Child['kill'] = (signal = 'SIGKILL') => started.kill(signal);
   const child: Child = {
-    spawnedAt,
-    logFile,
-    listening,
-    url: undefined,
-    ended,
-    end: undefined,
-    kill,
+    ...{ spawnedAt, logFile, listening, url: undefined, ended, end: undefined },
+    kill(signal = 'SIGKILL') {
+      started.kill(signal);
+      return ended;
+    },
   };
   return child;
-}
-
-/** Kills a process and resolves when it has ended. */
-export async function end(child: Child): Promise<void> {
-  child.kill();
-  await child.ended;
 }

@@ -6,15 +6,8 @@ import { z } from 'zod';
 import type { Stage } from './stage.ts';
 
 /** What the service says of a record. */
-export interface Delivery {
-  status: string;
-  /** By `performance.now()`. */
-  changedAt: number;
-}
-
-const deliveriesSchema = z.array(
-  z.object({ lane: z.string(), status: z.string(), updated_at: z.string() }),
-);
+const deliverySchema = z.object({ lane: z.string(), status: z.string(), updated_at: z.string() });
+export type Delivery = z.output<typeof deliverySchema>;
 
 /** An attempt that was cut off again and again has waits of a minute behind it. */
 const DEADLINE_MS = 240_000;
@@ -52,9 +45,8 @@ async function readDeliveries(service: string, signal: AbortSignal) {
   while (url) {
     const timeout = AbortSignal.timeout(5_000);
     const response: Response = await fetch(url, { signal: AbortSignal.any([signal, timeout]) });
-    for (const { lane, status, updated_at } of deliveriesSchema.parse(await response.json())) {
-      deliveries.set(lane, { status, changedAt: Date.parse(updated_at) - performance.timeOrigin });
-    }
+    const page = z.array(deliverySchema).parse(await response.json());
+    for (const delivery of page) deliveries.set(delivery.lane, delivery);
     const next = /^<([^>]+)>; rel="next"/.exec(response.headers.get('link') ?? '')?.[1];
     url = next ? new URL(next, url) : undefined;
   }

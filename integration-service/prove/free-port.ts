@@ -16,13 +16,9 @@ export async function freePort(): Promise<number> {
 }
 
 async function isFree(port: number): Promise<boolean> {
-  const server = createServer().listen(port, '127.0.0.1');
-  try {
-    await once(server, 'listening');
-  } catch {
-    return false;
-  }
-  server.close();
-  await once(server, 'close');
-  return true;
+  await using server = createServer().listen(port, '127.0.0.1');
+  return await once(server, 'listening').then(
+    () => true,
+    () => false,
+  );
 }

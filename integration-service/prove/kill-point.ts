@@ -1,21 +1,15 @@
 import type { EngineEvent } from '../src/delivery/engine-event.ts';
 
 /** Steps that the service itself reports. */
-export type ServiceStep = EngineEvent['kind'];
+type ServiceStep = EngineEvent['kind'];
 
 /** Steps of a call that only the target can observe. */
-const TARGET_STEPS = ['storing', 'stored', 'answering'] as const;
-export type TargetStep = (typeof TARGET_STEPS)[number];
+export type TargetStep = 'storing' | 'stored' | 'answering';
 
 /** A kill at the `nth` time, from 1, that a step is reached. */
-export interface Kill<Step = ServiceStep | TargetStep> {
-  step: Step;
+export interface Kill {
+  step: ServiceStep | TargetStep;
   nth: number;
-}
-
-/** Whether the target observes it, and not the service. */
-export function isTargetStep(step: ServiceStep | TargetStep): step is TargetStep {
-  return (TARGET_STEPS as readonly string[]).includes(step);
 }
 
 /** A place of a kill. */

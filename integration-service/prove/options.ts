@@ -1,6 +1,6 @@
+import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { z } from 'zod';
-import { PROOFS } from './plan.ts';
+import { type PlanOptions, PROOFS } from './plan.ts';
 
 const SOURCES = PROOFS.flatMap(({ sources }) => sources);
 const ALL_SOURCES = [...new Set(SOURCES.map(({ name }) => name))];
@@ -30,74 +30,64 @@ Needs nothing that runs; leaves nothing behind.
 Exit code: 0 nothing was lost or doubled, 1 something was or a cell did not end well, 2 it could not run.
 `;
 
-/** The options are invalid; the message has one line per problem. */
+const DEFAULTS = { kills: 50, customers: 200, disturbances: 24 };
+const QUICK_DEFAULTS = { kills: 8, customers: 40, disturbances: 12 };
+
+/** An option is invalid, as the message says. */
 export class OptionsError extends Error {
   override readonly name = 'OptionsError';
   readonly code = 'OPTIONS_INVALID';
 }
 
-const DEFAULTS = { kills: 50, customers: 200, disturbances: 24 };
-const QUICK_DEFAULTS = { kills: 8, customers: 40, disturbances: 12 };
+export interface Options extends PlanOptions {
+  seed: number;
+  /** The URL of a PostgreSQL server. Default: ledgers are SQLite files. */
+  ledger: string | undefined;
+  replicas: number;
+  help: boolean;
+}
 
-const amount = wholeNumber(0, 1_000_000).exactOptional();
-
-const optionsSchema = z
-  .object({
-    source: z.array(z.string()).default(DEFAULT_SOURCES).transform(parseSources),
-    ...{ kills: amount, customers: amount, disturbances: amount },
-    quick: z.boolean().default(false),
-    only: z.string().optional(),
-    seed: wholeNumber(0, 2 ** 32 - 1).optional(),
-    ledger: z.url({ protocol: /^postgres(ql)?$/, error: 'must be postgres://…' }).optional(),
-    replicas: wholeNumber(1, 20).default(1),
-    help: z.boolean().default(false),
-  })
-  .refine(({ replicas, ledger }) => replicas === 1 || ledger, {
-    path: ['replicas'],
-    error: 'above 1 needs --ledger',
-  })
-  .transform(({ source: sources, ...options }) => ({
-    ...(options.quick ? QUICK_DEFAULTS : DEFAULTS),
-    ...options,
-    sources,
-  }));
-
-export type Options = z.output<typeof optionsSchema>;
-
-/** @throws {OptionsError} with all problems at once */
+/** @throws {Error} an `OptionsError`, or what `parseArgs` throws, with a code that begins with `ERR_PARSE_ARGS` */
 export function parseOptions(args: string[]): Options {
-  const result = optionsSchema.safeParse(readArgs(args));
-  if (result.success) return result.data;
-  const problems = result.error.issues.map(({ path, message }) => `--${path.join('.')} ${message}`);
-  throw new OptionsError(problems.join('\n'));
-}
-
-function readArgs(args: string[]): Record<string, unknown> {
   const text = { type: 'string' } as const;
-  const flag = { type: 'boolean' } as const;
-  const options = {
-    ...{ source: { ...text, multiple: true }, kills: text, customers: text, disturbances: text },
-    ...{ quick: flag, only: text, seed: text, ledger: text, replicas: text },
-    help: { ...flag, short: 'h' },
+  const flag = { type: 'boolean', default: false } as const;
+  const { values } = parseArgs({
+    args,
+    options: {
+      source: { ...text, multiple: true, default: DEFAULT_SOURCES },
+      ...{ kills: text, customers: text, disturbances: text },
+      ...{ quick: flag, only: text, seed: text, ledger: text, replicas: text },
+      help: { ...flag, short: 'h' },
+    },
+  });
+  const { quick, only, ledger, help } = values;
+  const defaults = {
+    ...(quick ? QUICK_DEFAULTS : DEFAULTS),
+    seed: randomInt(2 ** 32),
+    replicas: 1,
   };
-  try {
-    return parseArgs({ args, options }).values;
-  } catch (error) {
-    throw new OptionsError((error as Error).message);
-  }
+  const numberOf = (name: keyof typeof defaults, min: number, max: number) => {
+    const given = values[name] ?? String(defaults[name]);
+    const isInRange = Number(given) >= min && Number(given) <= max;
+    check(/^\d+$/.test(given) && isInRange, name, `must be a whole number from ${min} to ${max}`);
+    return Number(given);
+  };
+  const sources = values.source.flatMap((list) => list.split(','));
+  const areKnown = sources.every((name) => ALL_SOURCES.includes(name));
+  check(areKnown, 'source', `must be some of ${ALL_SOURCES}`);
+  const isPostgres = !ledger || /^postgres(ql)?:$/.test(URL.parse(ledger)?.protocol ?? '');
+  check(isPostgres, 'ledger', 'must be postgres://…');
+  const replicas = numberOf('replicas', 1, 20);
+  check(replicas === 1 || ledger, 'replicas', 'above 1 needs --ledger');
+  return {
+    ...{ sources, quick, only, ledger, replicas, help },
+    kills: numberOf('kills', 0, 1_000_000),
+    customers: numberOf('customers', 0, 1_000_000),
+    disturbances: numberOf('disturbances', 0, 1_000_000),
+    seed: numberOf('seed', 0, 2 ** 32 - 1),
+  };
 }
 
-/** Parses lists of names, separated by commas. */
-function parseSources(lists: string[], context: z.RefinementCtx): string[] {
-  const names = lists.flatMap((list) => list.split(','));
-  if (names.some((name) => !ALL_SOURCES.includes(name))) {
-    context.addIssue(`must be some of ${ALL_SOURCES}`);
-  }
-  return names;
-}
-
-function wholeNumber(min: number, max: number) {
-  const error = `must be a whole number from ${min} to ${max}`;
-  const isInRange = (value: number) => value >= min && value <= max;
-  return z.string().regex(/^\d+$/, error).transform(Number).refine(isInRange, error);
+function check(isValid: unknown, name: string, rule: string): void {
+  if (!isValid) throw new OptionsError(`--${name} ${rule}`);
 }

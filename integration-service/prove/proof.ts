@@ -2,7 +2,7 @@
  * What a flow brings to its proof. The prover runs the service, kills it and counts; it knows no flow and no
  * system. A *record* must have one *effect* at the target, in the end and for ever.
  */
-import type { Kill, KillPoint, TargetStep } from './kill-point.ts';
+import type { Kill, KillPoint } from './kill-point.ts';
 
 export interface Proof {
   /** The name of the flow, as in `FLOWS`. */
@@ -12,8 +12,6 @@ export interface Proof {
   /** How the report calls them. */
   nouns: { record: string; target: string; effects: string };
   sources: readonly Source[];
-  /** What the target does to some calls, under all sources. */
-  faults: readonly string[];
   /** What the target supports, such as idempotency keys. */
   targetKinds: readonly string[];
   /** Opens the systems at both ends of the flow, for one stage. */
@@ -28,7 +26,7 @@ export interface Source {
   label: string;
   /** Where the service is killed, in a cell for each. */
   killPoints: readonly KillPoint[];
-  /** Its cells have these faults of the target. */
+  /** What the target does to some calls in its cells. */
   faults: readonly string[];
   needsDocker?: boolean;
 }
@@ -68,10 +66,10 @@ export interface Systems {
   /** What can happen to records on their way, one after the other. Without any, the service is only killed. */
   disturbances: readonly Disturbance[];
   /**
-   * Starts counting towards a kill at a step of the target. Only calls of processes from this number on count,
-   * not requests that an earlier process left under way.
+   * Starts counting towards a kill, if it is at a step of the target. Only calls of processes from this number on
+   * count, not requests that an earlier process left under way.
    */
-  arm(kill: Kill<TargetStep>, fromProcess: number): void;
+  arm(kill: Kill, fromProcess: number): void;
   /** When the first call after `time` came that `except` did not make; by `performance.now()`. */
   firstCallAfter(time: number, except: number): number | undefined;
   /** Resolves when the target has finished all requests, also those that it serves late. */

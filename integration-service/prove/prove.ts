@@ -2,8 +2,7 @@
  * `npm run prove`: proves that nothing is lost or doubled, whatever is killed at whatever time. `--help` explains
  * its use.
  */
-import { randomInt } from 'node:crypto';
-import { EXIT_BROKEN_PIPE, endWithoutReader } from 'service-kit/terminal';
+import { EXIT_BROKEN_PIPE, endWithoutReader, printText } from 'service-kit/terminal';
 import { HELP, type Options, OptionsError, parseOptions } from './options.ts';
 import { PROOFS, planCells } from './plan.ts';
 import { formatBadCell, formatMatrix, formatSums, formatVerdict, isGood } from './report.ts';
@@ -21,25 +20,26 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 // Do not exit at once: the processes that it has started must end, too.
 endWithoutReader(() => stopping.abort(WITHOUT_READER));
 
+const args = process.argv.slice(2);
 let exitCode = EXIT.good;
 try {
-  const options = parseOptions(process.argv.slice(2));
-  if (options.help) print(HELP);
+  const options = parseOptions(args);
+  if (options.help) printText(HELP);
   else exitCode = await prove(options);
 } catch (thrown) {
-  const error = (stopping.signal.reason ?? thrown) as Error;
+  const error = (stopping.signal.reason ?? thrown) as Error & { code?: unknown };
   if (error === WITHOUT_READER) process.exit(EXIT_BROKEN_PIPE);
-  const isExpected = error instanceof OptionsError || stopping.signal.aborted;
+  const isUsage = error instanceof OptionsError || `${error.code}`.startsWith('ERR_PARSE_ARGS');
+  const isExpected = isUsage || stopping.signal.aborted;
   process.stderr.write(`prove: ${isExpected ? error.message : error.stack}\n`);
-  if (error instanceof OptionsError) process.stderr.write('See npm run prove -- --help\n');
+  if (isUsage) process.stderr.write('See npm run prove -- --help\n');
   exitCode = EXIT.notRun;
 }
 // Without this, Node spins forever at its end, waiting for a socket that it closed long ago.
 process.exit(exitCode);
 
 async function prove(options: Options): Promise<number> {
-  const { replicas, ledger } = options;
-  const seed = options.seed ?? randomInt(2 ** 32);
+  const { replicas, ledger, seed } = options;
   const startedAt = performance.now();
   const cells = planCells(options);
   if (cells.length === 0) throw new OptionsError(`--only ${options.only}: no cell has that name`);
@@ -51,42 +51,29 @@ async function prove(options: Options): Promise<number> {
   }
 
   const store = ledger ? 'PostgreSQL' : 'SQLite';
-  print(`${cells.length} cells, ledger on ${store}, ${replicas} process(es), seed ${seed}`);
-  const onResult = createProgress(cells.length);
+  printText(`${cells.length} cells, ledger on ${store}, ${replicas} process(es), seed ${seed}`);
   const { signal } = stopping;
-  const results = await runCells({ cells, seed, ledger, replicas, signal, onResult });
+  const results = await runCells({ cells, seed, ledger, replicas, signal, onProgress });
 
   for (const proof of PROOFS) {
     const own = results.filter(({ cell }) => cell.proof === proof);
     if (own.length === 0) continue;
-    print(`\n${formatMatrix(proof, own)}`);
-    print('lost/doubled of each cell; !: something else was wrong; .: not run\n');
-    print(`${formatSums(proof, own, replicas)}\n`);
+    printText(`\n${formatMatrix(proof, own)}`);
+    printText('lost/doubled of each cell; !: something else was wrong; .: not run\n');
+    printText(`${formatSums(proof, own, replicas)}\n`);
   }
   const bad = results.filter((result) => !isGood(result));
-  const repeat = formatRepeat(options, seed);
-  for (const result of bad) print(`${formatBadCell(result, { repeat })}\n`);
-  print(formatVerdict(results, (performance.now() - startedAt) / 1000));
+  // The amounts influence the random choices, so the same options come again, but for the ledger's password.
+  const given = args.join(' ').replaceAll(/postgres\S+/g, '…');
+  const amounts = given.replaceAll(/ ?--(seed|only)[ =]\S+/g, '');
+  const repeat = `npm run prove -- ${amounts.trim()} --seed ${seed}`;
+  for (const result of bad) printText(`${formatBadCell(result, { repeat })}\n`);
+  printText(formatVerdict(results, (performance.now() - startedAt) / 1000));
   return bad.length === 0 ? EXIT.good : EXIT.bad;
-}
 
-/** The command that repeats the run: the amounts also influence the random choices. */
-function formatRepeat(options: Options, seed: number): string {
-  const { sources, kills, customers, disturbances, ledger, replicas } = options;
-  const amounts = `--kills ${kills} --customers ${customers} --disturbances ${disturbances}`;
-  const where = ledger ? ` --ledger … --replicas ${replicas}` : '';
-  return `npm run prove -- --seed ${seed} --source ${sources.join(',')} ${amounts}${where}`;
-}
-
-/** A progress line that is overwritten on a terminal; nothing elsewhere. */
-function createProgress(total: number): () => void {
-  let done = 0;
-  return () => {
-    done += 1;
-    if (process.stderr.isTTY) process.stderr.write(`\r${done}/${total}${done < total ? '' : '\n'}`);
-  };
-}
-
-function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+  /** A line that is overwritten on a terminal; nothing elsewhere. */
+  function onProgress(done: number): void {
+    const end = done < cells.length ? '' : '\n';
+    if (process.stderr.isTTY) process.stderr.write(`\r${done}/${cells.length}${end}`);
+  }
 }

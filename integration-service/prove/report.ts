@@ -11,29 +11,31 @@ export function isGood({ lost, doubled, problems }: CellResult): boolean {
   return lost.length + doubled.length + problems.length === 0;
 }
 
+/** A line of a table. */
+function formatRow(label: string, values: (string | number)[], width: number): string {
+  return label.padEnd(LABEL) + values.map((value) => String(value).padStart(width)).join('');
+}
+
 /** `lost/doubled` of every cell of a flow: one row per kill point or source, one column per fault and target. */
 export function formatMatrix(
-  { sources, targetKinds, faults, nouns }: Proof,
+  { sources, targetKinds, nouns }: Proof,
   results: CellResult[],
-) {
-  const line = (label: string, values: string[]) =>
-    label.padEnd(LABEL) + values.map((value) => value.padStart(CELL)).join('');
+): string {
+  const faults = [...new Set(sources.flatMap((source) => source.faults))];
   const columns = targetKinds.flatMap((kind) => faults.map((fault) => ({ kind, fault })));
   const titles = targetKinds.map((kind) => center(`${kind} ${nouns.target}`, CELL * faults.length));
-  const labels = sources.flatMap(({ killPoints, label }) => [
-    ...killPoints.map((point) => point.label),
-    label,
-  ]);
-  const rows = labels.flatMap((label) => {
-    const row = results.filter(({ cell }) => (cell.point ?? cell.source).label === label);
-    const cells = columns.map(({ kind, fault }) =>
-      row.find(({ cell }) => cell.targetKind === kind && cell.fault === fault),
-    );
-    return row.length > 0 ? [line(label, cells.map(formatCell))] : [];
-  });
-  const faultNames = columns.map(({ fault }) => fault);
-  const head = `${' '.repeat(LABEL)}${titles.join('')}`.trimEnd();
-  return [head, line('killed', faultNames), ...rows].join('\n');
+  const rows = sources
+    .flatMap((source) => [...source.killPoints, source])
+    .flatMap(({ label }) => {
+      const row = results.filter(({ cell }) => (cell.point ?? cell.source).label === label);
+      const cells = columns.map(({ kind, fault }) =>
+        row.find(({ cell }) => cell.targetKind === kind && cell.fault === fault),
+      );
+      return row.length > 0 ? [formatRow(label, cells.map(formatCell), CELL)] : [];
+    });
+  const names = columns.map(({ fault }) => fault);
+  const head = [formatRow('', titles, 0).trimEnd(), formatRow('killed', names, CELL)];
+  return [...head, ...rows].join('\n');
 }
 
 function formatCell(result: CellResult | undefined): string {
@@ -48,7 +50,10 @@ function center(text: string, width: number): string {
 
 type Columns = Record<string, (results: CellResult[]) => string | number>;
 
-const DISTURBANCES: Columns = { cuts: countOf('cut'), restarts: countOf('restart') };
+const DISTURBANCES: Columns = {
+  cuts: sumOf(({ disturbed }) => disturbed.filter((kind) => kind === 'cut').length),
+  restarts: sumOf(({ disturbed }) => disturbed.filter((kind) => kind === 'restart').length),
+};
 const RECOVERY: Columns = {
   'first call': timesOf(({ recovery }) => recovery?.firstCallMs),
   delivered: timesOf(({ recovery }) => recovery?.deliveredMs),
@@ -68,42 +73,38 @@ export function formatSums({ nouns }: Proof, results: CellResult[], replicas: nu
   const killed = results.filter(isKilledAtSteps);
   const others = results.filter((result) => !isKilledAtSteps(result));
   const tables = [
-    formatTable(
+    ...formatTable(
       Map.groupBy(killed, ({ cell }) => cell.targetKind),
       { ...counts, ...RECOVERY },
       `first call: seconds from the ${replicas > 1 ? 'kill' : 'restart'} to the first call at the ${nouns.target}; delivered: until all was (median / longest)`,
     ),
-    formatTable(
+    ...formatTable(
       Map.groupBy(others, ({ cell }) => cell.source.label),
       { ...counts, ...DISTURBANCES },
       'cuts: of connections, in sending and in receiving; restarts: of the broker',
     ),
   ];
-  return tables.filter(Boolean).join('\n\n');
+  return tables.join('\n\n');
 }
 
-/** A row for each group; nothing if there is none. */
-function formatTable(groups: Map<string, CellResult[]>, columns: Columns, note: string): string {
-  if (groups.size === 0) return '';
-  const line = (label: string, values: (string | number)[]) =>
-    label.padEnd(LABEL) + values.map((value) => String(value).padStart(SUM)).join('');
+/** A row for each group; no table if there is none. */
+function formatTable(groups: Map<string, CellResult[]>, columns: Columns, note: string): string[] {
+  if (groups.size === 0) return [];
+  const values = Object.values(columns);
   const rows = [...groups]
     .toSorted(([a], [b]) => a.localeCompare(b))
     .map(([label, own]) =>
-      line(
+      formatRow(
         label,
-        Object.values(columns).map((of) => of(own)),
+        values.map((of) => of(own)),
+        SUM,
       ),
     );
-  return [line('', Object.keys(columns)), ...rows, note].join('\n');
+  return [[formatRow('', Object.keys(columns), SUM), ...rows, note].join('\n')];
 }
 
 function sumOf(of: (result: CellResult) => number): (results: CellResult[]) => number {
   return (results) => results.reduce((sum, result) => sum + of(result), 0);
-}
-
-function countOf(...kinds: string[]): (results: CellResult[]) => number {
-  return sumOf(({ disturbed }) => disturbed.filter(({ kind }) => kinds.includes(kind)).length);
 }
 
 /** Median and maximum, in seconds. */
@@ -135,7 +136,7 @@ export function formatBadCell(result: CellResult, { repeat }: { repeat: string }
 /** A one-line summary of the run. */
 export function formatVerdict(results: CellResult[], seconds: number): string {
   const bad = results.filter((result) => !isGood(result)).length;
-  const cuts = countOf('cut', 'restart')(results);
+  const cuts = sumOf(({ disturbed }) => disturbed.length)(results);
   const lost = sumOf((result) => result.lost.length)(results);
   const doubled = sumOf((result) => result.doubled.length)(results);
   const records = sumOf(({ ids }) => ids.length)(results);

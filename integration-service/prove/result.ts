@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Delivery, explain, untilDelivered } from './deliveries.ts';
-import type { Disturbed } from './disturb.ts';
 import type { Cell } from './plan.ts';
+import type { Disturbance } from './proof.ts';
 import type { Stage } from './stage.ts';
 
 /** What happened in a cell. */
@@ -9,7 +9,10 @@ export interface Course {
   cell: Cell;
   /** The records that count for it. */
   ids: string[];
-  disturbed: Disturbed[];
+  /** What disturbed it, but for kills. */
+  disturbed: Disturbance['kind'][];
+  /** What went wrong, but for records that were lost or doubled. */
+  problems: string[];
   /** When which process was killed, in order. */
   kills: { at: number; process: number }[];
 }
@@ -21,8 +24,6 @@ export interface CellResult extends Course {
   lost: string[];
   /** Records with more than one effect, listed once per extra effect. */
   doubled: string[];
-  /** Everything else that went wrong. */
-  problems: string[];
   /** Undefined if there were problems. */
   recovery: Recovery | undefined;
   /** What the ledger says of the first of the lost or doubled records. */
@@ -60,14 +61,14 @@ export async function assess(
 }
 
 function resultOf(course: Course, stage: Stage, deliveries: Map<string, Delivery>): CellResult {
-  const { ids, disturbed } = course;
-  const { effects, problems: problemsOfSystems } = stage.systems;
+  const { ids } = course;
+  const { effects } = stage.systems;
   const lost = ids.filter((id) => effects(id) === 0);
   const doubled = ids.flatMap((id) => Array<string>(Math.max(0, effects(id) - 1)).fill(id));
   const problems = [
-    ...disturbed.flatMap((each) => (each.kind === 'missed' ? each.problem : [])),
+    ...course.problems,
     ...describeOpen(ids, deliveries),
-    ...problemsOfSystems(),
+    ...stage.systems.problems(),
     ...unexpectedEnds(stage),
   ];
   return {
@@ -102,7 +103,9 @@ function recoveryOf(
   if (!kill) return undefined;
   const from = children.find(({ spawnedAt }) => spawnedAt > kill.at)?.spawnedAt ?? kill.at;
   const firstCall = systems.firstCallAfter(from, kill.process);
-  const times = ids.map((id) => deliveries.get(id)?.changedAt ?? from);
+  const times = ids.map(
+    (id) => Date.parse(deliveries.get(id)?.updated_at ?? '') - performance.timeOrigin,
+  );
   const deliveredAt = times.reduce((latest, at) => Math.max(latest, at), from);
   return { firstCallMs: firstCall && firstCall - from, deliveredMs: deliveredAt - from };
 }

@@ -11,8 +11,8 @@ import { type StageOptions, setStage } from './stage.ts';
 
 export interface RunOptions extends Omit<StageOptions, 'folder' | 'starts'> {
   cells: Cell[];
-  /** Called after each cell. */
-  onResult?: (result: CellResult) => void;
+  /** Called with the number of cells that are done. */
+  onProgress?: (done: number) => void;
 }
 
 const MAX_AT_ONCE = 24;
@@ -27,7 +27,7 @@ const CONNECTIONS_PER_PROCESS = 4;
  * signal aborts the run, or a cell cannot be run, all processes are killed before it rejects.
  */
 export async function runCells(options: RunOptions): Promise<CellResult[]> {
-  const { cells, replicas, ledger, onResult } = options;
+  const { cells, replicas, ledger, onProgress } = options;
   const failed = new AbortController();
   const signal = AbortSignal.any([options.signal, failed.signal]);
   const folder = mkdtempSync(join(tmpdir(), 'prove-'));
@@ -43,9 +43,8 @@ export async function runCells(options: RunOptions): Promise<CellResult[]> {
     // One container at a time.
     using _turn = await limits[group[0]?.source.needsDocker ? 'heavy' : 'light']();
     signal.throwIfAborted();
-    const done = await runGroup(group, shared);
-    results.push(...done);
-    for (const result of done) onResult?.(result);
+    results.push(...(await runGroup(group, shared)));
+    onProgress?.(results.length);
   }
 
   try {
@@ -70,8 +69,7 @@ async function checkStart(cell: Cell, options: StageOptions): Promise<void> {
   await stage.startMissing();
   const [child] = stage.children as [Child];
   const url = await child.listening;
-  child.kill('SIGTERM');
-  const { code } = await child.ended;
+  const { code } = await child.kill('SIGTERM');
   if (url && code === 0) return;
   throw new Error(`integration-service does not start:\n${readFileSync(child.logFile, 'utf8')}`);
 }

@@ -1,8 +1,8 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Child, type Crash, end, startChild } from './child-process.ts';
-import { isTargetStep, type Kill } from './kill-point.ts';
-import { createLedgerPlace } from './ledger-place.ts';
+import { type Child, type Crash, startChild } from './child-process.ts';
+import { createDatabase } from './database.ts';
+import type { Kill } from './kill-point.ts';
 import type { Limit } from './limit.ts';
 import type { Setting, Systems } from './proof.ts';
 import { createRandom } from './random.ts';
@@ -61,38 +61,36 @@ export async function setStage(
   const folder = join(options.folder, setting.name.replaceAll('/', '-'));
   mkdirSync(folder);
   let isKept = false;
-  parts.defer(() => {
-    if (!isKept) rmSync(folder, { recursive: true, force: true });
+  const database = options.ledger ? await createDatabase(options.ledger) : undefined;
+  parts.defer(async () => {
+    if (isKept && !signal.aborted) return;
+    await database?.drop();
+    rmSync(folder, { recursive: true, force: true });
   });
-  const ledger = await createLedgerPlace(folder, options.ledger);
-  parts.defer(() => (isKept && !signal.aborted ? undefined : ledger[Symbol.asyncDispose]()));
   const children: Child[] = [];
   const alive = () => children.filter((child) => !child.end);
   const systems = await setting.proof.open(setting, {
     ...{ cleanUp: parts, timeoutMs: TIMEOUT_MS, folder, signal },
     random: createRandom(`${seed} ${setting.name}, systems`),
     serviceUrls: () => alive().flatMap(({ url }) => url ?? []),
-    kill: (process) => children[process]?.kill(),
+    kill: (process) => void children[process]?.kill(),
   });
   parts.defer(async () => {
-    await Promise.all(children.map(end));
+    await Promise.all(children.map((child) => child.kill()));
   });
   const env = {
     ...environment,
     FLOWS: setting.proof.flow,
-    LEDGER_URL: ledger.url,
+    LEDGER_URL: database?.url ?? `sqlite:${join(folder, 'ledger.sqlite')}`,
     NODE_COMPILE_CACHE: join(options.folder, 'compile-cache'),
   };
 
   async function startMissing(kill?: Kill): Promise<void> {
     const missing = replicas - alive().length;
-    const ticket = join(folder, `killed-${children.length}`);
-    let crash: Crash | undefined;
-    if (kill) {
-      const { step, nth } = kill;
-      if (isTargetStep(step)) systems.arm({ step, nth }, children.length);
-      else crash = { step, nth, ticket };
-    }
+    const number = children.length;
+    // Only the target or only the processes will reach the step.
+    if (kill) systems.arm(kill, number);
+    const crash = kill && { ...kill, ticket: join(folder, `killed-${number}`) };
     await Promise.all(Array.from({ length: missing }, () => start(crash)));
   }
 
@@ -112,9 +110,7 @@ export async function setStage(
     ...{ systems, env, children, alive, startMissing },
     keep() {
       isKept = true;
-      return options.ledger
-        ? `${folder}, database ${new URL(ledger.url).pathname.slice(1)}`
-        : folder;
+      return database ? `${folder}, database ${database.name}` : folder;
     },
     [Symbol.asyncDispose]: () => rest.disposeAsync(),
   };

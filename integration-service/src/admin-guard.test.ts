@@ -13,7 +13,7 @@ function setUp(token?: string) {
   const app = fastify();
   onTestFinished(() => app.close());
   const reached: string[] = [];
-  const onRequest = createAdminGuard({ token, host: HOST, allowedHosts: [ALLOWED] });
+  const onRequest = createAdminGuard({ adminToken: token, host: HOST, allowedHosts: [ALLOWED] });
   for (const method of ['GET', 'POST'] as const) {
     app.route({ method, url: '/', onRequest, handler: async () => reached.push(method) });
   }

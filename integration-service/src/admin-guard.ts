@@ -45,17 +45,14 @@ export const guardErrors = {
 
 export interface AdminGuardOptions {
   /** If set, only requests with this token pass. If not, all pass except those from pages of other sites. */
-  token?: string | undefined;
+  adminToken?: string | undefined;
   /** The host that the service listens on. */
   host: string;
   /** More host names of this service with a dot, in lower case; only used without a token. Default: none. */
   allowedHosts?: readonly string[] | undefined;
 }
 
-export type AdminGuard = (
-  request: FastifyRequest,
-  reply: FastifyReply,
-) => Promise<FastifyReply | undefined>;
+export type AdminGuard = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
 
 /**
  * An `onRequest` hook for protected routes. With a token, only the token counts, whatever the host name or
@@ -67,7 +64,7 @@ export type AdminGuard = (
  * service (by `Host`), which is how DNS rebinding becomes same-origin.
  */
 export function createAdminGuard(options: AdminGuardOptions): AdminGuard {
-  const { token, host, allowedHosts = [] } = options;
+  const { adminToken: token, host, allowedHosts = [] } = options;
   const names = new Set([host.toLowerCase(), ...allowedHosts]);
   const expected = token === undefined ? undefined : digest(token);
 

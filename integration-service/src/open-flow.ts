@@ -1,6 +1,6 @@
 import type { HttpService } from 'service-kit/http-service';
 import type { Logger } from 'service-kit/logger';
-import { allOf, type Degradation, type Readiness } from 'service-kit/operations';
+import { allOf, type Readiness } from 'service-kit/operations';
 import type { ClocksAndRandom } from './delivery/clocks.ts';
 import { type CircuitBreaker, createCircuitBreaker } from './delivery/dispatch/circuit-breaker.ts';
 import { createDeliveryLog } from './delivery/dispatch/delivery-log.ts';
@@ -95,13 +95,12 @@ export function openFlow(flow: Flow, options: OpenFlowOptions): OpenFlow {
     });
 
   function checkReadiness(): Readiness {
-    const degraded: Degradation[] = [];
-    const note = (part: string, reason: string | undefined) => {
-      if (reason !== undefined) degraded.push({ part, reason });
-    };
-    note(target.name, failureOf(target.name, breaker.problem()));
-    note(target.name, pauseOf(target.name, pause.until()));
-    for (const source of pushed) note('events', source.problem());
+    const problems = [
+      { part: target.name, reason: failureOf(target.name, breaker.problem()) },
+      { part: target.name, reason: pauseOf(target.name, pause.until()) },
+      ...pushed.map((source) => ({ part: 'events', reason: source.problem() })),
+    ];
+    const degraded = problems.flatMap(({ part, reason }) => (reason ? { part, reason } : []));
     return allOf([...pollers.map((poller) => poller.checkReadiness()), { ready: true, degraded }]);
   }
 
@@ -128,6 +127,22 @@ export function openFlow(flow: Flow, options: OpenFlowOptions): OpenFlow {
       ]);
     },
   };
+}
+
+/**
+ * Whether the service can do its work: the ledger works and the sources can be read. A failing target or
+ * source of events is only listed as degraded, because nothing is lost, and a restart would not help.
+ */
+export function readinessOf(
+  ledger: Pick<Ledger, 'problem'>,
+  flows: readonly Pick<OpenFlow, 'checkReadiness'>[],
+): Readiness {
+  const reason = ledger.problem()?.message;
+  const ofLedger: Readiness =
+    reason === undefined
+      ? { ready: true }
+      : { ready: false, reason, degraded: [{ part: 'ledger', reason }] };
+  return allOf([ofLedger, ...flows.map((flow) => flow.checkReadiness())]);
 }
 
 function failureOf(target: string, problem: string | undefined): string | undefined {

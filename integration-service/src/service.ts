@@ -13,8 +13,7 @@ import { LedgerError } from './delivery/ledger/ledger-error.ts';
 import { openLedger } from './delivery/ledger/open-ledger.ts';
 import { createFlows, FLOW_MIGRATIONS, FLOW_NAMES, pathsOfOthers } from './flows.ts';
 import { createHttpClient } from './http/client.ts';
-import { openFlow } from './open-flow.ts';
-import { checkReadiness } from './readiness.ts';
+import { openFlow, readinessOf } from './open-flow.ts';
 
 /**
  * Wires the parts of the service, listens, and works until the first signal to stop. Exits with 1
@@ -67,7 +66,7 @@ export async function runService(config: Config, onEvent?: OnEvent): Promise<voi
     metrics,
     flows,
     pathsOff: pathsOfOthers(config.flows),
-    checkReadiness: () => checkReadiness({ ledger, flows }),
+    checkReadiness: () => readinessOf(ledger, flows),
   });
 
   async function openLedgerOrExit(): Promise<Ledger> {

@@ -1,18 +1,23 @@
 import type { Readiness } from 'service-kit/operations';
 import { expect, it } from 'vitest';
 import { LedgerError } from '../src/delivery/ledger/ledger-error.ts';
-import { checkReadiness, type ReadinessParts } from '../src/readiness.ts';
+import { readinessOf } from '../src/open-flow.ts';
 import { ALICE, crmLists, mockNetwork, setUpService } from './support.ts';
 
 const network = mockNetwork();
 
 /** The readiness of a service whose CRM works. */
-async function setUp(parts: Partial<ReadinessParts> = {}) {
+async function setUp(
+  parts: {
+    ledger?: Parameters<typeof readinessOf>[0];
+    flows?: Parameters<typeof readinessOf>[1];
+  } = {},
+) {
   network.use(crmLists([ALICE]));
   const service = await setUpService();
   await service.poller.runCycle();
   const { ledger, open } = service;
-  const check = () => checkReadiness({ ledger, flows: [open], ...parts });
+  const check = () => readinessOf(parts.ledger ?? ledger, parts.flows ?? [open]);
   return { ...service, check };
 }
 

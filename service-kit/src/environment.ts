@@ -127,8 +127,7 @@ export const portSchema = wholeNumber(0, 65_535);
 /** A whole number from `min` to `max`. */
 export function wholeNumber(min: number, max: number) {
   const error = `must be a whole number from ${min} to ${max}`;
-  const number = z.number(error).min(min, error).max(max, error);
-  return z.string().regex(/^\d+$/, error).transform(Number).pipe(number);
+  return numberSchema(/^\d+$/, (number) => number >= min && number <= max, error);
 }
 
 /**
@@ -141,23 +140,21 @@ const MAX_SECONDS = 2_147_483;
 export function seconds({ zeroAllowed = false } = {}) {
   const range = zeroAllowed ? 'from 0 to' : 'above 0 and at most';
   const error = `must be a number of seconds ${range} ${MAX_SECONDS}`;
-  return positiveDecimal({ max: MAX_SECONDS, zeroAllowed, error });
+  const isLongEnough = (number: number) => zeroAllowed || number > 0;
+  return numberSchema(DECIMAL, (number) => isLongEnough(number) && number <= MAX_SECONDS, error);
 }
 
 /** Megabytes of 1,000,000 bytes, fractions allowed. Range: above 0 to `max`. */
 export function megabytes(max: number) {
   const error = `must be a number of megabytes above 0 and at most ${max}`;
-  return positiveDecimal({ max, zeroAllowed: false, error });
+  return numberSchema(DECIMAL, (number) => number > 0 && number <= max, error);
 }
 
-function positiveDecimal(options: { max: number; zeroAllowed: boolean; error: string }) {
-  const { max, zeroAllowed, error } = options;
-  const number = z.number(error).max(max, error);
-  return z
-    .string()
-    .regex(/^\d*\.?\d+$/, error)
-    .transform(Number)
-    .pipe(zeroAllowed ? number.min(0, error) : number.gt(0, error));
+const DECIMAL = /^\d*\.?\d+$/;
+
+function numberSchema(form: RegExp, isInRange: (number: number) => boolean, error: string) {
+  const isValid = (text: string) => form.test(text) && isInRange(Number(text));
+  return z.string().refine(isValid, error).transform(Number);
 }
 
 /** An absolute `http:` or `https:` URL; it may contain a user name and password. */

@@ -10,7 +10,9 @@ const AUTHORITY = /^(?:\[[\da-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(?::\d*)?$/i;
  */
 export function requireOneHost(app: FastifyInstance): void {
   app.addHook('onRequest', ({ raw }, _reply, done) => {
-    const hosts = countHosts(raw.rawHeaders);
+    const hosts = raw.rawHeaders.filter(
+      (name, i) => i % 2 === 0 && name.length === 4 && name.toLowerCase() === 'host',
+    ).length;
     if (hosts === 0 && raw.httpVersion === '1.1') {
       done(new HttpError(400, 'The Host header is missing.'));
     } else if (hosts > 1) {
@@ -19,13 +21,4 @@ export function requireOneHost(app: FastifyInstance): void {
       done(new HttpError(400, 'The Host header is neither a host name nor an address.'));
     } else done();
   });
-}
-
-function countHosts(rawHeaders: string[]): number {
-  let count = 0;
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i] as string;
-    if (name.length === 4 && name.toLowerCase() === 'host') count += 1;
-  }
-  return count;
 }

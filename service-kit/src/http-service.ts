@@ -23,16 +23,10 @@ import { validatorCompiler } from './validation.ts';
 
 export type { HttpService };
 
-export interface HttpServiceOptions {
+export interface HttpServiceOptions extends Partial<Omit<DocumentationOptions, 'info'>> {
   /** The title of the documentation; `GET /` answers `Welcome to the <title>`. */
   title: string;
   description: string;
-  /** The groups of the service's own routes in the documentation, in display order. */
-  tags?: DocumentationOptions['tags'] | undefined;
-  /** What routes may require, by the names that they use in `security`. Default: nothing. */
-  securitySchemes?: DocumentationOptions['securitySchemes'];
-  /** Requests that the service sends, for the documentation. Default: nothing. */
-  webhooks?: DocumentationOptions['webhooks'];
   log: Logger;
   /** Default: a new registry. */
   metrics?: Registry | undefined;

@@ -100,7 +100,10 @@ export function createMetrics(): Registry {
  * request by its route.
  */
 export function addMetricsRoute(app: HttpService, registry: Registry): void {
-  const makeText = atMostOnceASecond(() => registry.metrics());
+  let text: Promise<string> | undefined;
+  const forget = () => {
+    text = undefined;
+  };
   const durations = new Histogram({
     name: 'http_request_duration_seconds',
     help: 'Time from the arrival of a request to the end of its answer',
@@ -134,24 +137,12 @@ export function addMetricsRoute(app: HttpService, registry: Registry): void {
     },
     async (_request, reply) => {
       reply.type(registry.contentType);
-      return makeText();
+      if (!text) {
+        text = registry.metrics();
+        // From the end on, so that what takes longer than a second does not run without a break.
+        text.then(() => setTimeout(forget, 1_000).unref(), forget);
+      }
+      return text;
     },
   );
-}
-
-/** Calls that come while `make` runs, or within one second after it ends, share its result. */
-function atMostOnceASecond<Made>(make: () => Promise<Made>): () => Promise<Made> {
-  let made: Promise<Made> | undefined;
-  const forget = () => {
-    made = undefined;
-  };
-  return () => {
-    if (!made) {
-      made = make();
-      // Counted from the end, so that a `make` that takes longer than a second does not run without a
-      // break.
-      made.then(() => setTimeout(forget, 1_000).unref(), forget);
-    }
-    return made;
-  };
 }

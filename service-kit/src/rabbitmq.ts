@@ -112,4 +112,8 @@ export function createConfirmedPublisher(
 }
 
 /** The exchange to which customer events are published. Each consumer binds its own queue to it. */
-export const CUSTOMER_EXCHANGE = { exchange: 'crm.customers', type: 'topic', durable: true };
+export const CUSTOMER_EXCHANGE = {
+  exchange: 'crm.customers',
+  type: 'topic',
+  durable: true,
+} as const;

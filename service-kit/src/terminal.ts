@@ -8,7 +8,7 @@ export function print(line = ''): void {
   process.stdout.write(`${escapeControls(line)}\n`);
 }
 
-/** Prints a text of the project itself, of any number of lines. */
+/** Prints a text of our own, which may have several lines. */
 export function printText(text: string): void {
   process.stdout.write(`${text}\n`);
 }

@@ -46,8 +46,8 @@ export const webhookHeaders = {
 export interface WebhookAttempt {
   /** The same for all attempts to send one event; contains no `.`. */
   id: string;
-  /** The time of this attempt, Unix time in seconds. */
-  timestamp: number;
+  /** The time of this attempt, Unix time in seconds: the text of the header, for a receiver. */
+  timestamp: number | string;
 }
 
 /**
@@ -120,11 +120,8 @@ export function verifyWebhook(
   return undefined;
 }
 
-function signatureOf(
-  secret: Buffer,
-  { id, timestamp }: { id: string; timestamp: number | string },
-  body: string | Buffer,
-): string {
+function signatureOf(secret: Buffer, attempt: WebhookAttempt, body: string | Buffer): string {
+  const { id, timestamp } = attempt;
   const hmac = createHmac('sha256', secret).update(`${id}.${timestamp}.`).update(body);
   return `v1,${hmac.digest('base64')}`;
 }

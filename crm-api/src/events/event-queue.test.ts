@@ -3,7 +3,6 @@ import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { CustomerEvent } from '../customer-event.ts';
 import { createEventQueue, type EventQueueOptions } from './event-queue.ts';
-import { createEventMetrics } from './metrics.ts';
 import type { PublishResult } from './publisher.ts';
 
 const SENT: PublishResult = { kind: 'sent' };
@@ -33,7 +32,7 @@ function setUp(options: Partial<EventQueueOptions> & { concurrency?: number } = 
         for (const { end } of attempts) end(UNAVAILABLE);
       },
     },
-    metrics: createEventMetrics(registry),
+    metrics: registry,
     log,
     // Just below 1, so that each wait has its maximum length.
     random: () => 0.999_999,
@@ -199,7 +198,7 @@ describe('the event queue', () => {
       '3 customer events wait for there, and no more are kept: events are lost from now on. Only a poll finds their customers.',
     ]);
     await passes(10_000);
-    expect(messages.slice(1)).toEqual(['1 more customer event(s) were lost.']);
+    expect(messages.slice(1)).toEqual(['… and 1 more lost customer events.']);
     await end(0, SENT);
     const late = event();
     eventQueue.add(late);

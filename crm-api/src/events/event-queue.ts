@@ -1,14 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Registry } from 'prom-client';
 import type { Logger } from 'service-kit/logger';
 import { createRateLimitedLog } from 'service-kit/rate-limited-log';
 import { backoffMs } from 'service-kit/retry';
 import type { CustomerEvent } from '../customer-event.ts';
-import type { EventMetrics } from './metrics.ts';
+import { createEventMetrics } from './metrics.ts';
 import type { Publisher, PublishResult } from './publisher.ts';
 
 export interface EventQueueOptions {
   publisher: Publisher;
-  metrics: EventMetrics;
+  /** What `/metrics` exposes. */
+  metrics: Registry;
   log: Logger;
   /** Returns a number from 0 to below 1. */
   random: () => number;
@@ -40,8 +42,6 @@ const MAX_OUTAGE_WAIT_MS = 30_000;
 /** Long, because a refused event is usually refused again, and there may be many. */
 const MAX_REFUSAL_WAIT_MS = 3_600_000;
 const FLUSH_MS = 2_000;
-/** Minimum time between two warnings about lost events. */
-const WARN_EVERY_MS = 10_000;
 
 /**
  * Keeps events in memory until they are sent, in order for each customer. A refused event is tried again
@@ -50,27 +50,26 @@ const WARN_EVERY_MS = 10_000;
  * unavailable, all events wait, and one at a time is tried.
  */
 export function createEventQueue(options: EventQueueOptions): EventQueue {
-  const { publisher, metrics, log, random } = options;
+  const { publisher, log, random } = options;
   const { maxEvents = 100_000, maxCharacters = 64_000_000 } = options;
   const { target } = publisher;
   const logLimited = createRateLimitedLog(log, 'warn');
+  const logOnce = createRateLimitedLog(log, 'warn', 1);
   const lanes = new Map<string, Lane>();
   const ready: Lane[] = [];
   /** Lanes whose first event was refused and may be sent again now. */
   const refused: Lane[] = [];
-  const timers = new Set<NodeJS.Timeout>();
   let waiting = 0;
   let characters = 0;
   let underWay = 0;
   let isRetrying = false;
-  let lost = 0;
   /** How often in a row the subscriber was unavailable. */
   let outages = 0;
   let isPaused = false;
   let isOver = false;
   let drained = Promise.withResolvers<void>();
 
-  metrics.waiting(() => waiting);
+  const metrics = createEventMetrics(options.metrics, () => waiting);
 
   function pump(): void {
     const concurrency = outages > 0 ? 1 : publisher.concurrency;
@@ -143,30 +142,23 @@ export function createEventQueue(options: EventQueueOptions): EventQueue {
   }
 
   function later(waitMs: number, run: () => void): void {
-    const timer = setTimeout(() => {
-      timers.delete(timer);
+    // After the end, it finds nothing to do.
+    setTimeout(() => {
       run();
       pump();
-    }, waitMs);
-    timers.add(timer);
+    }, waitMs).unref();
   }
 
   function lose(): void {
     metrics.events.inc({ result: 'lost' });
-    lost += 1;
-    if (lost > 1) return;
-    log.warn(
+    logOnce(
+      'lost customer events',
       `${waiting} customer events wait for ${target}, and no more are kept: events are lost from now on. Only a poll finds their customers.`,
     );
-    setTimeout(() => {
-      if (lost > 1) log.warn(`${lost - 1} more customer event(s) were lost.`);
-      lost = 0;
-    }, WARN_EVERY_MS).unref();
   }
 
   function end(): void {
     isOver = true;
-    for (const timer of timers) clearTimeout(timer);
     waiting = 0;
     characters = 0;
     lanes.clear();

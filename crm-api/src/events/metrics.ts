@@ -1,15 +1,15 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 
-/** The metrics of customer events. */
-export interface EventMetrics {
-  events: Counter<'result'>;
-  failures: Counter;
-  /** Registers the gauge of waiting events; each scrape calls `count`. */
-  waiting(count: () => number): void;
-}
-
-/** @param registry what `/metrics` exposes */
-export function createEventMetrics(registry: Registry): EventMetrics {
+/**
+ * The metrics of customer events.
+ *
+ * @param registry what `/metrics` exposes
+ * @param countWaiting called at each scrape
+ */
+export function createEventMetrics(
+  registry: Registry,
+  countWaiting: () => number,
+): { events: Counter<'result'>; failures: Counter } {
   const registers = [registry];
   const events = new Counter({
     name: 'customer_events_total',
@@ -19,22 +19,18 @@ export function createEventMetrics(registry: Registry): EventMetrics {
   });
   // Start at zero: a rate needs a sample from before the first event.
   for (const result of ['sent', 'lost']) events.inc({ result }, 0);
-  return {
-    events,
-    failures: new Counter({
-      name: 'customer_event_failures_total',
-      help: 'Attempts to send a customer event that failed',
-      registers,
-    }),
-    waiting(count) {
-      new Gauge({
-        name: 'customer_events_waiting',
-        help: 'Customer events that are not sent yet',
-        registers,
-        collect() {
-          this.set(count());
-        },
-      });
+  const failures = new Counter({
+    name: 'customer_event_failures_total',
+    help: 'Attempts to send a customer event that failed',
+    registers,
+  });
+  new Gauge({
+    name: 'customer_events_waiting',
+    help: 'Customer events that are not sent yet',
+    registers,
+    collect() {
+      this.set(countWaiting());
     },
-  };
+  });
+  return { events, failures };
 }

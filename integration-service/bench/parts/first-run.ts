@@ -2,7 +2,7 @@ import { mkdtempDisposableSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startCountingProxy } from '../counting-proxy.ts';
+import { createTcpProxy } from '../../prove/systems/tcp-proxy.ts';
 import type { BenchOptions, Figure } from '../figures.ts';
 import { type RunningServer, startScript, startService } from '../processes.ts';
 import { create } from './creates.ts';
@@ -23,21 +23,20 @@ const CREATED =
 export async function* benchFirstRun(options: BenchOptions): AsyncGenerator<Figure> {
   for (const size of SIZES.filter((size) => size <= options.max)) {
     await using crm = await startService('crm-api');
-    if (size > 0) await create(crm, 0, size);
+    if (size > 0) await create(crm, size);
     // A million takes minutes.
     const runs = size >= 1_000_000 ? 1 : options.runs;
-    const results: Run[] = [];
-    const limits: number[] = [];
-    for (let run = 0; run < runs; run++) {
-      results.push(await runFirst(crm, size));
-      if (size > 0) limits.push(await postAlone(size));
-    }
+    const results = await Array.fromAsync({ length: runs }, async () => ({
+      ...(await runFirst(crm, size)),
+      limit: size > 0 ? await postAlone(size) : Number.NaN,
+    }));
     const figure = (what: string, unit: string, key: keyof Run, target: string): Figure => {
       return { what, unit, values: results.map((result) => result[key]), target };
     };
     const many = size.toLocaleString('en');
     if (size > 0) {
       const lag = size >= 1_000_000 ? 'under 100 ms' : 'under 50 ms';
+      const limits = results.map(({ limit }) => limit);
       yield { ...figure(`drain of ${many}`, '/s', 'perSecond', 'ratio 0.6'), limits };
       yield figure('event loop in that time, p99', 'ms', 'lagMs', lag);
       yield figure('memory in that time, peak', 'MB', 'peakMegabytes', 'under 256 MB');
@@ -52,32 +51,35 @@ type Run = Awaited<ReturnType<typeof runFirst>>;
 async function runFirst(crm: RunningServer, size: number) {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'));
   await using inventory = await startService('inventory-api');
-  await using proxy = await startCountingProxy(crm.port);
+  const traffic = { requests: 0, bytes: 0 };
+  using proxy = await createTcpProxy(new URL(crm.url), (part, bytes) => {
+    traffic.bytes += bytes;
+    if (part === 'request') traffic.requests += 1;
+  });
   await using service = await startService('integration-service', {
-    CRM_API_URL: `${proxy.url}/customers`,
+    CRM_API_URL: `http://127.0.0.1:${proxy.port}/customers`,
     INVENTORY_API_URL: `${inventory.url}/package-requests`,
     LEDGER_URL: `sqlite:${join(folder.path, 'ledger.sqlite')}`,
     DELIVERY_CONCURRENCY: String(CONCURRENCY),
     POLLING_INTERVAL_SECONDS: String(POLLING_INTERVAL_SECONDS),
     REQUEST_TIMEOUT_SECONDS: '60',
   });
-  await service.until('Polling cycle finished');
   while (size > 0 && (await inventory.metric(CREATED)) !== size) await sleep(100);
   const lagMs = (await service.metric('nodejs_eventloop_lag_p99_seconds')) * 1_000;
   const peakMegabytes = service.peakBytes() / 1e6;
   const perSecond = size > 0 ? await rateOf(inventory, size) : Number.NaN;
-  return { perSecond, lagMs, peakMegabytes, ...(await measureIdle(service, proxy.counts)) };
+  return { perSecond, lagMs, peakMegabytes, ...(await measureIdle(service, traffic)) };
 }
 
-async function measureIdle(service: RunningServer, counts: { bytes: number; requests: number }) {
-  // By then, the work for the metrics and the last results is over.
+async function measureIdle(service: RunningServer, traffic: { requests: number; bytes: number }) {
+  // By then, the first poll, the work for the metrics and the last results are over.
   await sleep(2_000);
-  const before = { ...counts, cpuMs: service.cpuMs() };
+  const before = { ...traffic, cpuMs: service.cpuMs() };
   await sleep(IDLE_MS);
-  const polls = counts.requests - before.requests;
+  const polls = traffic.requests - before.requests;
   return {
     idleCpuMs: (service.cpuMs() - before.cpuMs) / polls,
-    idleBytes: (counts.bytes - before.bytes) / polls,
+    idleBytes: (traffic.bytes - before.bytes) / polls,
   };
 }
 

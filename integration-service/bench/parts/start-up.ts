@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { BenchOptions, Figure } from '../figures.ts';
 import { type Service, startService } from '../processes.ts';
 
@@ -12,13 +11,12 @@ export async function* benchStartUp({ runs }: BenchOptions): AsyncGenerator<Figu
     LEDGER_URL: 'sqlite::memory:',
   };
   for (const name of ['crm-api', 'inventory-api', 'integration-service'] satisfies Service[]) {
-    const values: number[] = [];
-    for (let run = 0; run < runs; run++) {
+    const values = await Array.fromAsync({ length: runs }, async () => {
       const startedAt = performance.now();
       await using service = await startService(name, env);
-      while ((await fetch(`${service.url}/readyz`)).status !== 200) await sleep(1);
-      values.push(performance.now() - startedAt);
-    }
+      await service.untilReady();
+      return performance.now() - startedAt;
+    });
     yield { what: `${name}, start to ready`, unit: 'ms', values };
   }
 }

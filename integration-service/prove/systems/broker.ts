@@ -5,10 +5,9 @@ import { promisify } from 'node:util';
 import { Connection } from 'rabbitmq-client';
 import { freePort } from '../free-port.ts';
 
-/** A RabbitMQ in its own container. Disposing of it removes the container and its data. */
-export interface Broker extends AsyncDisposable {
-  /** Its port on 127.0.0.1; the same after a restart. */
-  port: number;
+/** A RabbitMQ in its own container. */
+export interface Broker {
+  /** On 127.0.0.1; the same after a restart. */
   url: URL;
   /** Kills the broker, starts it again, and resolves when it accepts clients. */
   restart(): Promise<void>;
@@ -24,16 +23,21 @@ export async function checkDocker(): Promise<void> {
   await docker('version', '--format', '{{.Server.Version}}');
 }
 
-/** Resolves when the broker accepts clients; may have to download the image first. */
-export async function startBroker(signal: AbortSignal): Promise<Broker> {
+/**
+ * Resolves when the broker accepts clients; may have to download the image first.
+ *
+ * @param cleanUp removes the container and its data
+ */
+export async function startBroker(
+  cleanUp: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<Broker> {
   const password = randomBytes(12).toString('hex');
   const name = `prove-${randomBytes(12).toString('hex')}`;
   // Docker would choose another port after each restart.
   const port = await freePort();
   const url = new URL(`amqp://prove:${password}@127.0.0.1:${port}`);
-
-  await using parts = new AsyncDisposableStack();
-  parts.defer(() => docker('rm', '--force', '--volumes', name).then(() => {}));
+  cleanUp.defer(() => docker('rm', '--force', '--volumes', name).then(() => {}));
   await docker(
     ...['run', '--detach', '--name', name, '--hostname', name],
     ...['--publish', `127.0.0.1:${port}:5672`],
@@ -41,17 +45,13 @@ export async function startBroker(signal: AbortSignal): Promise<Broker> {
     IMAGE,
   );
   await untilReady(url, signal);
-
-  const rest = parts.move();
   return {
-    port,
     url,
     async restart() {
       await docker('kill', name);
       await docker('start', name);
       await untilReady(url, signal);
     },
-    [Symbol.asyncDispose]: () => rest.disposeAsync(),
   };
 }
 

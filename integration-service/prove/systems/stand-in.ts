@@ -4,14 +4,13 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** A server on loopback that stands in for an external system. */
-export interface StandIn {
+export interface StandIn extends Disposable {
   /** Includes the port, which stays the same. */
   origin: string;
   /** Cuts all connections and stops listening for `forMs`. */
   goDown(forMs: number): Promise<void>;
   /** Resolves when no request is being processed. Requests that it never answers do not count. */
   idle(): Promise<void>;
-  close(): void;
 }
 
 /**
@@ -30,11 +29,7 @@ export async function createStandIn(
     working.add(work);
   });
 
-  async function listen(port: number): Promise<void> {
-    server.listen(port, '127.0.0.1');
-    await once(server, 'listening');
-  }
-
+  const listen = (port: number) => once(server.listen(port, '127.0.0.1'), 'listening');
   function stopListening(): void {
     server.close();
     server.closeAllConnections();
@@ -53,7 +48,7 @@ export async function createStandIn(
     async idle() {
       while (working.size > 0) await Promise.all(working);
     },
-    close() {
+    [Symbol.dispose]() {
       isClosed = true;
       stopListening();
     },

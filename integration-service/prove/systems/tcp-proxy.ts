@@ -1,31 +1,42 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/**
- * What a cut loses: the next data that the client sends, or the next answer to it, so that the client does not
- * know that its request arrived.
- */
-export type Lost = 'request' | 'answer';
+/** What the client sends, or the answer to it. */
+export type Part = 'request' | 'answer';
 
 /** A proxy between clients and a server on loopback. */
 export interface TcpProxy extends Disposable {
   port: number;
-  /** Cuts all connections instead of passing on the next data; resolves when it has. */
-  cut(lost: Lost): Promise<void>;
+  /**
+   * Cuts all connections instead of passing on the next data of this part; resolves when it has. If an answer is
+   * lost, the client does not know that its request arrived.
+   */
+  cut(lost: Part): Promise<void>;
 }
 
-export async function createTcpProxy(targetPort: number): Promise<TcpProxy> {
+/**
+ * @param url where the server listens on 127.0.0.1
+ * @param onData called with the size in bytes of all that comes
+ */
+export async function createTcpProxy(
+  url: URL,
+  onData?: (part: Part, bytes: number) => void,
+): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
-  let due: { lost: Lost; done: () => void } | undefined;
+  let due: { lost: Part; done: () => void } | undefined;
   const server = createServer((client) => {
-    const target = connect(targetPort, '127.0.0.1');
+    const target = connect(Number(url.port), '127.0.0.1');
     join(client, target, 'request');
     join(target, client, 'answer');
   });
 
-  function join(from: Socket, to: Socket, kind: Lost): void {
+  function join(from: Socket, to: Socket, part: Part): void {
     sockets.add(from);
-    from.on('data', (chunk) => (due?.lost === kind ? cutAll() : to.write(chunk)));
+    from.on('data', (chunk) => {
+      onData?.(part, chunk.length);
+      if (due?.lost === part) cutAll();
+      else to.write(chunk);
+    });
     from.on('end', () => to.end());
     // The two ends find out the cause themselves.
     from.on('error', () => {});
@@ -41,8 +52,7 @@ export async function createTcpProxy(targetPort: number): Promise<TcpProxy> {
     due = undefined;
   }
 
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  await once(server.listen(0, '127.0.0.1'), 'listening');
   return {
     port: (server.address() as AddressInfo).port,
     cut: (lost) =>

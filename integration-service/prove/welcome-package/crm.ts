@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { end, startChild } from '../child-process.ts';
+import { startChild } from '../child-process.ts';
 import type { Disturbance, Systems, Tools } from '../proof.ts';
 import { answerJson, createStandIn } from '../systems/stand-in.ts';
 
@@ -28,10 +28,9 @@ const person = (number: number) => ({
 /** A CRM that offers only `GET /customers`. */
 export async function openPolledCrm({ cleanUp }: Tools): Promise<Crm> {
   const customers: { id: string; name: string; email: string; created_at: string }[] = [];
-  const server = await createStandIn(async (_request, response) => {
-    answerJson(response, 200, customers);
-  });
-  cleanUp.defer(server.close);
+  const server = cleanUp.use(
+    await createStandIn(async (_request, response) => answerJson(response, 200, customers)),
+  );
   return {
     serviceEnv: { CRM_API_URL: `${server.origin}/customers` },
     async create(count) {
@@ -58,7 +57,7 @@ export async function openEventCrm(route: EventRoute, tools: Tools): Promise<Crm
   const logFile = join(folder, 'crm-api.log');
   const env = { CRM_API_PORT: '0', LOG_FORMAT: 'json', ...route.crmEnv };
   const child = startChild({ program: CRM_API, env, logFile });
-  cleanUp.defer(() => end(child));
+  cleanUp.defer(() => child.kill().then(() => {}));
   const url = await child.listening;
   if (!url) throw new Error(`crm-api does not start: ${logFile}`);
   let asked = 0;

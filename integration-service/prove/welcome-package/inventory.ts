@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { json } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Kill, TargetStep } from '../kill-point.ts';
-import type { Systems } from '../proof.ts';
+import type { Systems, Tools } from '../proof.ts';
 import { answerJson, createStandIn } from '../systems/stand-in.ts';
 
 /**
@@ -28,24 +28,11 @@ export type Fault = (typeof FAULTS)[number];
 export const INVENTORY_KINDS = ['keyed', 'plain'] as const;
 export type InventoryKind = (typeof INVENTORY_KINDS)[number];
 
-export interface InventoryOptions {
-  kind: InventoryKind;
-  /** What happens to the first call for every second customer, beginning with the first. */
-  fault: Fault;
-  /** How long the client waits for an answer. */
-  timeoutMs: number;
-  /** Called when the armed kill is due, with the number of the process that made the call. */
-  onKill: (process: number) => void;
-}
-
-export interface Inventory extends Pick<Systems, 'arm' | 'firstCallAfter' | 'idle'> {
+export interface Inventory
+  extends Pick<Systems, 'effects' | 'arm' | 'firstCallAfter' | 'idle'>,
+    Disposable {
   /** The URL of the inventory for the process with this number. */
   urlFor(process: number): string;
-  /** Number of packages of a customer. */
-  count(customerId: string): number;
-  /** Number of all packages. */
-  size(): number;
-  close(): void;
 }
 
 interface PackageRequest {
@@ -57,17 +44,19 @@ const DOWN_MS = 1_500;
 /** After this many calls for packages, an inventory with the fault `down` goes down again. */
 const CALLS_UNTIL_DOWN = 10;
 
-/** An inventory that stores packages and handles some requests badly. */
-export async function createInventory(options: InventoryOptions): Promise<Inventory> {
-  const { kind, fault, timeoutMs, onKill } = options;
+/** An inventory that stores packages. Its fault meets every second customer, beginning with the first. */
+export async function createInventory(
+  kind: InventoryKind,
+  fault: Fault,
+  { timeoutMs, kill }: Pick<Tools, 'timeoutMs' | 'kill'>,
+): Promise<Inventory> {
   // A unique path: the service of another cell that gets hold of our port must not be mistaken for ours.
   const base = `/${randomUUID()}`;
-  const requests: PackageRequest[] = [];
-  const counts = new Map<string, number>();
+  /** By customer; empty if nothing was stored for a customer yet. */
+  const requests = new Map<string, PackageRequest[]>();
   const byKey = new Map<string, PackageRequest>();
-  const asked = new Set<string>();
   const calls: { by: number; at: number }[] = [];
-  let armed: (Kill<TargetStep> & { fromProcess: number }) | undefined;
+  let armed: (Kill & { fromProcess: number }) | undefined;
   let posts = 0;
   let faults = 0;
   let hasListed = false;
@@ -82,8 +71,8 @@ export async function createInventory(options: InventoryOptions): Promise<Invent
   });
 
   function list(url: URL, response: ServerResponse): void {
-    const customerId = kind === 'keyed' ? url.searchParams.get('customer_id') : null;
-    const listed = requests.filter((each) => !customerId || each.customer_id === customerId);
+    const customerId = kind === 'keyed' && url.searchParams.get('customer_id');
+    const listed = customerId ? (requests.get(customerId) ?? []) : [...requests.values()].flat();
     if (fault === 'down' && !hasListed) goDownAfter(response);
     hasListed = true;
     answerJson(response, 200, listed);
@@ -91,11 +80,11 @@ export async function createInventory(options: InventoryOptions): Promise<Invent
 
   async function take(request: IncomingMessage, response: ServerResponse, by: number) {
     const { customer_id: customerId } = (await json(request)) as { customer_id: string };
-    const hasFault = !asked.has(customerId) && asked.size % 2 === 0;
+    const hasFault = !requests.has(customerId) && requests.size % 2 === 0;
     const now = hasFault ? fault : 'none';
     if (hasFault) faults += 1;
     const isLate = faults % 2 === 0;
-    asked.add(customerId);
+    requests.getOrInsert(customerId, []);
     posts += 1;
     const isGoingDown = fault === 'down' && posts % CALLS_UNTIL_DOWN === 0;
 
@@ -125,7 +114,7 @@ export async function createInventory(options: InventoryOptions): Promise<Invent
   function reach(step: TargetStep, by: number): void {
     if (armed?.step !== step || by < armed.fromProcess) return;
     armed.nth -= 1;
-    if (armed.nth === 0) onKill(by);
+    if (armed.nth === 0) kill(by);
   }
 
   /** Synchronous, so it is atomic like a transaction. */
@@ -136,20 +125,18 @@ export async function createInventory(options: InventoryOptions): Promise<Invent
     const fixed = { package_type: 'welcome_package', status: 'pending' };
     const stored = { request_id: randomUUID(), customer_id, ...fixed, created_at };
     if (key !== undefined) byKey.set(key, stored);
-    requests.push(stored);
-    counts.set(customer_id, (counts.get(customer_id) ?? 0) + 1);
+    requests.get(customer_id)?.push(stored);
     return { stored, headers: {} };
   }
 
   return {
     urlFor: (process) => `${server.origin}${base}/${process}/package-requests`,
-    count: (customerId) => counts.get(customerId) ?? 0,
-    size: () => requests.length,
+    effects: (customerId) => requests.get(customerId)?.length ?? 0,
     firstCallAfter: (time, except) => calls.find(({ by, at }) => at >= time && by !== except)?.at,
     arm(kill, fromProcess) {
       armed = { ...kill, fromProcess };
     },
     idle: server.idle,
-    close: server.close,
+    [Symbol.dispose]: server[Symbol.dispose],
   };
 }

@@ -22,19 +22,14 @@ polled, also cuts connections on their way, sends webhooks twice and restarts th
     { ...events, name: 'webhook', label: 'events by webhook' },
     { ...events, name: 'rabbitmq', label: 'events by RabbitMQ', needsDocker: true },
   ],
-  faults: FAULTS,
   targetKinds: INVENTORY_KINDS,
 
   async open({ source, fault, targetKind }, tools) {
-    const inventory = await createInventory({
-      kind: targetKind as InventoryKind,
-      fault: fault as Fault,
-      timeoutMs: tools.timeoutMs,
-      onKill: tools.kill,
-    });
-    tools.cleanUp.defer(inventory.close);
+    const inventory = tools.cleanUp.use(
+      await createInventory(targetKind as InventoryKind, fault as Fault, tools),
+    );
     const { serviceEnv, create, disturbances, problems } = await openCrm(source.name, tools);
-    const { count: effects, arm, firstCallAfter, idle } = inventory;
+    const { effects, arm, firstCallAfter, idle } = inventory;
     return {
       envOf: (process) => ({ INVENTORY_API_URL: inventory.urlFor(process), ...serviceEnv }),
       ...{ create, disturbances, problems, effects, arm, firstCallAfter, idle },

@@ -16,12 +16,13 @@ const TIMEOUT_MS = 10_000;
 export async function openWebhooks(tools: Tools): Promise<EventRoute> {
   const { serviceUrls, random, cleanUp } = tools;
   const secret = `whsec_${randomBytes(32).toString('base64')}`;
-  const relay = await createStandIn(async (request, response) => {
-    const statuses = await passOnTwice(request.headers, await buffer(request));
-    answerJson(response, Math.max(...statuses), {});
-  });
-  cleanUp.defer(relay.close);
-  const proxy = cleanUp.use(await createTcpProxy(Number(new URL(relay.origin).port)));
+  const relay = cleanUp.use(
+    await createStandIn(async (request, response) => {
+      const statuses = await passOnTwice(request.headers, await buffer(request));
+      answerJson(response, Math.max(...statuses), {});
+    }),
+  );
+  const proxy = cleanUp.use(await createTcpProxy(new URL(relay.origin)));
 
   async function passOnTwice(headers: IncomingHttpHeaders, body: Buffer): Promise<number[]> {
     const urls = serviceUrls();

@@ -19,16 +19,34 @@ export interface CommandParts {
 }
 
 /** The exit code of a command that could not do its work, or whose arguments cannot be understood. */
-export const EXIT_FAILED = 2;
+const EXIT_FAILED = 2;
 
 /** Longer than for a poll: a command may take its time, and a list of a million records does. */
 const TIMEOUT_MS = 600_000;
 
 /**
- * Runs a command on the ledger of the environment, beside a running service or without one, and exits
- * with the code that it returns. After a failure, prints the reason and exits with code 2.
+ * Runs a program for a person, and exits with the code that it returns. After a failure, prints the reason and
+ * exits with code 2.
  *
  * @param usage what `--help` prints
+ */
+export async function runProgram(usage: string, run: () => Promise<number>): Promise<never> {
+  endWithoutReader();
+  if (process.argv.slice(2).some((arg) => arg === '--help' || arg === '-h')) {
+    printText(usage);
+    process.exit(0);
+  }
+  try {
+    process.exit(await run());
+  } catch (error) {
+    for (const line of explain(error, usage)) printError(line);
+    process.exit(EXIT_FAILED);
+  }
+}
+
+/**
+ * Runs a program on the ledger of the environment, beside a running service or without one.
+ *
  * @param parse reads the command line; throws before anything is opened
  */
 export async function runCommand<Options>(
@@ -36,12 +54,7 @@ export async function runCommand<Options>(
   parse: () => Options,
   run: (parts: CommandParts, options: Options) => Promise<number>,
 ): Promise<never> {
-  endWithoutReader();
-  if (process.argv.slice(2).some((arg) => arg === '--help' || arg === '-h')) {
-    printText(usage);
-    process.exit(0);
-  }
-  try {
+  return await runProgram(usage, async () => {
     const options = parse();
     const config = parseOrExit('integration-service', () => parseConfig(process.env));
     for (const { warning } of config.misspelt) printError(warning);
@@ -51,28 +64,19 @@ export async function runCommand<Options>(
       flowMigrations: FLOW_MIGRATIONS,
     });
     const flows = await createFlows(config, {
-      ...{ http, log, ledger, random: Math.random },
+      ...{ http, log, ledger, random: Math.random, ...CLOCKS },
       pauseOf: (system, label = system) => createPause({ system, label, ledger, log, ...CLOCKS }),
-      ...CLOCKS,
     });
     const exitCode = await run({ ledger, flows }, options);
     await ledger.close();
-    process.exit(exitCode);
-  } catch (error) {
-    printFailure(error, usage);
-    process.exit(EXIT_FAILED);
-  }
+    return exitCode;
+  });
 }
 
 /** The environment variable with the URL of each system. */
 const URLS: Record<string, string> = { CRM: 'CRM_API_URL', inventory: 'INVENTORY_API_URL' };
 
-/** Prints what went wrong, for the person who ran the command. */
-export function printFailure(error: unknown, usage: string): void {
-  for (const line of explain(error, usage)) printError(line);
-}
-
-/** Splits only texts of our own into lines: a text from another system stays on one line. */
+/** What went wrong. Splits only texts of our own into lines: a text from another system stays on one line. */
 function explain(error: unknown, usage: string): string[] {
   if (!(error instanceof Error)) return [String(error)];
   if (error instanceof ReadError) {

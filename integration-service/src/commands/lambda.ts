@@ -5,8 +5,8 @@ import { parseArgs } from 'node:util';
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import type { EnvironmentError } from 'service-kit/environment';
 import { parseForeignJson } from 'service-kit/foreign-json';
-import { endWithoutReader, print, printText } from 'service-kit/terminal';
-import { EXIT_FAILED, printFailure, UnableError, UsageError } from './command.ts';
+import { print } from 'service-kit/terminal';
+import { runProgram, UnableError, UsageError } from './command.ts';
 
 const USAGE = `Usage: npm run lambda -- <event file>
 
@@ -22,24 +22,8 @@ Exit code: 0, or 1 when messages failed, 2 when it could not run.`;
 
 const BUILT = new URL('../../dist/lambda.mjs', import.meta.url);
 
-endWithoutReader();
-try {
-  process.exitCode = await run();
-} catch (error) {
-  printFailure(error, USAGE);
-  process.exitCode = EXIT_FAILED;
-}
-
-async function run(): Promise<number> {
-  const { values, positionals } = parseArgs({
-    options: { help: { type: 'boolean', short: 'h' } },
-    allowPositionals: true,
-  });
-  if (values.help) {
-    printText(USAGE);
-    return 0;
-  }
-  const [path, ...more] = positionals;
+await runProgram(USAGE, async () => {
+  const [path, ...more] = parseArgs({ allowPositionals: true }).positionals;
   if (path === undefined || more.length > 0) throw new UsageError('One event file is needed.');
   if (!existsSync(BUILT)) {
     throw new UnableError('There is no function yet: npm run build:lambda builds it.');
@@ -58,7 +42,7 @@ async function run(): Promise<number> {
   });
   print(JSON.stringify(answer));
   return answer.batchItemFailures.length > 0 ? 1 : 0;
-}
+});
 
 function readEventFile(path: string): SQSEvent {
   // npm runs this in the folder of the package; INIT_CWD is the folder where npm was called.

@@ -7,7 +7,7 @@ import { readJsonArray } from './json-array.ts';
 import { type Link, parseLinks } from './link-header.ts';
 import { claimsOf, type ListClaims, linesOf, staleBy } from './list-claims.ts';
 import { isThrottling, isUnauthorized } from './outcome.ts';
-import { collectBegin, describeResponse, isSuccess } from './response.ts';
+import { collectBegin, describeResponse } from './response.ts';
 import { createTrail } from './trail.ts';
 
 /** A system that lists something. */
@@ -69,32 +69,22 @@ export async function openPage(
   source: ListSource,
   { url, etag, signal }: PageRequest,
 ): Promise<Page> {
-  const { http, system, what, maxBytes } = source;
+  const { http, system, what, maxBytes, mayBeOlder } = source;
   try {
     const headers = etag === undefined ? ANEW : { 'if-none-match': etag };
     const stream = await http.open({ method: 'GET', url, headers, maxBytes, signal });
-    const isUnchanged = stream.status === 304 && etag !== undefined;
-    if (!isUnchanged) await refusePart(stream, source, url);
-    else if (isOther(stream.headers.etag, etag)) {
+    const { status } = stream;
+    const isUnchanged = status === 304 && etag !== undefined;
+    const isSuccess = status >= 200 && status < 300;
+    if (!isUnchanged && !isSuccess) throw await refusalOf(stream, source, url);
+    const told = await tellOf(stream, { url, etag, mayBeOlder }).catch(async (error) => {
       await collectBegin(stream);
-      throw new ReadError('304 Not Modified, and not of the ETag that was asked about', {
-        system,
-        status: 304,
-      });
-    }
-    const isEmpty = isUnchanged || stream.status === 204;
-    const told = await tellOf(stream, url).catch(async (error) => {
-      await collectBegin(stream);
-      throw new ReadError(hideSecrets(error.message, url), { system, status: stream.status });
+      throw new ReadError(hideSecrets(error.message, url), { system, status });
     });
+    const isEmpty = isUnchanged || status === 204;
     if (isEmpty) await collectBegin(stream);
-    const { etag: tag } = stream.headers;
-    return {
-      isUnchanged,
-      records: isEmpty ? nothing() : reportingAs(system, readJsonArray(stream, what), url),
-      etag: typeof tag === 'string' ? tag : undefined,
-      ...told,
-    };
+    const records = isEmpty ? nothing() : reportingAs(system, readJsonArray(stream, what), url);
+    return { isUnchanged, records, ...told };
   } catch (error) {
     throw toReadError(error, system, url);
   }
@@ -109,24 +99,25 @@ export async function* readPages(
   source: ListSource,
   request: PageRequest,
 ): AsyncGenerator<unknown> {
-  const trail = createTrail({ system: source.system, maxPages: MAX_PAGES });
-  for (let url: URL | undefined = request.url; url; ) {
+  const { system } = source;
+  const follow = createTrail();
+  let url: URL | undefined = request.url;
+  for (let pages = 0; url; pages++) {
+    if (pages === MAX_PAGES) throw new ReadError(`it leads on after ${pages} pages`, { system });
     const page = await openPage(source, { url, signal: request.signal });
     let count = 0;
     for await (const record of page.records) {
       count += 1;
       yield record;
     }
-    const after = trail.follow({ ...page, url, count });
-    if (after.isCut) {
-      throw new ReadError(`it leads on after ${MAX_PAGES} pages`, { system: source.system });
-    }
+    const after = follow({ ...page, url, count });
+    if (after.flaw) throw new ReadError(after.flaw, { system, status: 200 });
     url = after.next;
   }
 }
 
 /** Whether a 304 names another ETag than the known one, by weak comparison (RFC 9110, section 8.8.3.2). */
-function isOther(named: string | string[] | undefined, known: string): boolean {
+function isOther(named: string | string[] | undefined, known = ''): boolean {
   const opaque = (tag: string) => tag.trim().replace(/^W\//, '');
   return [named ?? []].flat().some((tag) => opaque(tag) !== opaque(known));
 }
@@ -146,21 +137,6 @@ function toReadError(error: unknown, system: string, url: URL): ReadError {
   return new ReadError(hideSecrets((error as Error).message, url), { system, cause: error });
 }
 
-/** Throws unless it is 200 or 204 and not stale: neither a part of the list nor another one was requested. */
-async function refusePart(stream: HttpStream, source: ListSource, url: URL): Promise<void> {
-  const { status, headers } = stream;
-  const { system, mayBeOlder } = source;
-  if (!isSuccess(status)) throw await refusalOf(stream, source, url);
-  const stale = staleBy(headers, { mayBeOlder });
-  if ([200, 204].includes(status) && !stale) return;
-  await collectBegin(stream);
-  const range = headers['content-range'];
-  const message = stale
-    ? `it is not the current list (${stale})`
-    : `${status} ${STATUS_CODES[status] ?? ''}${range ? ` (${range})` : ''}: it is not the whole list`;
-  throw new ReadError(hideSecrets(message, url), { system, status });
-}
-
 async function refusalOf(stream: HttpStream, source: ListSource, url: URL): Promise<ReadError> {
   const response = await collectBegin(stream);
   const { status, headers } = response;
@@ -174,15 +150,38 @@ async function refusalOf(stream: HttpStream, source: ListSource, url: URL): Prom
   });
 }
 
-/** What the headers of a page say about the list; rejects when they cannot be understood. */
-async function tellOf({ headers }: HttpStream, url: URL) {
+interface Asked extends Pick<ListSource, 'mayBeOlder'> {
+  url: URL;
+  etag: string | undefined;
+}
+
+/** What the head of a page says about the list; rejects when it has a flaw or cannot be understood. */
+async function tellOf(stream: HttpStream, asked: Asked) {
+  const { headers } = stream;
+  const { url } = asked;
+  const flaw = flawOf(stream, asked);
+  if (flaw) throw new Error(flaw);
   const links = parseLinks(linesOf(headers.link));
   const claims = claimsOf(headers, (text) => hideSecrets(text, url));
   return {
+    etag: typeof headers.etag === 'string' ? headers.etag : undefined,
     next: nextOf(links, url),
     claims: isLast(links, url) ? claims : { ...claims, isNotLast: true as const },
     isPaged: links.length > 0 || Object.keys(claims).length > 0,
   };
+}
+
+/** Why an answer is not the list that was asked for: only a part of it, an older one, or of another ETag. */
+function flawOf({ status, headers }: HttpStream, { etag, mayBeOlder }: Asked): string | undefined {
+  if (status === 304) {
+    const isKnown = !isOther(headers.etag, etag);
+    return isKnown ? undefined : '304 Not Modified, and not of the ETag that was asked about';
+  }
+  const stale = staleBy(headers, { mayBeOlder });
+  if (stale) return `it is not the current list (${stale})`;
+  if ([200, 204].includes(status)) return undefined;
+  const range = headers['content-range'] ? ` (${headers['content-range']})` : '';
+  return `${status} ${STATUS_CODES[status] ?? ''}${range}: it is not the whole list`;
 }
 
 /**
@@ -221,7 +220,7 @@ function locate(target: string, url: URL): URL | undefined {
 }
 
 /** The path and query of one URL, with the server, user name and password of another. */
-export function atPathOf({ pathname, search }: URL, base: URL): URL {
+export function atPathOf({ pathname, search }: Pick<URL, 'pathname' | 'search'>, base: URL): URL {
   const url = new URL(base);
   [url.pathname, url.search, url.hash] = [pathname, search, ''];
   return url;

@@ -18,11 +18,6 @@ export async function collectBegin({ status, headers, body }: HttpStream): Promi
   return { status, headers, body: Buffer.concat(chunks) };
 }
 
-/** True for a 2xx status. */
-export function isSuccess(status: number | undefined): boolean {
-  return status !== undefined && status >= 200 && status < 300;
-}
-
 /** `404 Not Found: <the start of the body>`, or `307 Temporary Redirect to <location>`. */
 export function describeResponse({ status, headers, body }: HttpResponse): string {
   const reason = [status, STATUS_CODES[status]].filter(Boolean).join(' ');

@@ -1,4 +1,4 @@
-import type { AsyncMessage, Connection } from 'rabbitmq-client';
+import type { AsyncMessage, Connection, Envelope } from 'rabbitmq-client';
 import {
   connectRabbitmq,
   createConfirmedPublisher,
@@ -52,37 +52,29 @@ export function createDeadLetters(queue: string, options: DeadLettersOptions): D
     return { connection, publish: createConfirmedPublisher(connection, {}) };
   }
 
-  async function tryToAdd(message: AsyncMessage, reason: string): Promise<void> {
+  async function tryToAdd(message: AsyncMessage, reason: string, attempt: number): Promise<void> {
     opened ??= open();
+    // The consumer declared the queue when it connected, but the queue may have been deleted since.
+    if (attempt > 1) await declareDeadLetters(opened.connection, queue);
     const { messageId, type, timestamp, correlationId, contentType } = message;
     const contentEncoding = encodingOf(message);
+    // The client leaves out what is undefined.
     const properties = { messageId, type, timestamp, correlationId, contentType, contentEncoding };
-    const envelope = { exchange: DEAD_LETTER_EXCHANGE, routingKey: queue, ...defined(properties) };
     const headers = { ...message.headers, reason };
-    if (await opened.publish({ ...envelope, headers }, message.body)) return;
+    const envelope = { exchange: DEAD_LETTER_EXCHANGE, routingKey: queue, headers, ...properties };
+    if (await opened.publish(envelope as Envelope, message.body)) return;
     throw new Error(`no queue is bound to the exchange ${DEAD_LETTER_EXCHANGE}`);
   }
 
   return {
     add: (message, reason) =>
-      retryUntilDone(
-        async (attempt) => {
-          // The consumer declared the queue when it connected, but the queue may have been deleted since.
-          if (attempt > 1 && opened) await declareDeadLetters(opened.connection, queue);
-          await tryToAdd(message, reason);
+      retryUntilDone((attempt) => tryToAdd(message, reason, attempt), {
+        ...{ longestMs: MAX_WAIT_MS, random, signal },
+        onFailure(error) {
+          const what = `A message that cannot be used (${reason}) cannot be moved`;
+          log.warn(`${what} to ${queue}.dead-letter: ${rabbitmqReason(error)}. Trying again.`);
         },
-        {
-          ...{ longestMs: MAX_WAIT_MS, random, signal },
-          onFailure(error) {
-            const what = `A message that cannot be used (${reason}) cannot be moved`;
-            log.warn(`${what} to ${queue}.dead-letter: ${rabbitmqReason(error)}. Trying again.`);
-          },
-        },
-      ),
+      }),
     close: () => opened?.connection.unsafeDestroy(),
   };
-}
-
-function defined<Of extends object>(values: Of) {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 }

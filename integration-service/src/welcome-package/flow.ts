@@ -1,16 +1,9 @@
 /** Each new customer of the CRM gets one welcome package from the inventory, once in its life. */
 import { isWebhookUrl } from 'service-kit/environment';
 import { CUSTOMER_EXCHANGE } from 'service-kit/rabbitmq';
-import {
-  type Flow,
-  ONE_BY_ONE,
-  type OpenSource,
-  type PolledSource,
-  type PushedSource,
-  type Sink,
-} from '../delivery/flow.ts';
+import type { Item } from '../delivery/delivery.ts';
+import { type Flow, ONE_BY_ONE, type PolledSource, type PushedSource } from '../delivery/flow.ts';
 import type { CycleLog } from '../delivery/ingest/cycle-log.ts';
-import type { EventMetrics } from '../delivery/ingest/metrics.ts';
 import type { FlowParts } from '../flow-parts.ts';
 import { createRabbitmqConsumer } from '../messaging/rabbitmq-consumer.ts';
 import { createCrmClient } from '../systems/crm/client.ts';
@@ -76,35 +69,31 @@ export function createFlow(settings: WelcomePackageSettings, parts: FlowParts): 
 function pushedSources(settings: WelcomePackageSettings, parts: FlowParts): PushedSource[] {
   const { WEBHOOK_SECRET: secrets, CRM_EVENTS_URL: url } = settings;
   const { log, now, random } = parts;
-  const webhook = (sink: Sink, metrics: EventMetrics): OpenSource => ({
-    problem: () => undefined,
-    async close() {},
-    tag: WEBHOOKS_TAG,
-    addRoutes: (app) => addWebhookRoute(app, { secrets: secrets ?? [], sink, metrics, log, now }),
-  });
-  const rabbitmq = (sink: Sink, metrics: EventMetrics): OpenSource =>
-    createRabbitmqConsumer({
-      ...{ url: url as URL, queue: QUEUE, routingKey: 'customer.#' },
-      exchange: { ...CUSTOMER_EXCHANGE, type: 'topic' },
-      read: readMessage,
-      ...{ sink, metrics, log, random },
-    });
-  return [
-    ...(secrets
-      ? [{ kind: 'pushed', name: 'webhook', noun: 'customer', open: webhook } as const]
-      : []),
-    // Webhooks are sent to us: their URL is that of a route of ours.
-    ...(url && !isWebhookUrl(url)
-      ? [{ kind: 'pushed', name: 'rabbitmq', noun: 'customer', open: rabbitmq } as const]
-      : []),
-  ];
+  const sources: PushedSource[] = [];
+  const add = (name: string, open: PushedSource['open']) =>
+    sources.push({ kind: 'pushed', name, noun: 'customer', open });
+  if (secrets) {
+    add('webhook', (sink, metrics) => ({
+      problem: () => undefined,
+      async close() {},
+      tag: WEBHOOKS_TAG,
+      addRoutes: (app) => addWebhookRoute(app, { secrets, sink, metrics, log, now }),
+    }));
+  }
+  // Webhooks are sent to us: their URL is that of a route of ours.
+  if (url && !isWebhookUrl(url)) {
+    add('rabbitmq', (sink, metrics) =>
+      createRabbitmqConsumer({
+        ...{ url, queue: QUEUE, routingKey: 'customer.#' },
+        ...{ exchange: CUSTOMER_EXCHANGE, read: readMessage, sink, metrics, log, random },
+      }),
+    );
+  }
+  return sources;
 }
 
-/** Yields one item at a time, so that a million of them need not be in memory together. */
-function itemsOf(customers: CustomerList) {
-  return {
-    *[Symbol.iterator]() {
-      for (const { id, name } of customers) yield welcomePackageFor(id, name);
-    },
-  };
+/** Made one at a time, so that a million of them need not be in memory together. */
+function itemsOf(customers: CustomerList): Iterable<Item> {
+  const items = () => Iterator.from(customers).map(({ id, name }) => welcomePackageFor(id, name));
+  return { [Symbol.iterator]: items };
 }

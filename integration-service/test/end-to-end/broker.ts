@@ -16,10 +16,11 @@ const START_DEADLINE_MS = 300_000;
  * @returns a function that gives its URL while a test runs
  */
 export function useBroker(): () => string {
+  const cleanUp = new AsyncDisposableStack();
   let broker: Broker | undefined;
   beforeAll(async () => {
-    broker = await startBroker(AbortSignal.timeout(START_DEADLINE_MS));
+    broker = await startBroker(cleanUp, AbortSignal.timeout(START_DEADLINE_MS));
   }, START_DEADLINE_MS);
-  afterAll(() => broker?.[Symbol.asyncDispose]());
+  afterAll(() => cleanUp.disposeAsync());
   return () => (broker as Broker).url.href;
 }

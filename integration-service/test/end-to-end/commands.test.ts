@@ -40,6 +40,7 @@ async function setUp(env: NodeJS.ProcessEnv = {}) {
 }
 
 const empty = {
+  flow: 'welcome-package',
   drift: false,
   missing: [],
   doubled: [],

@@ -263,7 +263,7 @@ describe.skipIf(!hasDocker)('a consumer of RabbitMQ', () => {
   });
 
   it('ends well when the broker is gone in the moment in which it stops', async () => {
-    using proxy = await createTcpProxy(Number(new URL(brokerUrl()).port));
+    using proxy = await createTcpProxy(new URL(brokerUrl()));
     const url = new URL(brokerUrl());
     url.port = String(proxy.port);
     const { stop } = await startConnected({ CRM_EVENTS_URL: url.href });

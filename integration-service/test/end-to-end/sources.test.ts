@@ -5,7 +5,6 @@ import { webhookSecretsSchema } from 'service-kit/webhook-signature';
 import { expect, it, onTestFinished } from 'vitest';
 import { buildApp } from '../../../crm-api/src/app.ts';
 import { createEventQueue } from '../../../crm-api/src/events/event-queue.ts';
-import { createEventMetrics } from '../../../crm-api/src/events/metrics.ts';
 import type { Publisher } from '../../../crm-api/src/events/publisher.ts';
 import { createRabbitmqPublisher } from '../../../crm-api/src/events/rabbitmq-publisher.ts';
 import { createWebhookPublisher } from '../../../crm-api/src/events/webhook-publisher.ts';
@@ -33,7 +32,7 @@ async function startCrm() {
         publisher?.publish(event) ?? { kind: 'unavailable', reason: 'nobody wants events' },
       async close() {},
     },
-    metrics: createEventMetrics(metrics),
+    metrics,
     log,
     random: Math.random,
   });
@@ -88,10 +87,7 @@ it.each(LEDGER_KINDS)(
   async (kind) => {
     if (rabbitmqUrl) await deleteQueue(rabbitmqUrl());
     // This inventory supports no idempotency keys: a request that is sent twice is stored twice.
-    const inventory = await createInventory({
-      ...{ kind: 'plain', fault: 'none', timeoutMs: 1_000, onKill: () => {} },
-    });
-    onTestFinished(inventory.close);
+    using inventory = await createInventory('plain', 'none', { timeoutMs: 1_000, kill: () => {} });
     const crm = await startCrm();
     const location = await newLocation(kind);
     // The first of several services gets the webhooks.
@@ -101,7 +97,7 @@ it.each(LEDGER_KINDS)(
       INVENTORY_API_URL: inventory.urlFor(0),
       LEDGER_URL: location.kind === 'sqlite' ? `sqlite:${location.path}` : location.url,
     };
-    const countServed = (ids: string[]) => ids.filter((id) => inventory.count(id) > 0).length;
+    const countServed = (ids: string[]) => ids.filter((id) => inventory.effects(id) > 0).length;
 
     const start = (source: Record<string, string>) =>
       Promise.all(
@@ -157,10 +153,11 @@ it.each(LEDGER_KINDS)(
     await expect.poll(() => countServed(crm.ids), { timeout: 100_000 }).toBe(crm.ids.length);
     await stop(last);
 
-    const counts = crm.ids.map((id) => inventory.count(id));
+    const counts = crm.ids.map((id) => inventory.effects(id));
     expect(counts.filter((count) => count === 0)).toEqual([]);
     expect(counts.filter((count) => count > 1)).toEqual([]);
-    expect(inventory.size()).toBe(crm.ids.length);
+    const packages = await (await fetch(inventory.urlFor(0))).json();
+    expect(packages).toHaveLength(crm.ids.length);
   },
   600_000,
 );

@@ -44,6 +44,9 @@ const metrics = {
   events: createEventMetrics(registry),
 };
 
+/** On PostgreSQL, two changes of one customer would make the same version. */
+const forUpdate = location.kind === 'postgres' ? sql`for update` : sql``;
+
 /** The lanes that had ended before a claim began: nothing of them may be claimed but deletes. */
 const ended = new Set(await ledger.within(readEnded));
 let endedBefore = new Set<string>();
@@ -127,9 +130,6 @@ async function nextVersion(
   );
   return version;
 }
-
-/** On PostgreSQL, two changes of one customer would make the same version. */
-const forUpdate = location.kind === 'postgres' ? sql`for update` : sql``;
 
 async function readEnded(transaction: LedgerTransaction): Promise<string[]> {
   const { rows } = await sql<{ lane: string }>`select lane from ended_lanes`.execute(transaction);

@@ -5,15 +5,9 @@ import type { Reading } from '../../delivery/flow.ts';
 import { type UnusableRecord, unusableRecord } from '../../delivery/ledger/record-identity.ts';
 import { ReadError } from '../../delivery/target.ts';
 import type { HttpClient } from '../../http/client.ts';
-import {
-  type ListSource,
-  openPage,
-  type Page,
-  type PageRequest,
-  readPages,
-} from '../../http/pages.ts';
+import { type ListSource, openPage, type PageRequest, readPages } from '../../http/pages.ts';
 import { withoutExcerpt } from '../../http/response.ts';
-import { createTrail, type Trail } from '../../http/trail.ts';
+import { createTrail } from '../../http/trail.ts';
 import {
   type Customer,
   type CustomerList,
@@ -100,8 +94,8 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
     const isSaved = from !== undefined;
     const request = { url: start, etag: from?.etag, signal };
     let page = await readPage(customers, request, { attempt, isFirst: true, isSaved });
-    const trail = createTrail({
-      ...{ system: source.system, maxPages: MAX_PAGES_PER_POLL, isWhole, mayShrink: true },
+    const follow = createTrail({
+      ...{ maxPages: MAX_PAGES_PER_POLL, isWhole, mayShrink: true },
       // After the last page that had records, an empty page is the end.
       ...(behind && { maxEmptyPages: page.isUnchanged || page.count > 0 ? 0 : 1 }),
     });
@@ -119,7 +113,9 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
     for (let count = 0; ; ) {
       count += page.count;
       if (page.count > 0 || !lastFull) lastFull = page;
-      const { next, tail, hasMoved } = follow(trail, page);
+      const { next, tail, hasMoved, flaw } = follow(page);
+      // The list may be complete when it is read again from its beginning.
+      if (flaw) throw new StartOverError(new ReadError(flaw, { system: source.system }));
       if (!next) {
         // This poll may have missed customers: without a position, the next one reads the whole list.
         const position = hasMoved ? undefined : positionAfter(listUrl, { page, tail, lastFull });
@@ -144,17 +140,25 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
     customers: CustomerList,
     request: PageRequest,
     options: { isSaved: boolean; isFirst?: boolean; attempt?: number },
-  ): Promise<CrmPage> {
+  ): Promise<PageRead> {
     const { isSaved, isFirst = false, attempt: firstAttempt = 1 } = options;
     for (let attempt = firstAttempt; ; attempt++) {
       log[isFirst ? 'info' : 'debug']('Attempting to fetch customers from CRM...');
       try {
         const page = await openPage(source, request);
         pause.succeed();
-        return { ...page, url: request.url, ...(await addPage(customers, page)) };
+        const added = await customers.addPage(page.records);
+        if (customers.byteLength > maxResponseBytes) {
+          const message = `its pages together are larger than ${maxResponseBytes / 1_000_000} MB`;
+          throw new ReadError(message, { system: source.system });
+        }
+        return { ...page, ...added, url: request.url };
       } catch (error) {
         if (request.signal?.aborted || !(error instanceof ReadError)) throw error;
-        if (isSaved && error.status !== TOO_MANY) throw startOverAfter(error, request.url);
+        if (isSaved && error.status !== TOO_MANY) {
+          const isGone = request.url.href !== listUrl.href && GONE.includes(error.status ?? 0);
+          throw new StartOverError(isGone ? undefined : error);
+        }
         await waitAfter(error, { attempt, isLast: error.isUnauthorized, signal: request.signal });
       }
     }
@@ -177,18 +181,6 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
     if (isLast || attempt >= maxRetries || isTooLong) throw error;
     await sleep(retryDelayMs, undefined, { signal });
     while (pause.waitMs() > 0) await sleep(pause.waitMs(), undefined, { signal });
-  }
-
-  async function addPage(customers: CustomerList, { records }: Page) {
-    const added = await customers.addPage(records);
-    if (customers.byteLength <= maxResponseBytes) return added;
-    const message = `its pages together are larger than ${maxResponseBytes / 1_000_000} MB`;
-    throw new ReadError(message, { system: source.system });
-  }
-
-  function startOverAfter(error: ReadError, url: URL): StartOverError {
-    const isGone = url.href !== listUrl.href && GONE.includes(error.status ?? 0);
-    return new StartOverError(isGone ? undefined : error);
   }
 
   /** Reads from a position on, or, if that fails, the whole list. */
@@ -237,8 +229,6 @@ export function createCrmClient(options: CrmClientOptions): CrmClient {
   };
 }
 
-type CrmPage = Page & PageRead;
-
 const CREDENTIALS_HINT = 'Check the user name and password in CRM_API_URL.';
 
 /** The statuses with which a CRM answers a position that it does not know, or no longer knows. */
@@ -258,16 +248,7 @@ class StartOverError extends Error {
 }
 
 /** Whether a position has moved in the list: numbered pages move when a record is deleted. */
-function hasMoved({ first }: Position, page: CrmPage, listUrl: URL): boolean {
+function hasMoved({ first }: Position, page: PageRead, listUrl: URL): boolean {
   if (first !== undefined) return page.first !== first;
   return page.count === 0 && ![page.next?.href, listUrl.href].includes(page.url.href);
-}
-
-/** A list that is incomplete at its end may be complete when it is read again from its beginning. */
-function follow(trail: Trail, page: CrmPage) {
-  try {
-    return trail.follow(page);
-  } catch (error) {
-    throw error instanceof ReadError ? new StartOverError(error) : error;
-  }
 }

@@ -20,6 +20,7 @@ const eventSchema = z.object({
   customer: z.unknown().optional(),
 });
 
+const example = { id: '123e4567-e89b-42d3-a456-426614174000', name: 'Jane Doe' };
 const typeMeta = { description: 'What has become of the customer.' };
 
 /** What `parseEvent` accepts, for the documentation: only a `CREATE` needs a customer, and only its id. */
@@ -44,7 +45,7 @@ export const documentedEventSchema = z
         })
         .meta({
           description: 'As the list of customers shows it.',
-          examples: [{ id: '123e4567-e89b-42d3-a456-426614174000', name: 'Jane Doe' }],
+          examples: [example],
         }),
     }),
     z.object({
@@ -55,12 +56,7 @@ export const documentedEventSchema = z
   .meta({
     id: 'CustomerEvent',
     description: 'Something that happened to a customer.',
-    examples: [
-      {
-        event_type: 'CREATE',
-        customer: { id: '123e4567-e89b-42d3-a456-426614174000', name: 'Jane Doe' },
-      },
-    ],
+    examples: [{ event_type: 'CREATE', customer: example }],
   });
 
 /** Parses an event of the CRM. */

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { atPathOf } from '../../http/pages.ts';
 
 /**
  * A URL of a CRM's list in the form in which the ledger may keep it. The configured URL of the list may
@@ -27,14 +28,10 @@ export function shortenUrl({ pathname, search }: URL, listUrl: URL): string {
 export function restoreUrl(text: string, listUrl: URL): URL {
   const [path = '', search = ''] = text.split(/\?(.*)/s);
   const known = partsOf(listUrl);
-  const url = new URL(listUrl);
-  url.pathname = path.replace('<>', () => listUrl.pathname);
-  url.search = search.replaceAll(
-    /<(\d+)\.(\d+)>/g,
-    (_, index, spelling) => spellings(known[index] ?? '')[spelling] ?? '',
-  );
-  url.hash = '';
-  return url;
+  const pathname = path.replace('<>', () => listUrl.pathname);
+  const spell = (_: string, index: number, spelling: number) =>
+    spellings(known[index] ?? '')[spelling] ?? '';
+  return atPathOf({ pathname, search: search.replaceAll(/<(\d+)\.(\d+)>/g, spell) }, listUrl);
 }
 
 /** Tells one list from another without revealing its URL: a SHA-256 in hexadecimal. */

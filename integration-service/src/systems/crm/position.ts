@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import type { Page } from '../../http/pages.ts';
+import type { PassedPage } from '../../http/trail.ts';
 import { fingerprintOfList, shortenUrl } from './position-url.ts';
 
 const shortUrlSchema = z.string().regex(/^(<>|\/)/);
@@ -20,14 +22,9 @@ export const positionSchema = z.object({
 export type Position = z.output<typeof positionSchema>;
 
 /** A page that was read. */
-export interface PageRead {
-  url: URL;
-  next: URL | undefined;
-  count: number;
+export interface PageRead extends Page, PassedPage {
   /** The id of its first customer. */
   first: string | undefined;
-  etag: string | undefined;
-  isPaged: boolean;
 }
 
 /**
