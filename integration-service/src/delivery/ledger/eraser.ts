@@ -26,7 +26,7 @@ export function createEraser(db: Kysely<unknown>): Eraser {
 const WAIT_MS = 100;
 
 /** Moves all of SQLite's write-ahead log into the file; false if another process reads it just now. */
-export async function emptyLog<Of>(db: Kysely<Of>): Promise<boolean> {
+export async function emptyLog(db: Kysely<unknown>): Promise<boolean> {
   if (!isSqlite(db)) return true;
   return db.connection().execute(async (connection) => {
     const pragma = (what: string) =>

@@ -9,10 +9,11 @@ export const IN_MEMORY = ':memory:';
 /**
  * Opens the file of a ledger; creates it if there is none.
  *
+ * @param migrations the names of those that this code knows
  * @throws {LedgerError} when the file is no ledger, is of a newer version, or is corrupt; the file stays as
  *   it is
  */
-export function openChecked(path: string, flowMigrations: readonly string[] = []): DatabaseSync {
+export function openChecked(path: string, migrations: readonly string[]): DatabaseSync {
   const file = path === IN_MEMORY ? undefined : statSync(path, { throwIfNoEntry: false });
   if (file?.isFile()) checkNames(path, file.nlink);
   else if (file && !file.isDirectory()) {
@@ -25,7 +26,7 @@ export function openChecked(path: string, flowMigrations: readonly string[] = []
   const reader = file?.isFile() && file.size > 0 ? openReadOnly(path) : undefined;
   if (reader) {
     try {
-      checkContent(path, reader, flowMigrations);
+      checkContent(path, reader, migrations);
     } finally {
       reader.close();
     }
@@ -34,7 +35,7 @@ export function openChecked(path: string, flowMigrations: readonly string[] = []
   try {
     // The file was missing or empty, or it must be written to be read: it has a transaction to be rolled
     // back.
-    if (!reader) checkContent(path, database, flowMigrations);
+    if (!reader) checkContent(path, database, migrations);
     database.exec('pragma journal_mode = wal');
     // Not `normal`, which may lose the last commits in a power failure: an item must be on disk before
     // the first call about it is made. Commits come in batches, so there are few of them.
@@ -61,22 +62,15 @@ function checkNames(path: string, count: number): void {
   );
 }
 
-function checkContent(
-  path: string,
-  database: DatabaseSync,
-  flowMigrations: readonly string[],
-): void {
+function checkContent(path: string, database: DatabaseSync, known: readonly string[]): void {
   const names = database.prepare('select name from sqlite_master').all();
   const has = (table: string) => names.some(({ name }) => name === table);
   const migrations = has(MIGRATION_TABLE)
     ? database.prepare(`select * from ${MIGRATION_TABLE}`).all()
     : [];
   const ledgerName = `The ledger ${path}`;
-  checkMigrations(
-    ledgerName,
-    migrations.map(({ name }) => String(name)),
-    flowMigrations,
-  );
+  const executed = migrations.map(({ name }) => String(name));
+  checkMigrations(ledgerName, executed, known);
   // If a service is killed while it creates its ledger, the file has the tables of its migrations, or
   // nothing.
   const isBeginning = names.every(({ name }) => /^(kysely_|sqlite_)/.test(String(name)));
