@@ -6,7 +6,7 @@ import type { Eraser } from './eraser.ts';
 import { insertEvents, storable } from './history.ts';
 import type { CommitEntry, Committed, Ledger } from './ledger.ts';
 import { isSqlite, rowsOf } from './rows.ts';
-import { lanesToScrub, scrub } from './superseding.ts';
+import { scrubEnded } from './superseding.ts';
 import type { DeliveryRow, LedgerTransaction } from './tables.ts';
 
 /** How long a claim holds without being renewed. */
@@ -126,12 +126,12 @@ export function createClaims(db: Kysely<unknown>, eraser: Eraser) {
 
     async commit(entries, now, together) {
       const written = await db.transaction().execute(async (transaction) => {
-        const result = await write(transaction, entries, now);
+        const result = await write(transaction, entries, now, eraser);
         if (together && result.lost.length > 0) throw new Error('a lease of its batch ran out');
         await together?.(transaction);
         return result;
       });
-      if (written.hasScrubbed) await eraser.erase();
+      await eraser.erase();
       return written;
     },
 
@@ -166,10 +166,6 @@ export function createClaims(db: Kysely<unknown>, eraser: Eraser) {
 
 const WORKER_GONE = 'the worker that had it is gone';
 
-interface Written extends Committed {
-  hasScrubbed: boolean;
-}
-
 type WrittenRow = Pick<
   DeliveryRow,
   'sequence' | 'fencing_token' | 'status' | 'lane' | 'operation' | 'superseded_by'
@@ -180,7 +176,8 @@ async function write(
   transaction: LedgerTransaction,
   entries: readonly CommitEntry[],
   now: number,
-): Promise<Written> {
+  eraser: Eraser,
+): Promise<Committed> {
   const written = new Map<number, WrittenRow>();
   for (const chunk of chunksOf(entries)) {
     const { rows } = await sql<WrittenRow>`
@@ -224,13 +221,11 @@ async function write(
   const lanes = [...written.values()]
     .filter((row) => row.superseded_by !== null || row.operation === 'delete')
     .map(({ lane }) => lane);
-  const ended = lanes.length > 0 ? await lanesToScrub(transaction, lanes) : [];
-  if (ended.length > 0) await scrub(transaction, ended);
+  await scrubEnded(transaction, lanes, eraser);
   const claims = entries.map(({ claim }) => claim);
   return {
     lost: claims.filter((claim) => !rowOfClaim(claim)),
     superseded: claims.filter(isSuperseded),
-    hasScrubbed: ended.length > 0,
   };
 }
 

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import type { Eraser } from './eraser.ts';
 import { insertEvents } from './history.ts';
 import { isSqlite, numbersOf, rowsOf, sequencesOfLanes, textsOf } from './rows.ts';
 import type { LedgerTransaction } from './tables.ts';
@@ -73,30 +74,16 @@ export async function endLanes(
 }
 
 /**
- * Removes what these lanes say of a person, in every flow: payloads, labels, errors and reasons. Rows, keys,
- * times and counts stay, and so do deliveries that are under way, whose own commit comes later, and deletes
- * that are dead, which somebody may replay.
+ * Removes what those of these lanes that have ended, with a delete of them delivered, say of a person, in every
+ * flow: payloads, labels, errors and reasons. Rows, keys, times and counts stay, and so do deliveries that are
+ * under way, whose own commit comes later, and deletes that are dead, which somebody may replay.
  */
-export async function scrub(
+export async function scrubEnded(
   transaction: LedgerTransaction,
   lanes: readonly string[],
+  eraser: Eraser,
 ): Promise<void> {
-  const { rows } = await sql<{ sequence: number }>`
-    update deliveries set payload = null, label = null, last_error = null
-    where sequence in ${sequencesOfLanes(transaction, lanes)}
-      and (status in ('delivered', 'superseded') or status = 'dead' and coalesce(operation, '') != 'delete')
-    returning sequence`.execute(transaction);
-  const scrubbed = rows.map(({ sequence }) => sequence);
-  await sql`
-    update events set reason = null
-    where delivery in ${numbersOf(transaction, scrubbed)}`.execute(transaction);
-}
-
-/** Which of these lanes have ended, with a delete of them delivered. */
-export async function lanesToScrub(
-  transaction: LedgerTransaction,
-  lanes: readonly string[],
-): Promise<string[]> {
+  if (lanes.length === 0) return;
   const wanted = textsOf(transaction, new Set(lanes));
   // On PostgreSQL, two commits about one lane must see each other: the later one scrubs what both wrote.
   if (!isSqlite(transaction)) {
@@ -104,7 +91,7 @@ export async function lanesToScrub(
       select lane from ended_lanes
       where lane in ${wanted} order by lane for update`.execute(transaction);
   }
-  const { rows } = await sql<{ lane: string }>`
+  const { rows: ended } = await sql<{ lane: string }>`
     select lane from ended_lanes
     where lane in ${wanted}
       and exists (select 1 from deliveries
@@ -112,7 +99,18 @@ export async function lanesToScrub(
           and deliveries.operation = 'delete' and deliveries.status = 'delivered')`.execute(
     transaction,
   );
-  return rows.map(({ lane }) => lane);
+  if (ended.length === 0) return;
+  const endedLanes = ended.map(({ lane }) => lane);
+  const { rows: scrubbed } = await sql<{ sequence: number }>`
+    update deliveries set payload = null, label = null, last_error = null
+    where sequence in ${sequencesOfLanes(transaction, endedLanes)}
+      and (status in ('delivered', 'superseded') or status = 'dead' and coalesce(operation, '') != 'delete')
+    returning sequence`.execute(transaction);
+  const sequences = scrubbed.map(({ sequence }) => sequence);
+  await sql`
+    update events set reason = null
+    where delivery in ${numbersOf(transaction, sequences)}`.execute(transaction);
+  eraser.note();
 }
 
 /**
