@@ -1,7 +1,7 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import { MAX_WAIT_MS } from 'service-kit/retry';
 import { chunksOf } from '../chunks.ts';
-import type { Claim } from '../delivery.ts';
+import type { Claim, Status } from '../delivery.ts';
 import type { Eraser } from './eraser.ts';
 import { insertEvents, storable } from './history.ts';
 import type { CommitEntry, Committed, Ledger } from './ledger.ts';
@@ -21,8 +21,21 @@ const CLOCK_SKEW_MS = 10_000;
 export function createClaims(db: Kysely<unknown>, eraser: Eraser) {
   const skipLocked = isSqlite(db) ? sql`` : sql`for update skip locked`;
 
-  /** The rows of a query as claims, in the order in which they were ingested. */
-  function claimed(rows: DeliveryRow[]): Claim[] {
+  /** Claims the deliveries that are due, the longest due first; returns them in the order of their ingest. */
+  async function take(
+    flow: string,
+    status: Status,
+    { limit, now }: { limit: number; now: number },
+    { set, where }: { set: RawBuilder<unknown>; where: RawBuilder<unknown> },
+  ): Promise<Claim[]> {
+    const { rows } = await sql<DeliveryRow>`
+      update deliveries set ${set}, fencing_token = fencing_token + 1
+      where sequence in (
+        select due.sequence from deliveries as due
+        where due.flow = ${flow} and due.status = ${status} and due.next_attempt_at <= ${now}
+          and ${where}
+        order by due.next_attempt_at, due.sequence limit ${limit} ${skipLocked})
+      returning *`.execute(db);
     return rows.map(toClaim).sort((a, b) => a.sequence - b.sequence);
   }
 
@@ -83,30 +96,16 @@ export function createClaims(db: Kysely<unknown>, eraser: Eraser) {
 
     async claim(flow, { limit, now, order, batch }) {
       if (batch && !(await isBatchDue(db, flow, { ...batch, now }))) return [];
-      const { rows } = await sql<DeliveryRow>`
-        update deliveries set status = 'sending', attempts = attempts + 1, reads = 0,
-          next_attempt_at = null, fencing_token = fencing_token + 1,
-          lease_expires_at = ${now + LEASE_MS}, updated_at = ${now}
-        where sequence in (
-          select due.sequence from deliveries as due
-          where due.flow = ${flow} and due.status = 'pending' and due.next_attempt_at <= ${now}
-            and ${order === 'lane' ? isNextInLane : sql`true`}
-          order by due.next_attempt_at, due.sequence limit ${limit} ${skipLocked})
-        returning *`.execute(db);
-      return claimed(rows);
+      const set = sql`status = 'sending', attempts = attempts + 1, reads = 0, next_attempt_at = null,
+        lease_expires_at = ${now + LEASE_MS}, updated_at = ${now}`;
+      const where = order === 'lane' ? isNextInLane : sql`true`;
+      return take(flow, 'pending', { limit, now }, { set, where });
     },
 
-    async claimUnknown(flow, { limit, now }) {
-      const { rows } = await sql<DeliveryRow>`
-        update deliveries set fencing_token = fencing_token + 1,
-          lease_expires_at = ${now + LEASE_MS}
-        where sequence in (
-          select due.sequence from deliveries as due
-          where due.flow = ${flow} and due.status = 'unknown' and due.next_attempt_at <= ${now}
-            and (due.lease_expires_at is null or ${leaseIsOver(now)})
-          order by due.next_attempt_at limit ${limit} ${skipLocked})
-        returning *`.execute(db);
-      return claimed(rows);
+    claimUnknown(flow, { limit, now }) {
+      const set = sql`lease_expires_at = ${now + LEASE_MS}`;
+      const where = sql`(due.lease_expires_at is null or ${leaseIsOver(now)})`;
+      return take(flow, 'unknown', { limit, now }, { set, where });
     },
 
     async renew(claims, now) {

@@ -3,14 +3,12 @@ import { type Kysely, type RawBuilder, sql } from 'kysely';
 import { chunksOf } from '../chunks.ts';
 import type { Status } from '../delivery.ts';
 import { READS_OF_RELEASED } from '../transition.ts';
-import { toClaim } from './claims.ts';
 import type { Eraser } from './eraser.ts';
 import { insertEvents, storable } from './history.ts';
 import type { Ledger } from './ledger.ts';
 import { matches } from './reading.ts';
 import { rowsOf } from './rows.ts';
 import { lockLanes, scrubEnded } from './superseding.ts';
-import type { DeliveryRow } from './tables.ts';
 
 /** It has no successor, and its record is there, or it is what removes the record. */
 const mayBeSent = sql<boolean>`(superseded_by is null and payload is not null
@@ -65,14 +63,6 @@ export function createCorrections(db: Kysely<unknown>, eraser: Eraser) {
   }
 
   return {
-    async deadLetters(filter, limit, after = 0) {
-      const { rows } = await sql<DeliveryRow>`
-        select * from deliveries
-        where ${matches(db, { ...filter, status: 'dead' })} and sequence > ${after}
-        order by sequence limit ${limit}`.execute(db);
-      return rows.map(toClaim);
-    },
-
     replay: (sequences, now) =>
       move(
         new Map(sequences.map((sequence) => [sequence, undefined])),
@@ -95,7 +85,7 @@ export function createCorrections(db: Kysely<unknown>, eraser: Eraser) {
       for (let after = 0; ; ) {
         const { rows } = await sql<{ sequence: number }>`
           select sequence from deliveries
-          where ${matches(db, { ...filter, status: 'held' })} and sequence > ${after}
+          where ${matches(db, filter, 'held')} and sequence > ${after}
           order by sequence limit 1000`.execute(db);
         if (rows.length === 0) return released;
         after = rows.at(-1)?.sequence ?? after;

@@ -129,17 +129,13 @@ export function takeServiceLock(path: string): { isAlone: boolean; release(): vo
   if (path === IN_MEMORY) return { isAlone: true, release() {} };
   // One lock per file, whichever link to it a service uses.
   const lock = new DatabaseSync(`${realpathSync(path)}.lock`);
-  const isAlone = tryExec(lock, 'begin exclusive; commit');
+  let isAlone = true;
+  try {
+    lock.exec('begin exclusive; commit');
+  } catch {
+    isAlone = false;
+  }
   lock.exec(`pragma busy_timeout = ${BUSY_TIMEOUT_MS}; begin`);
   lock.prepare('select count(*) from sqlite_master').get();
   return { isAlone, release: () => lock.close() };
-}
-
-function tryExec(database: DatabaseSync, sql: string): boolean {
-  try {
-    database.exec(sql);
-    return true;
-  } catch {
-    return false;
-  }
 }
