@@ -37,8 +37,13 @@ export async function migrate(
 ): Promise<void> {
   checkMigrations(ledgerName, await executedMigrations(db), Object.keys(migrations));
   const isOld = await hasTable(db, 'legs');
+  if (isOld && (await isOldServiceAtWork())) {
+    throw new LedgerError(
+      'unusable',
+      `${ledgerName} is used by a service of an older version. Stop all services of that version, then start this one.`,
+    );
+  }
   if (isOld) {
-    if (await isOldServiceAtWork()) throw oldServiceAtWork(ledgerName);
     log.info(
       `${ledgerName} is of an older version: changing its tables. 300,000 deliveries take ten seconds.`,
     );
@@ -60,11 +65,4 @@ async function executedMigrations(db: Kysely<unknown>): Promise<string[]> {
   const { rows } = await sql<{ name: string }>`
     select name from ${sql.table(MIGRATION_TABLE)}`.execute(db);
   return rows.map(({ name }) => name);
-}
-
-function oldServiceAtWork(ledgerName: string): LedgerError {
-  return new LedgerError(
-    'unusable',
-    `${ledgerName} is used by a service of an older version. Stop all services of that version, then start this one.`,
-  );
 }

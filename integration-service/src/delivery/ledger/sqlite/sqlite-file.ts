@@ -15,8 +15,14 @@ export const IN_MEMORY = ':memory:';
  */
 export function openChecked(path: string, migrations: readonly string[]): DatabaseSync {
   const file = path === IN_MEMORY ? undefined : statSync(path, { throwIfNoEntry: false });
-  if (file?.isFile()) checkNames(path, file.nlink);
-  else if (file && !file.isDirectory()) {
+  // SQLite would keep a separate log for each name of the file, and services would take separate locks.
+  if (file?.isFile() && file.nlink > 1) {
+    throw new LedgerError(
+      'unusable',
+      `The ledger ${path} has ${file.nlink} names (hard links). Copy it to a file of its own, or remove the other names.`,
+    );
+  }
+  if (file && !file.isFile() && !file.isDirectory()) {
     throw new LedgerError(
       'unusable',
       `The ledger ${path} is no regular file. Name one in LEDGER_URL.`,
@@ -51,15 +57,6 @@ export function openChecked(path: string, migrations: readonly string[]): Databa
     database.close();
     throw error;
   }
-}
-
-/** SQLite would keep a separate log for each name of the file, and services would take separate locks. */
-function checkNames(path: string, count: number): void {
-  if (count <= 1) return;
-  throw new LedgerError(
-    'unusable',
-    `The ledger ${path} has ${count} names (hard links). Copy it to a file of its own, or remove the other names.`,
-  );
 }
 
 function checkContent(path: string, database: DatabaseSync, known: readonly string[]): void {
