@@ -423,7 +423,7 @@ describe('the routes of deliveries', () => {
     const fail = async () => {
       throw new LedgerError('full', 'The disk is full.');
     };
-    Object.assign(ledger, { list: fail, get: fail, deadLetters: fail, release: fail });
+    Object.assign(ledger, { list: fail, get: fail, release: fail });
     const payload = method === 'POST' && { payload: { all: true } };
     const response = await app.inject({ method, url, ...payload });
     expect(response.statusCode).toBe(503);

@@ -339,7 +339,7 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     await ingest(LATEST, version('a', 1), removal('a', 2));
     await end(ledger, LATEST, 'delivered');
     expect(await ledger.repair('once', 'a', T0)).toBe(0);
-    const dead = await ledger.deadLetters({}, 9);
+    const dead = await ledger.list({ status: 'dead' }, 9);
     expect(dead.map(({ key, payload }) => [key, payload])).toEqual([['a@1', '{}']]);
     expect(await ledger.replay([dead[0]?.sequence as number], T0)).toHaveLength(1);
     expect(await statuses()).toMatchObject({ 'once/a': 'delivered', 'other/a@1': 'pending' });
@@ -350,7 +350,7 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     await ingest(LATEST, version('a', 1));
     await ingest(LATEST, removal('a', 2));
     await end(ledger, LATEST, 'dead');
-    const [dead] = await ledger.deadLetters({}, 1);
+    const [dead] = await ledger.list({ status: 'dead' }, 1);
     await ledger.markFound(new Map([[dead?.sequence as number, 'gone']]), T0);
     await ledger.adopt('other', [{ ...single('a'), targetId: 'request-1' }], T0);
     const rows = await ledger.list({ lane: 'a' }, 9);
@@ -366,7 +366,7 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     await ingest(ONCE, { ...single('a'), label: 'Jane\0\ud800' });
     expect((await ledger.list({}, 1))[0]?.label).toMatch(/^Jane/);
     await end(ledger, ONCE, 'dead');
-    const [dead] = await ledger.deadLetters({}, 1);
+    const [dead] = await ledger.list({ status: 'dead' }, 1);
     await ledger.markFound(new Map([[dead?.sequence as number, 'request-7']]), T0);
     expect((await ledger.list({}, 1))[0]?.target_id).toBe('request-7');
   });

@@ -1,14 +1,6 @@
-import { DatabaseSync } from 'node:sqlite';
 import { expect, it } from 'vitest';
-import type { LedgerLocation } from '../src/delivery/ledger/ledger.ts';
-import { LEDGER_KINDS, newLocation, open, queryPostgres } from './ledgers.ts';
-
-async function execute(location: LedgerLocation, sql: string): Promise<void> {
-  if (location.kind === 'postgres') return queryPostgres(sql, location.url);
-  const database = new DatabaseSync(location.path);
-  database.exec(sql);
-  database.close();
-}
+import { LEDGER_KINDS, newLocation, open } from './ledgers.ts';
+import { execute } from './old-ledger.ts';
 
 const addMigration = (name: string) => `insert into kysely_migration values ('${name}', '2026')`;
 

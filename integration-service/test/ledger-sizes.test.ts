@@ -18,7 +18,6 @@ const USES: Record<string, (ledger: Ledger, count: number) => Promise<unknown>> 
   list: (ledger, count) => ledger.list({ keys: keysOf(count) }, 9),
   count: (ledger, count) => ledger.count({ keys: keysOf(count) }, 9),
   countAttempts: (ledger, count) => ledger.countAttempts(numbersOf(count)),
-  deadLetters: (ledger, count) => ledger.deadLetters({ keys: keysOf(count) }, 9),
   replay: (ledger, count) => ledger.replay(numbersOf(count), 0),
   release: (ledger, count) => ledger.release({ keys: keysOf(count) }, 0),
   markFound: (ledger, count) =>

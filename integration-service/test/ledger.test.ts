@@ -613,11 +613,11 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     await ingest(['a', 'b', 'c']);
     await ledger.commit([failed(await claimOne(), 'dead', null)], T0);
     await ledger.commit([failed(await claimOne(), 'dead', null)], T0);
-    const [a, b] = await ledger.deadLetters({}, 9);
+    const [a, b] = await ledger.list({ status: 'dead' }, 9);
     expect([a?.key, b?.key]).toEqual(['a', 'b']);
-    expect(await ledger.deadLetters({ keys: ['c'] }, 9)).toEqual([]);
+    expect(await ledger.list({ status: 'dead', keys: ['c'] }, 9)).toEqual([]);
     const all = (await ledger.list({}, 9)).map(({ sequence }) => sequence);
-    const { sequence } = b as Claim;
+    const { sequence } = b as { sequence: number };
     const found = new Map([[sequence, 'request-of-b']]);
     expect(await ledger.markFound(found, T0 + 5)).toEqual([sequence]);
     expect(await ledger.replay(all, T0 + 5)).toEqual([a?.sequence]);

@@ -15,7 +15,11 @@ const T0 = 1_795_000_000_000;
  */
 export async function writeOldLedger(location: LedgerLocation): Promise<void> {
   const file = new URL(`fixtures/ledger-2026-11-28.${location.kind}.sql`, import.meta.url);
-  const statements = readFileSync(file, 'utf8');
+  await execute(location, readFileSync(file, 'utf8'));
+}
+
+/** Runs statements in the database of a ledger that is not open. */
+export async function execute(location: LedgerLocation, statements: string): Promise<void> {
   if (location.kind === 'postgres') return queryPostgres(statements, location.url);
   const database = new DatabaseSync(location.path);
   database.exec(statements);

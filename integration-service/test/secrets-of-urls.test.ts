@@ -1,17 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { dirname, join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { expect, it } from 'vitest';
-import {
-  LEDGER_KINDS,
-  newLocation,
-  open,
-  queryPostgres,
-  SOURCE,
-  temporaryFolder,
-} from './ledgers.ts';
-import { writeOldLedger } from './old-ledger.ts';
+import { SOURCE, temporaryFolder } from './ledgers.ts';
 import { setUpService, startHttpServer } from './support.ts';
 
 const CANARY = 'canary/of+ours==';
@@ -113,25 +104,3 @@ it('a refusal of the inventory that repeats the key does not bring it into log a
   expect(bytesIn(path)).not.toMatch(HAS_CANARY);
   expect(messages().join()).not.toMatch(HAS_CANARY);
 });
-
-it.each(LEDGER_KINDS)(
-  'a key in a position of a former version is removed from %s',
-  async (kind) => {
-    const location = await newLocation(kind);
-    const statements = `delete from kysely_migration where name >= '2026-11-28-positions';
-    update legs set position = '{"list":"http://crm/?api_key=${CANARY}"}'`;
-    await writeOldLedger(location);
-    if (location.kind === 'postgres') await queryPostgres(statements, location.url);
-    else {
-      const database = new DatabaseSync(location.path);
-      database.exec(statements);
-      database.close();
-    }
-    const ledger = await open(location);
-    expect(
-      (await ledger.readProgress({ flow: 'welcome-package', source: SOURCE })).position,
-    ).toBeUndefined();
-    await ledger.close();
-    if (location.kind === 'sqlite') expect(bytesIn(location.path)).not.toMatch(HAS_CANARY);
-  },
-);

@@ -28,8 +28,6 @@ export function openTemporary(table: string): DatabaseSync {
 
 /** What source, ledger and target say about each key, side by side in a temporary file. */
 export interface AuditBook {
-  /** Enters all items of a stream. */
-  enterAll<Item>(items: AsyncIterable<Item>, enter: (item: Item) => void): Promise<void>;
   enterSource(item: { key: string }): void;
   /** Marks a key as shown by the source, if the key is in the book already. */
   enterSourceOfKnown(item: { key: string }): void;
@@ -39,10 +37,11 @@ export interface AuditBook {
   hasUnknown(): boolean;
   hasOrphans(): boolean;
   counts(): Record<AuditKind, number>;
-  /** How many keys the ledger knows, and how many of them the source shows. */
-  known(): { count: number; inSource: number };
-  /** How many keys the ledger calls delivered, and how many of them the target lists. */
-  delivered(): { count: number; listed: number };
+  /**
+   * How many keys the ledger knows, and how many of them the source shows; how many it calls delivered, and
+   * how many of them the target lists.
+   */
+  totals(): Record<'known' | 'shown' | 'delivered' | 'listed', number>;
   /** The keys of one kind, in order. */
   keysOf(kind: AuditKind): IteratorObject<string>;
   /** Whether a key is missing, and if so, whether the ledger calls it delivered. */
@@ -73,9 +72,9 @@ export function createAuditBook(): AuditBook {
   );
   const totals = database.prepare(`select
     count(status) as known,
-    count(status) filter (where in_source) as known_in_source,
+    count(status) filter (where in_source) as shown,
     count(*) filter (where status = 'delivered') as delivered,
-    count(*) filter (where status = 'delivered' and packages > 0) as delivered_and_listed
+    count(*) filter (where status = 'delivered' and packages > 0) as listed
     from entries`);
   const exists = (condition: string) => {
     const statement = database.prepare(`select 1 from entries where ${condition} limit 1`);
@@ -83,9 +82,6 @@ export function createAuditBook(): AuditBook {
   };
 
   return {
-    async enterAll(items, enter) {
-      for await (const item of items) enter(item);
-    },
     enterSource: ({ key }) => void statements.source.run(key),
     enterSourceOfKnown: ({ key }) => void statements.sourceOfKnown.run(key),
     enterLedger: (key, status) => void statements.ledger.run(key, status),
@@ -101,15 +97,7 @@ export function createAuditBook(): AuditBook {
       return { ...row } as Record<AuditKind, number>;
     },
 
-    known() {
-      const row = totals.get();
-      return { count: Number(row?.known), inSource: Number(row?.known_in_source) };
-    },
-
-    delivered() {
-      const row = totals.get();
-      return { count: Number(row?.delivered), listed: Number(row?.delivered_and_listed) };
-    },
+    totals: () => ({ ...totals.get() }) as ReturnType<AuditBook['totals']>,
 
     keysOf(kind) {
       const condition = CONDITIONS[kind];

@@ -58,26 +58,27 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
   const readSource = () => flow.audit.expected(onUnusable);
   const book = createAuditBook();
   try {
-    await book.enterAll(readSource(), book.enterSource);
+    for await (const item of readSource()) book.enterSource(item);
     const sequence = await enterLedger(options, book, 0);
     if (!target.list) throw new ReadError('it has no list', { system: target.name });
-    await book.enterAll(target.list(), book.enterTarget);
+    for await (const holding of target.list()) book.enterTarget(holding);
     if (book.hasUnknown()) await waitForPoll(options, book, sequence);
     // Only keys that are in the book: a customer that is new now was not looked up in ledger and target.
-    if (book.hasOrphans()) await book.enterAll(readSource(), book.enterSourceOfKnown);
+    if (book.hasOrphans()) {
+      for await (const item of readSource()) book.enterSourceOfKnown(item);
+    }
 
     const counts = book.counts();
     const drift = DRIFT.map((kind) => [kind, counts[kind]] as const);
     await ledger.saveAudit(name, Object.fromEntries(drift), now());
-    const known = book.known();
-    const delivered = book.delivered();
+    const { known, shown, delivered, listed } = book.totals();
     return {
       ...(options.repair && counts.missing > 0
         ? await repair(options, book)
         : { repaired: 0, unrepaired: 0 }),
       counts,
-      shortfall: shortfallOf(delivered.listed, delivered.count),
-      lostBySource: known.inSource === 0 && known.count > 0 ? known.count : undefined,
+      shortfall: shortfallOf(listed, delivered),
+      lostBySource: shown === 0 && known > 0 ? known : undefined,
       hasDrift: drift.some(([, count]) => count > 0),
       keysOf: book.keysOf,
       close: book.close,

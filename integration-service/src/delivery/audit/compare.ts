@@ -1,8 +1,8 @@
 import type { Claim } from '../delivery.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { DeliveryRow } from '../ledger/tables.ts';
 import { type Finding, type Holding, ReadError, type Target } from '../target.ts';
-
-const PAGE = 1_000;
+import { allOf } from './pages.ts';
 
 /** Which of the expected deliveries a target has. */
 export interface Comparison {
@@ -67,11 +67,8 @@ export function shortfallOf(listed: number, delivered: number): string | undefin
 }
 
 /** The status of each delivery of a flow after a sequence number, in small queries. */
-export async function* statusesOf(ledger: Pick<Ledger, 'statuses'>, flow: string, after = 0) {
-  for (;;) {
-    const rows = await ledger.statuses(flow, PAGE, after);
-    yield* rows;
-    after = rows.at(-1)?.sequence ?? after;
-    if (rows.length < PAGE) return;
-  }
+export function statusesOf(ledger: Pick<Ledger, 'statuses'>, flow: string, after = 0) {
+  return allOf<Pick<DeliveryRow, 'sequence' | 'key' | 'status'>>((limit, last) =>
+    ledger.statuses(flow, limit, last?.sequence ?? after),
+  );
 }

@@ -1,5 +1,6 @@
 import type { KnownReject, Ledger, RejectedRecord, SourceId } from '../ledger/ledger.ts';
 import { openTemporary } from './audit-book.ts';
+import { allOf } from './pages.ts';
 
 /** A rejected record that a source shows now, or has shown. */
 export interface ReviewedReject extends KnownReject {
@@ -12,8 +13,6 @@ export interface RejectBookOptions {
   /** Unix time in milliseconds. */
   now: () => number;
 }
-
-const PAGE = 1_000;
 
 /**
  * The unusable records of a source: those that it shows now, and those that the ledger knows. They are in a
@@ -64,13 +63,11 @@ export function createRejectBook({ of, ledger, now }: RejectBookOptions): Reject
     },
 
     async enterLedger() {
-      for (let after = ''; ; ) {
-        const known = await ledger.rejectedRecords(of, PAGE, after);
-        for (const { fingerprint, position, id, reason, isAccepted } of known) {
-          enterKnown.run(fingerprint, position, id, reason, 0, Number(isAccepted));
-          after = fingerprint;
-        }
-        if (known.length < PAGE) return;
+      const known = allOf<KnownReject>((limit, last) =>
+        ledger.rejectedRecords(of, limit, last?.fingerprint),
+      );
+      for await (const { fingerprint, position, id, reason, isAccepted } of known) {
+        enterKnown.run(fingerprint, position, id, reason, 0, Number(isAccepted));
       }
     },
 

@@ -1,9 +1,12 @@
 import type { Claim } from '../delivery.ts';
 import type { Flow } from '../flow.ts';
+import { toClaim } from '../ledger/claims.ts';
 import type { DeliveryFilter, Ledger } from '../ledger/ledger.ts';
+import type { DeliveryRow } from '../ledger/tables.ts';
 import { ReadError } from '../target.ts';
 import { canCompare } from '../transition.ts';
 import { compare } from './compare.ts';
+import { allOf } from './pages.ts';
 
 /** What a replay did with a dead letter, or would do; `no_longer_dead` when another replay came first. */
 export const REPLAY_VERDICTS = ['to_send', 'already_delivered', 'no_longer_dead'] as const;
@@ -14,8 +17,6 @@ export interface ReplayReport extends Record<ReplayVerdict, number> {
   matched: number;
   deliveries: { flow: string; key: string; verdict: ReplayVerdict }[];
 }
-
-const PAGE = 1_000;
 
 /**
  * Asks the targets about dead letters. Those that a target already has become delivered. The others become
@@ -28,7 +29,7 @@ const PAGE = 1_000;
 export async function replay(options: {
   ledger: Ledger;
   flows: readonly Pick<Flow, 'name' | 'target' | 'policy'>[];
-  filter: Omit<DeliveryFilter, 'status'>;
+  filter: DeliveryFilter;
   dryRun: boolean;
   /**
    * Treats a list as complete even if it lacks what was delivered, because the target was reset, say.
@@ -39,12 +40,12 @@ export async function replay(options: {
 }): Promise<ReplayReport> {
   const { ledger, flows, filter, dryRun, trustList = false, now } = options;
   const dead: Claim[] = [];
-  for (let after: number | undefined; ; ) {
-    const page = await ledger.deadLetters(filter, PAGE, after);
-    after = page.at(-1)?.sequence;
+  const rows = allOf<DeliveryRow>((limit, last) =>
+    ledger.list({ ...filter, status: 'dead' }, limit, { after: last?.sequence }),
+  );
+  for await (const row of rows) {
     // Nobody can ask the target of a flow that is off.
-    dead.push(...page.filter((claim) => flows.some(({ name }) => name === claim.flow)));
-    if (page.length < PAGE) break;
+    if (flows.some(({ name }) => name === row.flow)) dead.push(toClaim(row));
   }
 
   /** The target's ids, by sequence number. */

@@ -1,12 +1,12 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import { MAX_WAIT_MS } from 'service-kit/retry';
 import { chunksOf } from '../chunks.ts';
-import type { Claim } from '../delivery.ts';
+import type { Claim, Status } from '../delivery.ts';
 import type { Eraser } from './eraser.ts';
 import { insertEvents, storable } from './history.ts';
 import type { CommitEntry, Committed, Ledger } from './ledger.ts';
 import { isSqlite, rowsOf } from './rows.ts';
-import { lanesToScrub, scrub } from './superseding.ts';
+import { scrubEnded } from './superseding.ts';
 import type { DeliveryRow, LedgerTransaction } from './tables.ts';
 
 /** How long a claim holds without being renewed. */
@@ -21,8 +21,21 @@ const CLOCK_SKEW_MS = 10_000;
 export function createClaims(db: Kysely<unknown>, eraser: Eraser) {
   const skipLocked = isSqlite(db) ? sql`` : sql`for update skip locked`;
 
-  /** The rows of a query as claims, in the order in which they were ingested. */
-  function claimed(rows: DeliveryRow[]): Claim[] {
+  /** Claims the deliveries that are due, the longest due first; returns them in the order of their ingest. */
+  async function take(
+    flow: string,
+    status: Status,
+    { limit, now }: { limit: number; now: number },
+    { set, where }: { set: RawBuilder<unknown>; where: RawBuilder<unknown> },
+  ): Promise<Claim[]> {
+    const { rows } = await sql<DeliveryRow>`
+      update deliveries set ${set}, fencing_token = fencing_token + 1
+      where sequence in (
+        select due.sequence from deliveries as due
+        where due.flow = ${flow} and due.status = ${status} and due.next_attempt_at <= ${now}
+          and ${where}
+        order by due.next_attempt_at, due.sequence limit ${limit} ${skipLocked})
+      returning *`.execute(db);
     return rows.map(toClaim).sort((a, b) => a.sequence - b.sequence);
   }
 
@@ -83,30 +96,16 @@ export function createClaims(db: Kysely<unknown>, eraser: Eraser) {
 
     async claim(flow, { limit, now, order, batch }) {
       if (batch && !(await isBatchDue(db, flow, { ...batch, now }))) return [];
-      const { rows } = await sql<DeliveryRow>`
-        update deliveries set status = 'sending', attempts = attempts + 1, reads = 0,
-          next_attempt_at = null, fencing_token = fencing_token + 1,
-          lease_expires_at = ${now + LEASE_MS}, updated_at = ${now}
-        where sequence in (
-          select due.sequence from deliveries as due
-          where due.flow = ${flow} and due.status = 'pending' and due.next_attempt_at <= ${now}
-            and ${order === 'lane' ? isNextInLane : sql`true`}
-          order by due.next_attempt_at, due.sequence limit ${limit} ${skipLocked})
-        returning *`.execute(db);
-      return claimed(rows);
+      const set = sql`status = 'sending', attempts = attempts + 1, reads = 0, next_attempt_at = null,
+        lease_expires_at = ${now + LEASE_MS}, updated_at = ${now}`;
+      const where = order === 'lane' ? isNextInLane : sql`true`;
+      return take(flow, 'pending', { limit, now }, { set, where });
     },
 
-    async claimUnknown(flow, { limit, now }) {
-      const { rows } = await sql<DeliveryRow>`
-        update deliveries set fencing_token = fencing_token + 1,
-          lease_expires_at = ${now + LEASE_MS}
-        where sequence in (
-          select due.sequence from deliveries as due
-          where due.flow = ${flow} and due.status = 'unknown' and due.next_attempt_at <= ${now}
-            and (due.lease_expires_at is null or ${leaseIsOver(now)})
-          order by due.next_attempt_at limit ${limit} ${skipLocked})
-        returning *`.execute(db);
-      return claimed(rows);
+    claimUnknown(flow, { limit, now }) {
+      const set = sql`lease_expires_at = ${now + LEASE_MS}`;
+      const where = sql`(due.lease_expires_at is null or ${leaseIsOver(now)})`;
+      return take(flow, 'unknown', { limit, now }, { set, where });
     },
 
     async renew(claims, now) {
@@ -126,12 +125,12 @@ export function createClaims(db: Kysely<unknown>, eraser: Eraser) {
 
     async commit(entries, now, together) {
       const written = await db.transaction().execute(async (transaction) => {
-        const result = await write(transaction, entries, now);
+        const result = await write(transaction, entries, now, eraser);
         if (together && result.lost.length > 0) throw new Error('a lease of its batch ran out');
         await together?.(transaction);
         return result;
       });
-      if (written.hasScrubbed) await eraser.erase();
+      await eraser.erase();
       return written;
     },
 
@@ -166,10 +165,6 @@ export function createClaims(db: Kysely<unknown>, eraser: Eraser) {
 
 const WORKER_GONE = 'the worker that had it is gone';
 
-interface Written extends Committed {
-  hasScrubbed: boolean;
-}
-
 type WrittenRow = Pick<
   DeliveryRow,
   'sequence' | 'fencing_token' | 'status' | 'lane' | 'operation' | 'superseded_by'
@@ -180,7 +175,8 @@ async function write(
   transaction: LedgerTransaction,
   entries: readonly CommitEntry[],
   now: number,
-): Promise<Written> {
+  eraser: Eraser,
+): Promise<Committed> {
   const written = new Map<number, WrittenRow>();
   for (const chunk of chunksOf(entries)) {
     const { rows } = await sql<WrittenRow>`
@@ -224,13 +220,11 @@ async function write(
   const lanes = [...written.values()]
     .filter((row) => row.superseded_by !== null || row.operation === 'delete')
     .map(({ lane }) => lane);
-  const ended = lanes.length > 0 ? await lanesToScrub(transaction, lanes) : [];
-  if (ended.length > 0) await scrub(transaction, ended);
+  await scrubEnded(transaction, lanes, eraser);
   const claims = entries.map(({ claim }) => claim);
   return {
     lost: claims.filter((claim) => !rowOfClaim(claim)),
     superseded: claims.filter(isSuperseded),
-    hasScrubbed: ended.length > 0,
   };
 }
 

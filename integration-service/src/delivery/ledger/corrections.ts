@@ -1,127 +1,107 @@
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
-import { type Kysely, sql } from 'kysely';
+import { type Kysely, type RawBuilder, sql } from 'kysely';
 import { chunksOf } from '../chunks.ts';
 import type { Status } from '../delivery.ts';
 import { READS_OF_RELEASED } from '../transition.ts';
-import { toClaim } from './claims.ts';
 import type { Eraser } from './eraser.ts';
 import { insertEvents, storable } from './history.ts';
 import type { Ledger } from './ledger.ts';
 import { matches } from './reading.ts';
-import { numbersOf, rowsOf } from './rows.ts';
-import { lanesToScrub, lockLanes, scrub } from './superseding.ts';
-import type { DeliveryRow, LedgerTransaction } from './tables.ts';
+import { rowsOf } from './rows.ts';
+import { lockLanes, scrubEnded } from './superseding.ts';
 
 /** It has no successor, and its record is there, or it is what removes the record. */
 const mayBeSent = sql<boolean>`(superseded_by is null and payload is not null
   and (operation = 'delete' or lane not in (select lane from ended_lanes)))`;
+
+/** Pending, with no attempt used up. */
+const anew = sql`status = 'pending', attempts = 0, reads = 0`;
 
 /** The part of the ledger with which people correct deliveries. */
 export function createCorrections(db: Kysely<unknown>, eraser: Eraser) {
   /**
    * Moves deliveries to another status if they still have the status `from`; returns the sequence numbers
    * of those that were moved.
+   *
+   * @param reasons for the history of each delivery, by sequence number
+   * @param how `set` changes the columns; `moved.reason` is the reason
    */
   async function move(
-    sequences: readonly number[],
-    how: {
-      from: Status;
-      to: Status;
-      what: string;
-      reasonOf?: (sequence: number) => string | undefined;
-    },
+    reasons: ReadonlyMap<number, string | undefined>,
+    how: { from: Status; set: RawBuilder<unknown>; what: string; isEnd?: boolean },
     now: number,
   ): Promise<number[]> {
-    const { from, to, what, reasonOf = () => undefined } = how;
-    const nextAttemptAt = to === 'pending' || to === 'unknown' ? now : null;
+    const { from, set, what, isEnd = false } = how;
+    const nextAttemptAt = isEnd ? null : now;
     const moved: number[] = [];
-    let hasScrubbed = false;
     // In chunks, so that a service, in another process or in this one, can work in between.
-    for (const chunk of chunksOf(sequences)) {
-      const rows = await db.transaction().execute(async (transaction) => {
+    for (const chunk of chunksOf(reasons)) {
+      const values = chunk.map(([sequence, reason]) => [sequence, storable(reason ?? null)]);
+      await db.transaction().execute(async (transaction) => {
         // A lane that ends at the same moment would not see what becomes pending, nor this its end.
         await lockLanes(transaction, false);
         // What has a successor, or whose record is gone, is never to be sent.
-        const { rows: updated } = await sql<{ sequence: number; lane: string }>`
-          update deliveries set status = ${to}, reads = ${to === 'unknown' ? READS_OF_RELEASED : 0},
-            attempts = ${to === 'pending' ? sql`0` : sql`attempts`}, last_error = null,
-            next_attempt_at = cast(${nextAttemptAt} as bigint),
-            fencing_token = fencing_token + 1, updated_at = ${now}
-          where sequence in ${numbersOf(transaction, chunk)}
-            and status = ${from} and ${to === 'delivered' ? sql`true` : mayBeSent}
+        const { rows } = await sql<{ sequence: number; lane: string }>`
+          update deliveries set ${set}, last_error = null, updated_at = ${now},
+            next_attempt_at = cast(${nextAttemptAt} as bigint), fencing_token = fencing_token + 1
+          from (select cast(value->>0 as bigint) as number, value->>1 as reason
+            from ${rowsOf(transaction, values)}) as moved
+          where sequence = moved.number and status = ${from} and ${isEnd ? sql`true` : mayBeSent}
           returning sequence, lane`.execute(transaction);
-        const events = updated.map(({ sequence }) => {
-          return { delivery: sequence, what, reason: reasonOf(sequence), nextAttemptAt };
+        const events = rows.map(({ sequence }) => {
+          return { delivery: sequence, what, reason: reasons.get(sequence), nextAttemptAt };
         });
         await insertEvents(transaction, now, events);
-        if (to === 'delivered') {
-          await setTargetIds(transaction, updated, reasonOf);
-          const lanes = updated.map(({ lane }) => lane);
-          const ended = await lanesToScrub(transaction, lanes);
-          if (ended.length > 0) await scrub(transaction, ended);
-          hasScrubbed ||= ended.length > 0;
-        }
-        return updated;
+        const lanes = rows.map(({ lane }) => lane);
+        if (isEnd) await scrubEnded(transaction, lanes, eraser);
+        for (const { sequence } of rows) moved.push(sequence);
       });
-      for (const { sequence } of rows) moved.push(sequence);
       await yieldToOthers();
     }
-    if (hasScrubbed) await eraser.erase();
+    await eraser.erase();
     return moved;
   }
 
   return {
-    async deadLetters(filter, limit, after = 0) {
-      const { rows } = await sql<DeliveryRow>`
-        select * from deliveries
-        where ${matches(db, { ...filter, status: 'dead' })} and sequence > ${after}
-        order by sequence limit ${limit}`.execute(db);
-      return rows.map(toClaim);
-    },
-
     replay: (sequences, now) =>
-      move(sequences, { from: 'dead', to: 'pending', what: 'replayed' }, now),
+      move(
+        new Map(sequences.map((sequence) => [sequence, undefined])),
+        { from: 'dead', set: anew, what: 'replayed' },
+        now,
+      ),
 
     markFound: (targetIds, now) =>
       move(
-        [...targetIds.keys()],
-        { from: 'dead', to: 'delivered', what: 'found', reasonOf: (each) => targetIds.get(each) },
+        targetIds,
+        {
+          ...{ from: 'dead', what: 'found', isEnd: true },
+          set: sql`status = 'delivered', reads = 0, target_id = moved.reason`,
+        },
         now,
       ),
 
     async release(filter, now) {
       let released = 0;
       for (let after = 0; ; ) {
-        const { rows } = await sql<Pick<DeliveryRow, 'sequence' | 'attempts'>>`
-          select sequence, attempts from deliveries
-          where ${matches(db, { ...filter, status: 'held' })} and sequence > ${after}
+        const { rows } = await sql<{ sequence: number }>`
+          select sequence from deliveries
+          where ${matches(db, filter, 'held')} and sequence > ${after}
           order by sequence limit 1000`.execute(db);
         if (rows.length === 0) return released;
         after = rows.at(-1)?.sequence ?? after;
-        for (const [isAttempted, to] of [
-          [false, 'pending'],
-          [true, 'unknown'],
-        ] as const) {
-          const those = rows.filter(({ attempts }) => attempts > 0 === isAttempted);
-          const sequences = those.map(({ sequence }) => sequence);
-          const moved = await move(sequences, { from: 'held', to, what: 'released' }, now);
-          released += moved.length;
-        }
+        const set = sql`status = case when attempts > 0 then 'unknown' else 'pending' end,
+          reads = case when attempts > 0 then ${READS_OF_RELEASED} else 0 end`;
+        const reasons = new Map(rows.map(({ sequence }) => [sequence, undefined]));
+        released += (await move(reasons, { from: 'held', set, what: 'released' }, now)).length;
       }
     },
 
     async repair(flow, key, now) {
       const { rows } = await sql<{ sequence: number }>`
         select sequence from deliveries where flow = ${flow} and key = ${key}`.execute(db);
-      const sequences = rows.map(({ sequence }) => sequence);
       const reason = 'an audit found that the target does not have it';
-      const how = {
-        from: 'delivered',
-        to: 'pending',
-        what: 'repaired',
-        reasonOf: () => reason,
-      } as const;
-      return (await move(sequences, how, now)).length;
+      const reasons = new Map(rows.map(({ sequence }) => [sequence, reason]));
+      return (await move(reasons, { from: 'delivered', set: anew, what: 'repaired' }, now)).length;
     },
 
     async saveAudit(flow, counts, now) {
@@ -130,18 +110,4 @@ export function createCorrections(db: Kysely<unknown>, eraser: Eraser) {
         values (${flow}, ${now}, ${JSON.stringify(counts)})`.execute(db);
     },
   } satisfies Partial<Ledger>;
-}
-
-/** Keeps the target's own ids of what it turned out to have. */
-async function setTargetIds(
-  transaction: LedgerTransaction,
-  deliveries: readonly { sequence: number }[],
-  idOf: (sequence: number) => string | undefined,
-): Promise<void> {
-  const rows = deliveries.map(({ sequence }) => [sequence, storable(idOf(sequence) ?? null)]);
-  await sql`
-    update deliveries set target_id = found.id
-    from (select cast(value->>0 as bigint) as number, value->>1 as id
-      from ${rowsOf(transaction, rows)}) as found
-    where sequence = found.number`.execute(transaction);
 }

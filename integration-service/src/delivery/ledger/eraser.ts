@@ -3,21 +3,30 @@ import { isSqlite } from './rows.ts';
 
 /** Removes what was scrubbed from SQLite's write-ahead log, too. */
 export interface Eraser {
-  /** Call it after a commit that scrubbed something. Never throws. */
+  /** Call it inside a transaction that scrubs something. */
+  note(): void;
+  /** Call it after a commit that may have scrubbed something. Never throws. */
   erase(): Promise<void>;
   /** Does it again, if another process that was reading has prevented it. */
   eraseLeftover(): Promise<void>;
 }
 
 export function createEraser(db: Kysely<unknown>): Eraser {
+  let isDue = false;
   let isLeft = false;
   async function erase(): Promise<void> {
+    if (!isDue) return;
+    isDue = false;
     isLeft = !(await emptyLog(db).catch(() => false));
   }
   return {
+    note() {
+      isDue = true;
+    },
     erase,
     async eraseLeftover() {
-      if (isLeft) await erase();
+      isDue ||= isLeft;
+      await erase();
     },
   };
 }
@@ -26,7 +35,7 @@ export function createEraser(db: Kysely<unknown>): Eraser {
 const WAIT_MS = 100;
 
 /** Moves all of SQLite's write-ahead log into the file; false if another process reads it just now. */
-export async function emptyLog<Of>(db: Kysely<Of>): Promise<boolean> {
+export async function emptyLog(db: Kysely<unknown>): Promise<boolean> {
   if (!isSqlite(db)) return true;
   return db.connection().execute(async (connection) => {
     const pragma = (what: string) =>

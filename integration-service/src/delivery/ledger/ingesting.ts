@@ -47,7 +47,8 @@ export function createIngesting(db: Kysely<unknown>) {
     const values = keys.map((key) => {
       const item = byKey.get(key) as Item;
       const { lane, payload, operation, label } = item;
-      const isKept = mayHold(item) && isHeld;
+      // What ends a lane is not held: nobody may be sent anything of a record that is gone.
+      const isKept = isHeld && !item.endsLane;
       return [
         ...[key, lane, payload, operation ?? null],
         storable((flow.keepsLabels && label) || null),
@@ -156,9 +157,6 @@ function goneIn(items: readonly Item[]): Set<string> {
   }
   return gone;
 }
-
-/** What ends a lane is not held: nobody may be sent anything of a record that is gone. */
-const mayHold = ({ endsLane }: Item) => !endsLane;
 
 /** Refuses what the contract of items excludes. What ends a lane must be told from what the lane was about. */
 function check({ key, lane, operation, endsLane }: Item): void {

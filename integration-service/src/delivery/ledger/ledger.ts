@@ -133,7 +133,6 @@ export interface StoredPause {
 
 /** Which deliveries; a field that is missing does not filter. */
 export interface DeliveryFilter {
-  status?: Status | undefined;
   flow?: string | undefined;
   lane?: string | undefined;
   keys?: string[] | undefined;
@@ -146,7 +145,7 @@ export interface DeliveryFilter {
 }
 
 /** The same filter for one or several statuses. */
-export interface ListFilter extends Omit<DeliveryFilter, 'status'> {
+export interface ListFilter extends DeliveryFilter {
   status?: Status | Status[] | undefined;
 }
 
@@ -290,8 +289,6 @@ export interface Ledger {
 
   // ------------------------------------------------------------------------------------ correct
 
-  /** Up to `limit` dead letters after a sequence number, in the order in which they were ingested. */
-  deadLetters(filter: DeliveryFilter, limit: number, after?: number): Promise<Claim[]>;
   /**
    * Makes dead letters pending, with no attempt used up; returns the sequence numbers of those that were
    * dead.
@@ -303,7 +300,7 @@ export interface Ledger {
    * Releases held deliveries; returns how many. A delivery that has been attempted is looked up at the target
    * once more: the target's list may have been cut off then, and be complete now.
    */
-  release(filter: Omit<DeliveryFilter, 'status'>, now: number): Promise<number>;
+  release(filter: DeliveryFilter, now: number): Promise<number>;
   /** Makes a delivery pending that the target has lost; returns 1, or 0 when it is not delivered. */
   repair(flow: string, key: string, now: number): Promise<number>;
   /** Stores what an audit found, for the metrics of the running service. */

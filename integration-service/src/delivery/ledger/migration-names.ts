@@ -1,7 +1,10 @@
 import { LedgerError } from './ledger-error.ts';
 
-/** Apart from the migrations themselves, because the thread of SQLite does not need a whole query builder. */
-const MIGRATION_NAMES = [
+/**
+ * The migrations of the versions before there were several flows, which do nothing any more. Their names tell a
+ * ledger from the database of another program.
+ */
+export const FORMER_MIGRATIONS = [
   '2026-11-20-deliveries',
   '2026-11-21-positions',
   '2026-11-22-lanes',
@@ -9,10 +12,7 @@ const MIGRATION_NAMES = [
   '2026-11-28-accepted-rejects',
   '2026-11-28-pauses',
   '2026-11-28-positions',
-  '2026-11-29-flows',
 ] as const;
-
-export type MigrationName = (typeof MIGRATION_NAMES)[number];
 
 /** The table of a database that has the names of its executed migrations. */
 export const MIGRATION_TABLE = 'kysely_migration';
@@ -21,27 +21,30 @@ export const MIGRATION_TABLE = 'kysely_migration';
  * Finds out from the migrations of a database whether it is a ledger that this code can use.
  *
  * @param executed their names. If there are none, the database may become a ledger
- * @param ofFlows the names of the migrations that flows bring
- * @throws {LedgerError} when it belongs to another program, or has a migration that this code does not know
+ * @param known the names of the migrations of this code, with those of all flows
+ * @throws {LedgerError} when it belongs to another program, has a migration that this code does not know, or
+ *   lacks one that this code does not have any more
  */
 export function checkMigrations(
   ledgerName: string,
   executed: readonly string[],
-  ofFlows: readonly string[],
+  known: readonly string[],
 ): void {
-  const known: readonly string[] = [...MIGRATION_NAMES, ...ofFlows];
+  if (executed.length === 0) return;
   const unknown = executed.find((name) => !known.includes(name));
-  if (unknown === undefined) return;
-  if (!executed.includes(MIGRATION_NAMES[0])) throw noLedger(ledgerName);
+  if (unknown !== undefined) {
+    if (!executed.includes(FORMER_MIGRATIONS[0])) throw noLedger(ledgerName);
+    throw new LedgerError(
+      'unusable',
+      `${ledgerName} was written by a newer version of this service (its migration ${unknown} is not known here). Run that version, or restore a backup of the ledger from before.`,
+    );
+  }
+  const missing = FORMER_MIGRATIONS.find((name) => !executed.includes(name));
+  if (missing === undefined) return;
   throw new LedgerError(
     'unusable',
-    `${ledgerName} was written by a newer version of this service (its migration ${unknown} is not known here). Run that version, or restore a backup of the ledger from before.`,
+    `${ledgerName} is of a version before 1.0.0 that this one cannot change (it lacks the migration ${missing}): start it once with commit 440ddc1, then with this version.`,
   );
-}
-
-/** Whether a ledger was written by a version that knows nothing of the tables of now. */
-export function isOfOldVersion(executed: readonly string[]): boolean {
-  return executed.length > 0 && !executed.includes('2026-11-29-flows');
 }
 
 /** The error for a database that belongs to another program; the database is left alone. */

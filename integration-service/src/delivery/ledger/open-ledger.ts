@@ -10,7 +10,7 @@ import { createEraser } from './eraser.ts';
 import { createIngesting } from './ingesting.ts';
 import type { Ledger, LedgerLocation } from './ledger.ts';
 import { LedgerError } from './ledger-error.ts';
-import { type FlowMigrations, migrate } from './migrations.ts';
+import { type FlowMigrations, MIGRATIONS, migrate } from './migrations.ts';
 import { explainPostgres, isOldServiceConnected, openPostgres } from './postgres/postgres.ts';
 import { createReading } from './reading.ts';
 import { createRejectedRecords } from './rejected-records.ts';
@@ -44,7 +44,8 @@ export async function openLedger(
   log: Logger,
   options: LedgerOptions = {},
 ): Promise<Ledger> {
-  const opened = await open(location, log, options);
+  const migrations = { ...MIGRATIONS, ...options.flowMigrations };
+  const opened = await open(location, log, Object.keys(migrations), options);
   const { dialect, isAlone, isOldServiceAtWork, explain } = opened;
   const db = new Kysely<unknown>({ dialect });
   const { dialectOfMigration } = opened;
@@ -52,10 +53,8 @@ export async function openLedger(
   const ledgerName = location.kind === 'sqlite' ? `The ledger ${location.path}` : 'The ledger';
   try {
     await migrate(migrating, {
-      ledgerName,
-      ofFlows: options.flowMigrations ?? {},
+      ...{ ledgerName, migrations, log },
       isOldServiceAtWork: () => isOldServiceAtWork(db),
-      log,
     });
     if (migrating !== db) await migrating.destroy();
   } catch (error) {
@@ -118,7 +117,8 @@ interface Opened {
 async function open(
   location: LedgerLocation,
   log: Logger,
-  { isService = true, hasThread, flowMigrations = {} }: LedgerOptions,
+  migrations: string[],
+  { isService = true, hasThread }: LedgerOptions,
 ): Promise<Opened> {
   if (location.kind === 'postgres') {
     return {
@@ -134,7 +134,7 @@ async function open(
     path,
     isService,
     hasThread: hasThread ?? (isService && path !== IN_MEMORY),
-    flowMigrations: Object.keys(flowMigrations),
+    migrations,
   });
   // A command takes no lock: it asks whether a service has one.
   const isOldServiceAtWork = async () => !isAlone;

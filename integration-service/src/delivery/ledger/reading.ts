@@ -12,10 +12,10 @@ export function createReading(db: Kysely<unknown>) {
     async list(filter, limit, { order = 'asc', after } = {}) {
       const direction = sql.raw(order);
       const isBehind = order === 'asc' ? sql`sequence > ${after}` : sql`sequence < ${after}`;
-      const parts = oneStatusEach(filter).map(
-        (each) => sql`
+      const parts = statusesOf(filter).map(
+        (status) => sql`
           select * from (select * from deliveries
-            where ${matches(db, each)} and ${after === undefined ? sql`true` : isBehind}
+            where ${matches(db, filter, status)} and ${after === undefined ? sql`true` : isBehind}
             order by sequence ${direction} limit ${limit}) as part`,
       );
       if (parts.length === 0) return [];
@@ -27,10 +27,10 @@ export function createReading(db: Kysely<unknown>) {
 
     async count(filter, limit) {
       let count = 0;
-      for (const each of oneStatusEach(filter)) {
+      for (const status of statusesOf(filter)) {
         const { rows } = await sql<{ count: number }>`
           select count(*) as count from (
-            select sequence from deliveries where ${matches(db, each)} limit ${limit}) as found`.execute(
+            select sequence from deliveries where ${matches(db, filter, status)} limit ${limit}) as found`.execute(
           db,
         );
         count += rows[0]?.count ?? 0;
@@ -105,9 +105,13 @@ export function createReading(db: Kysely<unknown>) {
   } satisfies Partial<Ledger>;
 }
 
-/** The condition that a delivery fits a filter. */
-export function matches(db: Kysely<unknown>, filter: DeliveryFilter): RawBuilder<boolean> {
-  const { status, flow, lane, keys, reason, from, to } = filter;
+/** The condition that a delivery fits a filter, and has a status. */
+export function matches(
+  db: Kysely<unknown>,
+  filter: DeliveryFilter,
+  status: Status | undefined,
+): RawBuilder<boolean> {
+  const { flow, lane, keys, reason, from, to } = filter;
   const conditions = [
     status !== undefined && sql`status = ${status}`,
     flow !== undefined && sql`${flowUnindexed()} = ${flow}`,
@@ -121,10 +125,9 @@ export function matches(db: Kysely<unknown>, filter: DeliveryFilter): RawBuilder
   return conditions.length > 0 ? sql`${sql.join(conditions, sql` and `)}` : sql`true`;
 }
 
-/** One filter for each status: within a status, its index is in the order in which they were ingested. */
-function oneStatusEach({ status, ...filter }: ListFilter): DeliveryFilter[] {
-  if (status === undefined) return [filter];
-  return [...new Set([status].flat())].map((each) => ({ ...filter, status: each }));
+/** Looked for one by one: within a status, its index is in the order in which they were ingested. */
+function statusesOf({ status }: ListFilter): (Status | undefined)[] {
+  return [...new Set([status].flat())];
 }
 
 /** Keeps SQLite from using an index on the flow, and then sorting a million rows for every page. */

@@ -56,6 +56,6 @@ export function sequencesOfLanes(
 }
 
 /** Of the two databases, only SQLite has a single connection. */
-export function isSqlite<Of>(db: Kysely<Of>): boolean {
+export function isSqlite(db: Kysely<unknown>): boolean {
   return db.getExecutor().adapter.supportsMultipleConnections === false;
 }

@@ -1,4 +1,5 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
+import type { Eraser } from './eraser.ts';
 import { insertEvents } from './history.ts';
 import { isSqlite, numbersOf, rowsOf, sequencesOfLanes, textsOf } from './rows.ts';
 import type { LedgerTransaction } from './tables.ts';
@@ -28,18 +29,12 @@ export async function supersedeOlder(
   }
   const lanes = [...newest];
   // The subselect leads SQLite from each lane to its deliveries; it would read the whole flow otherwise.
-  const { rows } = await sql<Superseded>`
-    update deliveries set ${supersededBy('newer.sequence', now)}
-    from (select value->>0 as lane, cast(value->>1 as bigint) as sequence
-      from ${rowsOf(transaction, lanes)}) as newer
-    where deliveries.sequence in (
-        select older.sequence from (select value->>0 as lane from ${rowsOf(transaction, lanes)}) as wanted
-        cross join deliveries as older
-        where older.lane = wanted.lane and older.lane != older.key)
-      and deliveries.flow = ${flow} and deliveries.lane = newer.lane
-      and deliveries.sequence < newer.sequence and ${isUnfinished()}
-    returning deliveries.sequence, deliveries.status`.execute(transaction);
-  await tellSuperseded(transaction, rows, now, 'a later state of its record replaces it');
+  const older = sql`deliveries.sequence in (
+      select older.sequence from (select value->>0 as lane from ${rowsOf(transaction, lanes)}) as wanted
+      cross join deliveries as older
+      where older.lane = wanted.lane and older.lane != older.key)
+    and deliveries.flow = ${flow} and deliveries.sequence < successor.sequence`;
+  await supersede(transaction, lanes, older, now, 'a later state of its record replaces it');
 }
 
 /**
@@ -54,49 +49,51 @@ export async function endLanes(
   now: number,
 ): Promise<void> {
   if (endings.length === 0) return;
-  const lanes = endings.map(({ lane, sequence }) => [lane, sequence]);
+  const lanes = endings.map(({ lane, sequence }): [string, number] => [lane, sequence]);
   await sql`
     insert into ended_lanes (lane, ended_at)
     select value->>0, cast(${now} as bigint) from ${rowsOf(transaction, lanes)} where true
     on conflict (lane) do nothing`.execute(transaction);
+  const names = endings.map(({ lane }) => lane);
+  const others = sql`deliveries.sequence in ${sequencesOfLanes(transaction, names)}
+    and coalesce(deliveries.operation, '') != 'delete'`;
+  await supersede(transaction, lanes, others, now, RECORD_GONE);
+}
+
+/** Marks what is unfinished in lanes, and fits a condition, as superseded by the successor in its lane. */
+async function supersede(
+  transaction: LedgerTransaction,
+  successors: [lane: string, sequence: number][],
+  condition: RawBuilder<unknown>,
+  now: number,
+  reason: string,
+): Promise<void> {
+  const isWaiting = sql`status in ('pending', 'held', 'dead')`;
   const { rows } = await sql<Superseded>`
-    update deliveries set ${supersededBy('ended.sequence', now)}
+    update deliveries set superseded_by = successor.sequence,
+      status = case when ${isWaiting} then 'superseded' else status end,
+      next_attempt_at = case when ${isWaiting} then null else next_attempt_at end,
+      fencing_token = case when ${isWaiting} then fencing_token + 1 else fencing_token end,
+      updated_at = case when ${isWaiting} then ${now} else updated_at end
     from (select value->>0 as lane, cast(value->>1 as bigint) as sequence
-      from ${rowsOf(transaction, lanes)}) as ended
-    where deliveries.lane = ended.lane and deliveries.sequence in ${sequencesOfLanes(
-      transaction,
-      endings.map(({ lane }) => lane),
-    )}
-      and ${isUnfinished()} and coalesce(deliveries.operation, '') != 'delete'
+      from ${rowsOf(transaction, successors)}) as successor
+    where deliveries.lane = successor.lane and ${condition}
+      and deliveries.status in ('pending', 'sending', 'unknown', 'held', 'dead')
     returning deliveries.sequence, deliveries.status`.execute(transaction);
-  await tellSuperseded(transaction, rows, now, RECORD_GONE);
+  await tellSuperseded(transaction, rows, now, reason);
 }
 
 /**
- * Removes what these lanes say of a person, in every flow: payloads, labels, errors and reasons. Rows, keys,
- * times and counts stay, and so do deliveries that are under way, whose own commit comes later, and deletes
- * that are dead, which somebody may replay.
+ * Removes what those of these lanes that have ended, with a delete of them delivered, say of a person, in every
+ * flow: payloads, labels, errors and reasons. Rows, keys, times and counts stay, and so do deliveries that are
+ * under way, whose own commit comes later, and deletes that are dead, which somebody may replay.
  */
-export async function scrub(
+export async function scrubEnded(
   transaction: LedgerTransaction,
   lanes: readonly string[],
+  eraser: Eraser,
 ): Promise<void> {
-  const { rows } = await sql<{ sequence: number }>`
-    update deliveries set payload = null, label = null, last_error = null
-    where sequence in ${sequencesOfLanes(transaction, lanes)}
-      and (status in ('delivered', 'superseded') or status = 'dead' and coalesce(operation, '') != 'delete')
-    returning sequence`.execute(transaction);
-  const scrubbed = rows.map(({ sequence }) => sequence);
-  await sql`
-    update events set reason = null
-    where delivery in ${numbersOf(transaction, scrubbed)}`.execute(transaction);
-}
-
-/** Which of these lanes have ended, with a delete of them delivered. */
-export async function lanesToScrub(
-  transaction: LedgerTransaction,
-  lanes: readonly string[],
-): Promise<string[]> {
+  if (lanes.length === 0) return;
   const wanted = textsOf(transaction, new Set(lanes));
   // On PostgreSQL, two commits about one lane must see each other: the later one scrubs what both wrote.
   if (!isSqlite(transaction)) {
@@ -104,7 +101,7 @@ export async function lanesToScrub(
       select lane from ended_lanes
       where lane in ${wanted} order by lane for update`.execute(transaction);
   }
-  const { rows } = await sql<{ lane: string }>`
+  const { rows: ended } = await sql<{ lane: string }>`
     select lane from ended_lanes
     where lane in ${wanted}
       and exists (select 1 from deliveries
@@ -112,7 +109,18 @@ export async function lanesToScrub(
           and deliveries.operation = 'delete' and deliveries.status = 'delivered')`.execute(
     transaction,
   );
-  return rows.map(({ lane }) => lane);
+  if (ended.length === 0) return;
+  const endedLanes = ended.map(({ lane }) => lane);
+  const { rows: scrubbed } = await sql<{ sequence: number }>`
+    update deliveries set payload = null, label = null, last_error = null
+    where sequence in ${sequencesOfLanes(transaction, endedLanes)}
+      and (status in ('delivered', 'superseded') or status = 'dead' and coalesce(operation, '') != 'delete')
+    returning sequence`.execute(transaction);
+  const sequences = scrubbed.map(({ sequence }) => sequence);
+  await sql`
+    update events set reason = null
+    where delivery in ${numbersOf(transaction, sequences)}`.execute(transaction);
+  eraser.note();
 }
 
 /**
@@ -128,18 +136,6 @@ export async function lockLanes(transaction: LedgerTransaction, endsLanes: boole
 
 /** An arbitrary number that nothing else locks in the same database. */
 const LANES_LOCK = 2_026_112_901;
-
-function supersededBy(successor: string, now: number) {
-  return sql`superseded_by = ${sql.raw(successor)},
-    status = case when ${isWaiting()} then 'superseded' else status end,
-    next_attempt_at = case when ${isWaiting()} then null else next_attempt_at end,
-    fencing_token = case when ${isWaiting()} then fencing_token + 1 else fencing_token end,
-    updated_at = case when ${isWaiting()} then ${now} else updated_at end`;
-}
-
-const isWaiting = () => sql`status in ('pending', 'held', 'dead')`;
-const isUnfinished = () =>
-  sql`deliveries.status in ('pending', 'sending', 'unknown', 'held', 'dead')`;
 
 /** Writes into the histories of those deliveries that are superseded now why they are. */
 export async function tellSuperseded(

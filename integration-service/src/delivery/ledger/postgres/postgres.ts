@@ -41,7 +41,7 @@ export function openPostgres(url: string, log: Logger, hasTimeout = true): Diale
 }
 
 /** Whether a service of the version before there were several flows is connected to the database. */
-export async function isOldServiceConnected<Of>(db: Kysely<Of>): Promise<boolean> {
+export async function isOldServiceConnected(db: Kysely<unknown>): Promise<boolean> {
   const { rows } = await sql`
     select 1 from pg_stat_activity
     where datname = current_database() and application_name = 'integration-service'

@@ -23,8 +23,7 @@ export function explain(path: string, error: unknown): unknown {
   const code = Number(error.errcode);
   const fail = (fault: LedgerFault, text: string) =>
     new LedgerError(fault, `The ledger ${path} ${text}`, { cause: error });
-  if (code === IOERR_SHMSIZE) return full(path, error);
-  switch (code & 0xff) {
+  switch (code === IOERR_SHMSIZE ? FULL : code & 0xff) {
     case BUSY:
       return fail(
         'unreachable',
@@ -45,20 +44,16 @@ export function explain(path: string, error: unknown): unknown {
         'is no SQLite database. Restore it from a backup, or name another file in LEDGER_URL.',
       );
     case FULL:
-      return full(path, error);
+      return new LedgerError(
+        'full',
+        `The disk of the ledger ${path} is full. Nothing is sent until there is room.`,
+        { cause: error },
+      );
     case IOERR:
       return fail('failing', `cannot be trusted: the disk reports an error (${error.message}).`);
     default:
       return error;
   }
-}
-
-function full(path: string, cause: Error): LedgerError {
-  return new LedgerError(
-    'full',
-    `The disk of the ledger ${path} is full. Nothing is sent until there is room.`,
-    { cause },
-  );
 }
 
 /**

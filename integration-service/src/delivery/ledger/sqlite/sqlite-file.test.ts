@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { temporaryFolder } from '../../../../test/ledgers.ts';
+import { FORMER_MIGRATIONS } from '../migration-names.ts';
 import { corrupt } from './sqlite-errors.ts';
 import { openChecked, takeServiceLock, watchFiles } from './sqlite-file.ts';
 
@@ -32,7 +33,7 @@ function makeDatabase(statements: string): string {
 }
 
 function open(path: string): DatabaseSync {
-  const database = openChecked(path);
+  const database = openChecked(path, FORMER_MIGRATIONS);
   onTestFinished(() => database.close());
   return database;
 }
@@ -41,7 +42,7 @@ it('refuses what is no regular file, before it waits for it', () => {
   const pipe = join(temporaryFolder(), 'ledger.sqlite');
   execFileSync('mkfifo', [pipe]);
   for (const path of [pipe, '/dev/null']) {
-    expect(() => openChecked(path)).toThrow(`The ledger ${path} is no regular file`);
+    expect(() => open(path)).toThrow(`The ledger ${path} is no regular file`);
   }
 });
 
@@ -63,7 +64,7 @@ describe.each(['delete', 'wal'])(
     ])('a database with %s', (_, statements) => {
       const path = makeDatabase(`pragma journal_mode = ${mode}; ${statements}`);
       const before = readFileSync(path);
-      expect(() => openChecked(path)).toThrow(
+      expect(() => open(path)).toThrow(
         /is not one of this service: the database belongs to another program/,
       );
       expect(readFileSync(path).equals(before)).toBe(true);
@@ -75,8 +76,20 @@ describe.each(['delete', 'wal'])(
         `pragma journal_mode = ${mode}; ${MIGRATIONS}${migrated('2026-11-20-deliveries', '2999-01-01-x')}`,
       );
       const before = readFileSync(path);
-      expect(() => openChecked(path)).toThrow(
+      expect(() => open(path)).toThrow(
         /written by a newer version .*\(its migration 2999-01-01-x is not known here\)/,
+      );
+      expect(readFileSync(path).equals(before)).toBe(true);
+    });
+
+    it('a ledger of a version before 1.0.0 that lacks a migration', () => {
+      const names = FORMER_MIGRATIONS.slice(0, -1);
+      const path = makeDatabase(
+        `pragma journal_mode = ${mode}; ${MIGRATIONS}${migrated(...names)}`,
+      );
+      const before = readFileSync(path);
+      expect(() => open(path)).toThrow(
+        /is of a version before 1\.0\.0 that this one cannot change \(it lacks .*-28-positions\): start it once with/,
       );
       expect(readFileSync(path).equals(before)).toBe(true);
     });
@@ -86,7 +99,7 @@ describe.each(['delete', 'wal'])(
 it.each([
   ['killed before its first table', 'pragma journal_mode = wal'],
   ['killed before its first migration', MIGRATIONS + LOCK],
-  ['used', MIGRATIONS + migrated('2026-11-20-deliveries')],
+  ['used', MIGRATIONS + migrated(...FORMER_MIGRATIONS)],
 ])('a ledger that was %s is opened', (_, statements) => {
   expect(open(makeDatabase(statements)).prepare('pragma journal_mode').get()).toEqual({
     journal_mode: 'wal',
@@ -105,7 +118,7 @@ it('a database of another program is refused, also while a transaction of it wai
   for (const suffix of ['', '-journal'])
     writeFileSync(`${copy}${suffix}`, readFileSync(`${path}${suffix}`));
   killed.close();
-  expect(() => openChecked(copy)).toThrow(/belongs to another program/);
+  expect(() => open(copy)).toThrow(/belongs to another program/);
   expect(readFileSync(copy).equals(before)).toBe(true);
 });
 
@@ -147,9 +160,9 @@ describe('of one file by two names', () => {
   });
 
   it('a hard link is refused: SQLite would keep a log of its own for each name', () => {
-    const path = makeDatabase(MIGRATIONS + migrated('2026-11-20-deliveries'));
+    const path = makeDatabase(MIGRATIONS + migrated(...FORMER_MIGRATIONS));
     linkSync(path, `${path}.other`);
-    expect(() => openChecked(path)).toThrow(/has 2 names \(hard links\)\. Copy it/);
+    expect(() => open(path)).toThrow(/has 2 names \(hard links\)\. Copy it/);
     rmSync(`${path}.other`);
     open(path);
   });

@@ -9,13 +9,20 @@ export const IN_MEMORY = ':memory:';
 /**
  * Opens the file of a ledger; creates it if there is none.
  *
+ * @param migrations the names of those that this code knows
  * @throws {LedgerError} when the file is no ledger, is of a newer version, or is corrupt; the file stays as
  *   it is
  */
-export function openChecked(path: string, flowMigrations: readonly string[] = []): DatabaseSync {
+export function openChecked(path: string, migrations: readonly string[]): DatabaseSync {
   const file = path === IN_MEMORY ? undefined : statSync(path, { throwIfNoEntry: false });
-  if (file?.isFile()) checkNames(path, file.nlink);
-  else if (file && !file.isDirectory()) {
+  // SQLite would keep a separate log for each name of the file, and services would take separate locks.
+  if (file?.isFile() && file.nlink > 1) {
+    throw new LedgerError(
+      'unusable',
+      `The ledger ${path} has ${file.nlink} names (hard links). Copy it to a file of its own, or remove the other names.`,
+    );
+  }
+  if (file && !file.isFile() && !file.isDirectory()) {
     throw new LedgerError(
       'unusable',
       `The ledger ${path} is no regular file. Name one in LEDGER_URL.`,
@@ -25,7 +32,7 @@ export function openChecked(path: string, flowMigrations: readonly string[] = []
   const reader = file?.isFile() && file.size > 0 ? openReadOnly(path) : undefined;
   if (reader) {
     try {
-      checkContent(path, reader, flowMigrations);
+      checkContent(path, reader, migrations);
     } finally {
       reader.close();
     }
@@ -34,7 +41,7 @@ export function openChecked(path: string, flowMigrations: readonly string[] = []
   try {
     // The file was missing or empty, or it must be written to be read: it has a transaction to be rolled
     // back.
-    if (!reader) checkContent(path, database, flowMigrations);
+    if (!reader) checkContent(path, database, migrations);
     database.exec('pragma journal_mode = wal');
     // Not `normal`, which may lose the last commits in a power failure: an item must be on disk before
     // the first call about it is made. Commits come in batches, so there are few of them.
@@ -52,31 +59,15 @@ export function openChecked(path: string, flowMigrations: readonly string[] = []
   }
 }
 
-/** SQLite would keep a separate log for each name of the file, and services would take separate locks. */
-function checkNames(path: string, count: number): void {
-  if (count <= 1) return;
-  throw new LedgerError(
-    'unusable',
-    `The ledger ${path} has ${count} names (hard links). Copy it to a file of its own, or remove the other names.`,
-  );
-}
-
-function checkContent(
-  path: string,
-  database: DatabaseSync,
-  flowMigrations: readonly string[],
-): void {
+function checkContent(path: string, database: DatabaseSync, known: readonly string[]): void {
   const names = database.prepare('select name from sqlite_master').all();
   const has = (table: string) => names.some(({ name }) => name === table);
   const migrations = has(MIGRATION_TABLE)
     ? database.prepare(`select * from ${MIGRATION_TABLE}`).all()
     : [];
   const ledgerName = `The ledger ${path}`;
-  checkMigrations(
-    ledgerName,
-    migrations.map(({ name }) => String(name)),
-    flowMigrations,
-  );
+  const executed = migrations.map(({ name }) => String(name));
+  checkMigrations(ledgerName, executed, known);
   // If a service is killed while it creates its ledger, the file has the tables of its migrations, or
   // nothing.
   const isBeginning = names.every(({ name }) => /^(kysely_|sqlite_)/.test(String(name)));
@@ -135,17 +126,13 @@ export function takeServiceLock(path: string): { isAlone: boolean; release(): vo
   if (path === IN_MEMORY) return { isAlone: true, release() {} };
   // One lock per file, whichever link to it a service uses.
   const lock = new DatabaseSync(`${realpathSync(path)}.lock`);
-  const isAlone = tryExec(lock, 'begin exclusive; commit');
+  let isAlone = true;
+  try {
+    lock.exec('begin exclusive; commit');
+  } catch {
+    isAlone = false;
+  }
   lock.exec(`pragma busy_timeout = ${BUSY_TIMEOUT_MS}; begin`);
   lock.prepare('select count(*) from sqlite_master').get();
   return { isAlone, release: () => lock.close() };
-}
-
-function tryExec(database: DatabaseSync, sql: string): boolean {
-  try {
-    database.exec(sql);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -8,8 +8,8 @@ export interface ServerOptions {
   path: string;
   /** Keeps the service lock, so that other services know of this one. */
   isService: boolean;
-  /** The names of the migrations that flows bring. */
-  flowMigrations: string[];
+  /** The names of the migrations that this code knows. */
+  migrations: string[];
 }
 
 export type Request = { sql: string; parameters: readonly unknown[] } | 'close';
@@ -31,10 +31,10 @@ const NOTHING: Result = { columns: [], rows: [], changes: 0 };
 
 /** Opens a ledger for the other end of a port, reports how that went, and runs statements. */
 export function serve(port: MessagePort, options: ServerOptions): void {
-  const { path, isService, flowMigrations } = options;
+  const { path, isService, migrations } = options;
 
   function open(): Answer {
-    const database = openChecked(path, flowMigrations);
+    const database = openChecked(path, migrations);
     const run = createRunner(database, watchFiles(path));
     const lock = takeServiceLock(path);
     if (!isService) lock.release();

@@ -10,7 +10,7 @@ it('fails what is asked of a broken thread, and all that is asked later', async 
   const path = join(temporaryFolder(), 'ledger.sqlite');
   const started: Promise<[Worker]> = once(process, 'worker') as Promise<[Worker]>;
   const { dialect, isAlone } = await openSqlite({
-    ...{ path, isService: true, hasThread: true, flowMigrations: [] },
+    ...{ path, isService: true, hasThread: true, migrations: [] },
   });
   expect(isAlone).toBe(true);
   const [thread] = await started;
