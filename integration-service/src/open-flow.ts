@@ -9,13 +9,13 @@ import { createGate, type Gate } from './delivery/dispatch/gate.ts';
 import type { DeliveryMetrics } from './delivery/dispatch/metrics.ts';
 import type { Pause } from './delivery/dispatch/pauses.ts';
 import type { OnEvent } from './delivery/engine-event.ts';
-import type { Flow, PolledSource, PushedSource } from './delivery/flow.ts';
+import type { Change, Flow, PolledSource, PushedSource } from './delivery/flow.ts';
 import { createGroupCommit } from './delivery/ingest/group-commit.ts';
 import { createIngest, type Ingest } from './delivery/ingest/ingest.ts';
 import type { EventMetrics, PollMetrics } from './delivery/ingest/metrics.ts';
 import { createPoller, type Poller } from './delivery/ingest/poller.ts';
 import { createSurgeGuard, type SurgeGuard } from './delivery/ingest/surge-guard.ts';
-import type { Ledger, SourceId } from './delivery/ledger/ledger.ts';
+import { INGEST_RESULTS, type Ledger, type SourceId } from './delivery/ledger/ledger.ts';
 import { withoutExcerpt } from './http/response.ts';
 
 export interface OpenFlowOptions extends ClocksAndRandom {
@@ -25,7 +25,7 @@ export interface OpenFlowOptions extends ClocksAndRandom {
   metrics: {
     delivery: DeliveryMetrics;
     polls: (of: SourceId) => PollMetrics;
-    events: (source: string) => EventMetrics;
+    events: (of: SourceId) => EventMetrics;
   };
   /** More new items of a source than this at once are held. Default: there is no limit. */
   surgeLimit?: number | undefined;
@@ -86,12 +86,17 @@ export function openFlow(flow: Flow, options: OpenFlowOptions): OpenFlow {
   const pushed = flow.sources
     .filter((source): source is PushedSource => source.kind === 'pushed')
     .map((source) => {
-      const eventMetrics = metrics.events(source.name);
+      const eventMetrics = metrics.events({ flow: name, source: source.name });
       const { sink, close } = createGroupCommit({
         ...{ source: source.name, noun: source.noun, ingest, log },
         ...{ guard: guardFor(surgeWindowMs), metrics: eventMetrics },
       });
-      return { ...source.open(sink, eventMetrics, ingest.change), closeSink: close };
+      const change: Change = async (produce) => {
+        const counts = await ingest.change(produce);
+        for (const result of INGEST_RESULTS) eventMetrics.count(result, counts[result]);
+        return counts;
+      };
+      return { ...source.open(sink, eventMetrics, change), closeSink: close };
     });
 
   function checkReadiness(): Readiness {

@@ -57,7 +57,7 @@ export async function setUpWebhooks(options: WebhookTestOptions = {}) {
     send: (body: string, options?: Parameters<typeof sign>[1]) => post(sign(body, options), body),
     received: async (result: string) => {
       const text = await service.registry.metrics();
-      const line = `events_received_total{source="webhook",result="${result}"} `;
+      const line = `events_received_total{flow="welcome-package",source="webhook",result="${result}"} `;
       return Number(text.split(line)[1]?.split('\n')[0]);
     },
   };

@@ -103,7 +103,9 @@ async function count(connection: Connection, queue: string): Promise<number> {
 /** The connection state in the service's metrics. */
 async function connected(serviceUrl: string): Promise<string | undefined> {
   const metrics = await (await fetch(`${serviceUrl}/metrics`)).text();
-  return /^event_source_connected\{source="rabbitmq"\} (.)$/m.exec(metrics)?.[1];
+  return /^event_source_connected\{flow="welcome-package",source="rabbitmq"\} (.)$/m.exec(
+    metrics,
+  )?.[1];
 }
 
 /** A consumer in this process whose items the test takes; with its log. */
@@ -120,7 +122,7 @@ async function consume(
       for (const item of items) await take(item);
       return { new: items.length, known: 0, held: 0, superseded: 0 };
     },
-    metrics: createEventMetrics(new Registry())('rabbitmq'),
+    metrics: createEventMetrics(new Registry())({ flow: 'welcome-package', source: 'rabbitmq' }),
     log,
     random: () => 0,
     ...options,

@@ -63,30 +63,30 @@ export interface EventMetrics {
 }
 
 /** Makes the metrics of events for each source, in the registry that `/metrics` shows. */
-export function createEventMetrics(registry: Registry): (source: string) => EventMetrics {
+export function createEventMetrics(registry: Registry): (of: SourceId) => EventMetrics {
   const received = new Counter({
     name: 'events_received_total',
     help: 'What sources sent by themselves, each counted once: new, known, held, superseded, ignored or invalid',
-    labelNames: ['source', 'result'],
+    labelNames: ['flow', 'source', 'result'],
     registers: [registry],
   });
-  const connections = new Map<string, () => boolean>();
+  const connections = new Map<SourceId, () => boolean>();
   new Gauge({
     name: 'event_source_connected',
     help: 'Whether there is a connection to a source of events: 1 or 0',
-    labelNames: ['source'],
+    labelNames: ['flow', 'source'],
     registers: [registry],
     collect() {
-      for (const [source, isConnected] of connections) this.set({ source }, Number(isConnected()));
+      for (const [of, isConnected] of connections) this.set({ ...of }, Number(isConnected()));
     },
   });
-  return (source) => {
+  return (of) => {
     for (const result of [...INGEST_RESULTS, 'ignored', 'invalid']) {
-      received.inc({ source, result }, 0);
+      received.inc({ ...of, result }, 0);
     }
     return {
-      count: (result, count = 1) => received.inc({ source, result }, count),
-      watch: (isConnected) => void connections.set(source, isConnected),
+      count: (result, count = 1) => received.inc({ ...of, result }, count),
+      watch: (isConnected) => void connections.set(of, isConnected),
     };
   };
 }
