@@ -9,6 +9,7 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const MS_PER_TICK = 10;
 /** What `/readyz` answers when nothing is degraded. */
 const READY = '{"status":"ok"}';
+const READY_WITHIN_MS = 60_000;
 
 export interface RunningServer extends AsyncDisposable {
   port: number;
@@ -77,7 +78,9 @@ async function start(args: string[], cwd: string, env: NodeJS.ProcessEnv): Promi
       return Number(new RegExp(`^${RegExp.escape(line)} (.*)$`, 'm').exec(metrics)?.[1]);
     },
     async untilReady() {
-      while ((await (await fetch(`${url}/readyz`)).text()) !== READY) await sleep(1);
+      const signal = AbortSignal.timeout(READY_WITHIN_MS);
+      const read = async () => (await fetch(`${url}/readyz`, { signal })).text();
+      while ((await read()) !== READY) await sleep(1);
     },
     async [Symbol.asyncDispose]() {
       process.off('exit', killAtExit);

@@ -61,12 +61,11 @@ export async function setStage(
   const folder = join(options.folder, setting.name.replaceAll('/', '-'));
   mkdirSync(folder);
   let isKept = false;
-  const database = options.ledger ? await createDatabase(options.ledger) : undefined;
-  parts.defer(async () => {
-    if (isKept && !signal.aborted) return;
-    await database?.drop();
-    rmSync(folder, { recursive: true, force: true });
+  parts.defer(() => {
+    if (!isKept) rmSync(folder, { recursive: true, force: true });
   });
+  const database = options.ledger ? await createDatabase(options.ledger) : undefined;
+  parts.defer(() => (isKept && !signal.aborted ? undefined : database?.drop()));
   const children: Child[] = [];
   const alive = () => children.filter((child) => !child.end);
   const systems = await setting.proof.open(setting, {

@@ -31,6 +31,15 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     for (const count of [0, 1, MANY]) await use(ledger, count);
   });
 
+  it('releases 20,000, whose time does not grow with their square', {
+    timeout: 60_000,
+  }, async () => {
+    const ledger = await open(await newLocation(kind));
+    const items = keysOf(20_000).map((key) => itemOf(key));
+    await ingestList(ledger, FLOW, items, { now: 0, surgeLimit: 0 });
+    expect(await ledger.release({}, 0)).toBe(20_000);
+  });
+
   it('finds nothing among no keys, and the one among 100,000', async () => {
     const ledger = await open(await newLocation(kind));
     await ingestList(ledger, FLOW, [itemOf('key-7')], { now: 0 });

@@ -142,8 +142,8 @@ export function createEventQueue(options: EventQueueOptions): EventQueue {
   }
 
   function later(waitMs: number, run: () => void): void {
-    // After the end, it finds nothing to do.
     setTimeout(() => {
+      if (isOver) return;
       run();
       pump();
     }, waitMs).unref();
@@ -162,6 +162,7 @@ export function createEventQueue(options: EventQueueOptions): EventQueue {
     waiting = 0;
     characters = 0;
     lanes.clear();
+    for (const each of [ready, refused]) each.length = 0;
     drained.resolve();
   }
 

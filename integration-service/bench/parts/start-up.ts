@@ -1,7 +1,7 @@
 import type { BenchOptions, Figure } from '../figures.ts';
 import { type Service, startService } from '../processes.ts';
 
-/** From the start of a process to its first 200 on `/readyz`. */
+/** From the start of a process until `/readyz` says that all works. */
 export async function* benchStartUp({ runs }: BenchOptions): AsyncGenerator<Figure> {
   await using crm = await startService('crm-api');
   await using inventory = await startService('inventory-api');

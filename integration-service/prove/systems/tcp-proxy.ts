@@ -35,8 +35,9 @@ export async function createTcpProxy(
     from.on('data', (chunk) => {
       onData?.(part, chunk.length);
       if (due?.lost === part) cutAll();
-      else to.write(chunk);
+      else if (!to.write(chunk)) from.pause();
     });
+    to.on('drain', () => from.resume());
     from.on('end', () => to.end());
     // The two ends find out the cause themselves.
     from.on('error', () => {});

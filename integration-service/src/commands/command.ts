@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { createLogger } from 'service-kit/logger';
 import { parseOrExit } from 'service-kit/run';
 import { endWithoutReader, printError, printText } from 'service-kit/terminal';
@@ -32,12 +33,13 @@ const TIMEOUT_MS = 600_000;
  */
 export async function runProgram(usage: string, run: () => Promise<number>): Promise<never> {
   endWithoutReader();
-  if (process.argv.slice(2).some((arg) => arg === '--help' || arg === '-h')) {
-    printText(usage);
-    process.exit(0);
-  }
+  const isHelp = process.argv.slice(2).some((arg) => arg === '--help' || arg === '-h');
   try {
-    process.exit(await run());
+    if (isHelp) printText(usage);
+    const exitCode = isHelp ? 0 : await run();
+    // That nobody reads the output shows after the write.
+    await setImmediate();
+    process.exit(exitCode);
   } catch (error) {
     for (const line of explain(error, usage)) printError(line);
     process.exit(EXIT_FAILED);

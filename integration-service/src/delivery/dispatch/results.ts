@@ -12,14 +12,23 @@ export function createResults(options: DispatcherOptions & { leases: Leases }) {
   const waiting: Result[] = [];
   const batches: { results: Result[]; together: Together }[] = [];
 
-  /** Writes results, all or nothing; gives up their claims, and tells what became of them. */
-  async function write(results: readonly Result[], together?: Together): Promise<void> {
+  /**
+   * Writes results, all or nothing; gives up their claims, and tells what became of them.
+   *
+   * @param takeOff called when they are written, or never can be: they wait no longer
+   */
+  async function write(
+    results: readonly Result[],
+    takeOff: () => void,
+    together?: Together,
+  ): Promise<void> {
     onEvent({ flow, kind: 'committing', results });
     const entries = results.map(({ outcome, ...each }) => ({ ...each, outcome: outcome?.kind }));
     const committed = await ledger.commit(entries, now(), together).catch((error: Error) => {
       if (!together || error instanceof LedgerError) throw error;
       return error.message;
     });
+    takeOff();
     if (typeof committed === 'string') return fail(results, committed);
     for (const { claim } of results) leases.giveUp(claim);
     const [lost, superseded] = [new Set(committed.lost), new Set(committed.superseded)];
@@ -54,13 +63,11 @@ export function createResults(options: DispatcherOptions & { leases: Leases }) {
      */
     async commit(): Promise<void> {
       for (let batch = batches[0]; batch; batch = batches[0]) {
-        await write(batch.results, batch.together);
-        batches.shift();
+        await write(batch.results, () => batches.shift(), batch.together);
       }
       if (waiting.length === 0) return;
       const results = [...waiting];
-      await write(results);
-      waiting.splice(0, results.length);
+      await write(results, () => waiting.splice(0, results.length));
     },
   };
 }

@@ -14,6 +14,9 @@ import { lockLanes, scrubEnded } from './superseding.ts';
 const mayBeSent = sql<boolean>`(superseded_by is null and payload is not null
   and (operation = 'delete' or lane not in (select lane from ended_lanes)))`;
 
+/** Keeps SQLite from looking at all deliveries of a status, and for each at the numbers of those to move. */
+const statusUnindexed = sql`coalesce(status, '')`;
+
 /** Pending, with no attempt used up. */
 const anew = sql`status = 'pending', attempts = 0, reads = 0`;
 
@@ -46,7 +49,8 @@ export function createCorrections(db: Kysely<unknown>, eraser: Eraser) {
             next_attempt_at = cast(${nextAttemptAt} as bigint), fencing_token = fencing_token + 1
           from (select cast(value->>0 as bigint) as number, value->>1 as reason
             from ${rowsOf(transaction, values)}) as moved
-          where sequence = moved.number and status = ${from} and ${isEnd ? sql`true` : mayBeSent}
+          where sequence = moved.number and ${statusUnindexed} = ${from}
+            and ${isEnd ? sql`true` : mayBeSent}
           returning sequence, lane`.execute(transaction);
         const events = rows.map(({ sequence }) => {
           return { delivery: sequence, what, reason: reasons.get(sequence), nextAttemptAt };

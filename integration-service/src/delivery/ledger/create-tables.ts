@@ -10,7 +10,7 @@ export async function createTables(db: Kysely<unknown>): Promise<void> {
   const [number, serial] = isSqlite(db)
     ? ['integer', 'integer primary key autoincrement']
     : ['bigint', 'bigint generated always as identity primary key'];
-  const isOld = await hasTable(db, 'legs');
+  const isOld = await hasTable(db, 'deliveries');
   if (isOld) await setAside(run);
 
   await run(`create table deliveries (
@@ -123,6 +123,7 @@ async function carryOver(run: Run, onSqlite: boolean): Promise<void> {
       left join former_events as told on told.id = last.id
     order by sequence`);
   if (!onSqlite) {
+    await run('analyze deliveries');
     await run(`select setval(pg_get_serial_sequence('deliveries', 'sequence'), max(sequence))
       from deliveries`);
   }

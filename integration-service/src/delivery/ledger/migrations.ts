@@ -6,10 +6,12 @@ import { emptyLog } from './eraser.ts';
 import { LedgerError } from './ledger-error.ts';
 import { checkMigrations, FORMER_MIGRATIONS, MIGRATION_TABLE } from './migration-names.ts';
 
+const CREATION = '2026-11-29-flows';
+
 /** In the order of their names. A migration that has been released is never changed. */
 export const MIGRATIONS: Record<string, Migration> = {
   ...Object.fromEntries(FORMER_MIGRATIONS.map((name) => [name, { async up() {} }])),
-  '2026-11-29-flows': { up: createTables },
+  [CREATION]: { up: createTables },
 };
 
 /** The migrations that flows bring for tables of their own, by name; a name begins with a date. */
@@ -35,8 +37,9 @@ export async function migrate(
   db: Kysely<unknown>,
   { ledgerName, migrations, isOldServiceAtWork, log }: MigrateOptions,
 ): Promise<void> {
-  checkMigrations(ledgerName, await executedMigrations(db), Object.keys(migrations));
-  const isOld = await hasTable(db, 'legs');
+  const executed = await executedMigrations(db);
+  checkMigrations(ledgerName, executed, Object.keys(migrations));
+  const isOld = executed.length > 0 && !executed.includes(CREATION);
   if (isOld && (await isOldServiceAtWork())) {
     throw new LedgerError(
       'unusable',
