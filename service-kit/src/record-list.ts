@@ -43,6 +43,7 @@ export function createRecordList(): RecordList {
   const epoch = randomUUID().slice(-12);
   const memory = new ArrayBuffer(0, { maxByteLength: MAX_BYTES });
   const starts: number[] = [];
+  let bytes = Buffer.from(memory);
   let end = 0;
 
   const startOf = (position: number) => starts[position] ?? end;
@@ -54,7 +55,7 @@ export function createRecordList(): RecordList {
       let skipped = 1;
       for (const [from, to] of ranges) {
         for (let at = from + skipped; at < to; at += PIECE_BYTES) {
-          yield Buffer.from(memory, at, Math.min(PIECE_BYTES, to - at));
+          yield bytes.subarray(at, Math.min(at + PIECE_BYTES, to));
         }
         skipped = 0;
       }
@@ -72,14 +73,16 @@ export function createRecordList(): RecordList {
     append(json) {
       const text = `,${json}`;
       const size = Buffer.byteLength(text);
-      if (end + size > memory.byteLength) memory.resize(end + Math.max(PIECE_BYTES, size));
-      Buffer.from(memory, end, size).write(text);
+      if (end + size > bytes.length) {
+        memory.resize(end + Math.max(PIECE_BYTES, size));
+        bytes = Buffer.from(memory);
+      }
+      bytes.write(text, end);
       end += size;
       return starts.push(end - size) - 1;
     },
     at(position) {
-      const start = startOf(position) + 1;
-      return Buffer.from(memory, start, startOf(position + 1) - start).toString();
+      return bytes.toString('utf8', startOf(position) + 1, startOf(position + 1));
     },
     slice: (from, to) => asArray([[startOf(from), startOf(to)]], `${from}-${to}`),
     pick(positions) {

@@ -7,15 +7,12 @@ import type { Eraser } from './eraser.ts';
 import { insertEvents, storable } from './history.ts';
 import type { Ledger } from './ledger.ts';
 import { matches } from './reading.ts';
-import { rowsOf } from './rows.ts';
+import { rowsOf, statusUnindexed } from './rows.ts';
 import { lockLanes, scrubEnded } from './superseding.ts';
 
 /** It has no successor, and its record is there, or it is what removes the record. */
 const mayBeSent = sql<boolean>`(superseded_by is null and payload is not null
   and (operation = 'delete' or lane not in (select lane from ended_lanes)))`;
-
-/** Keeps SQLite from looking at all deliveries of a status, and for each at the numbers of those to move. */
-const statusUnindexed = sql`coalesce(status, '')`;
 
 /** Pending, with no attempt used up. */
 const anew = sql`status = 'pending', attempts = 0, reads = 0`;

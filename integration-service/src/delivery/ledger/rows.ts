@@ -32,13 +32,13 @@ export function numbersOf(db: Kysely<unknown>, numbers: readonly number[]): RawB
 }
 
 /**
- * The sequence numbers of all deliveries of these lanes, in every flow, as a subselect. It uses the two
- * indexes that find lanes: `deliveries_of_lane`, and for each flow that of its keys, because most deliveries
- * are alone in their lane, with its name as their key.
+ * All deliveries of these lanes, in every flow, as a subselect of their `sequence` and of the number that
+ * stands beside their lane, `successor`. It uses the two indexes that find lanes: `deliveries_of_lane`, and for
+ * each flow that of its keys, because most deliveries are alone in their lane, with its name as their key.
  */
-export function sequencesOfLanes(
+export function deliveriesOfLanes(
   db: Kysely<unknown>,
-  lanes: readonly string[],
+  lanes: [lane: string, successor: number | null][],
 ): RawBuilder<unknown> {
   return sql`(
     with recursive each_flow (flow) as (
@@ -46,14 +46,31 @@ export function sequencesOfLanes(
       union all
       select (select min(flow) from deliveries where flow > each_flow.flow) from each_flow
       where flow is not null),
-    wanted (lane) as ${textsOf(db, lanes)}
-    select found.sequence from wanted join deliveries as found on found.lane = wanted.lane
+    wanted (lane, successor) as (
+      select value->>0, cast(value->>1 as bigint) from ${rowsOf(db, lanes)})
+    select found.sequence, wanted.successor from wanted join deliveries as found
+      on found.lane = wanted.lane
     where found.lane != found.key
     union all
-    select found.sequence from wanted cross join each_flow
+    select found.sequence, wanted.successor from wanted cross join each_flow
       join deliveries as found on found.flow = each_flow.flow and found.key = wanted.lane
     where found.lane = wanted.lane)`;
 }
+
+/** The sequence numbers of all deliveries of these lanes, in every flow, as a subselect. */
+export function sequencesOfLanes(
+  db: Kysely<unknown>,
+  lanes: readonly string[],
+): RawBuilder<unknown> {
+  const wanted = lanes.map((lane): [string, null] => [lane, null]);
+  return sql`(select sequence from ${deliveriesOfLanes(db, wanted)} as found)`;
+}
+
+/**
+ * The status, for a statement that names its deliveries by number: SQLite would rather look at all
+ * deliveries of a status, and for each at all the numbers.
+ */
+export const statusUnindexed = sql`coalesce(deliveries.status, '')`;
 
 /** Of the two databases, only SQLite has a single connection. */
 export function isSqlite(db: Kysely<unknown>): boolean {

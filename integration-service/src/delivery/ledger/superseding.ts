@@ -1,7 +1,15 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Eraser } from './eraser.ts';
 import { insertEvents } from './history.ts';
-import { isSqlite, numbersOf, rowsOf, sequencesOfLanes, textsOf } from './rows.ts';
+import {
+  deliveriesOfLanes,
+  isSqlite,
+  numbersOf,
+  rowsOf,
+  sequencesOfLanes,
+  statusUnindexed,
+  textsOf,
+} from './rows.ts';
 import type { LedgerTransaction } from './tables.ts';
 
 /** Why a delivery of an ended lane is superseded, as its history says. */
@@ -27,14 +35,15 @@ export async function supersedeOlder(
   for (const { lane, sequence } of ingested) {
     newest.set(lane, Math.max(sequence, newest.get(lane) ?? 0));
   }
-  const lanes = [...newest];
-  // The subselect leads SQLite from each lane to its deliveries; it would read the whole flow otherwise.
-  const older = sql`deliveries.sequence in (
-      select older.sequence from (select value->>0 as lane from ${rowsOf(transaction, lanes)}) as wanted
-      cross join deliveries as older
-      where older.lane = wanted.lane and older.lane != older.key)
-    and deliveries.flow = ${flow} and deliveries.sequence < successor.sequence`;
-  await supersede(transaction, lanes, older, now, 'a later state of its record replaces it');
+  // SQLite would begin with all deliveries of the flow; a cross join begins with the lanes.
+  const older = sql`(
+    select older.sequence, wanted.successor
+    from (select value->>0 as lane, cast(value->>1 as bigint) as successor
+      from ${rowsOf(transaction, [...newest])}) as wanted
+    cross join deliveries as older
+    where older.flow = ${flow} and older.lane = wanted.lane and older.lane != older.key
+      and older.sequence < wanted.successor)`;
+  await supersede(transaction, older, sql`true`, now, 'a later state of its record replaces it');
 }
 
 /**
@@ -54,31 +63,35 @@ export async function endLanes(
     insert into ended_lanes (lane, ended_at)
     select value->>0, cast(${now} as bigint) from ${rowsOf(transaction, lanes)} where true
     on conflict (lane) do nothing`.execute(transaction);
-  const names = endings.map(({ lane }) => lane);
-  const others = sql`deliveries.sequence in ${sequencesOfLanes(transaction, names)}
-    and coalesce(deliveries.operation, '') != 'delete'`;
-  await supersede(transaction, lanes, others, now, RECORD_GONE);
+  const others = deliveriesOfLanes(transaction, lanes);
+  const isNoDelete = sql`coalesce(operation, '') != 'delete'`;
+  await supersede(transaction, others, isNoDelete, now, RECORD_GONE);
 }
 
-/** Marks what is unfinished in lanes, and fits a condition, as superseded by the successor in its lane. */
+/**
+ * Marks as superseded those of these deliveries that are unfinished.
+ *
+ * @param replaced a subselect of their `sequence` and of the one of their `successor`
+ */
 async function supersede(
   transaction: LedgerTransaction,
-  successors: [lane: string, sequence: number][],
+  replaced: RawBuilder<unknown>,
   condition: RawBuilder<unknown>,
   now: number,
   reason: string,
 ): Promise<void> {
   const isWaiting = sql`status in ('pending', 'held', 'dead')`;
   const { rows } = await sql<Superseded>`
-    update deliveries set superseded_by = successor.sequence,
+    with replaced as materialized ${replaced}
+    update deliveries set superseded_by = replaced.successor,
       status = case when ${isWaiting} then 'superseded' else status end,
       next_attempt_at = case when ${isWaiting} then null else next_attempt_at end,
       fencing_token = case when ${isWaiting} then fencing_token + 1 else fencing_token end,
       updated_at = case when ${isWaiting} then ${now} else updated_at end
-    from (select value->>0 as lane, cast(value->>1 as bigint) as sequence
-      from ${rowsOf(transaction, successors)}) as successor
-    where deliveries.lane = successor.lane and ${condition}
-      and deliveries.status in ('pending', 'sending', 'unknown', 'held', 'dead')
+    from replaced
+    where deliveries.sequence in (select sequence from replaced)
+      and deliveries.sequence = replaced.sequence and ${condition}
+      and ${statusUnindexed} in ('pending', 'sending', 'unknown', 'held', 'dead')
     returning deliveries.sequence, deliveries.status`.execute(transaction);
   await tellSuperseded(transaction, rows, now, reason);
 }
@@ -114,7 +127,8 @@ export async function scrubEnded(
   const { rows: scrubbed } = await sql<{ sequence: number }>`
     update deliveries set payload = null, label = null, last_error = null
     where sequence in ${sequencesOfLanes(transaction, endedLanes)}
-      and (status in ('delivered', 'superseded') or status = 'dead' and coalesce(operation, '') != 'delete')
+      and (${statusUnindexed} in ('delivered', 'superseded')
+        or ${statusUnindexed} = 'dead' and coalesce(operation, '') != 'delete')
     returning sequence`.execute(transaction);
   const sequences = scrubbed.map(({ sequence }) => sequence);
   await sql`
