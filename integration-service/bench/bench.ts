@@ -2,20 +2,17 @@
 import { parseArgs } from 'node:util';
 import { endWithoutReader } from 'service-kit/terminal';
 import { type BenchOptions, type Figure, formatFigure, TABLE_HEAD } from './figures.ts';
-import { benchCreates } from './parts/creates.ts';
-import { benchFirstRun } from './parts/first-run.ts';
-import { benchLambda } from './parts/lambda.ts';
-import { benchLatency } from './parts/latency.ts';
-import { benchLists } from './parts/lists.ts';
-import { benchStartUp } from './parts/start-up.ts';
 
-const PARTS: Record<string, (options: BenchOptions) => AsyncIterable<Figure>> = {
-  'start-up': benchStartUp,
-  latency: benchLatency,
-  creates: benchCreates,
-  lists: benchLists,
-  'first-run': benchFirstRun,
-  lambda: benchLambda,
+type Part = (options: BenchOptions) => AsyncIterable<Figure>;
+
+/** Loaded one by one: whatever this process has loaded beside its part slows down the client in it. */
+const PARTS: Record<string, () => Promise<Part>> = {
+  'start-up': async () => (await import('./parts/start-up.ts')).benchStartUp,
+  latency: async () => (await import('./parts/latency.ts')).benchLatency,
+  creates: async () => (await import('./parts/creates.ts')).benchCreates,
+  lists: async () => (await import('./parts/lists.ts')).benchLists,
+  'first-run': async () => (await import('./parts/first-run.ts')).benchFirstRun,
+  lambda: async () => (await import('./parts/lambda.ts')).benchLambda,
 };
 
 const HELP = `Usage: npm run bench -- [options]
@@ -48,8 +45,9 @@ if (values.help || !isUsable) {
   process.exit(values.help ? 0 : 2);
 }
 process.stdout.write(`${TABLE_HEAD}\n`);
-for (const [name, part] of Object.entries(PARTS)) {
+for (const [name, load] of Object.entries(PARTS)) {
   if (values.only && values.only !== name) continue;
+  const part = await load();
   for await (const figure of part({ runs, max, rabbitmqUrl: values.rabbitmq })) {
     process.stdout.write(`${formatFigure(figure)}\n`);
   }

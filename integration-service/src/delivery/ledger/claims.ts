@@ -5,7 +5,7 @@ import type { Claim, Status } from '../delivery.ts';
 import type { Eraser } from './eraser.ts';
 import { insertEvents, storable } from './history.ts';
 import type { CommitEntry, Committed, Ledger } from './ledger.ts';
-import { isSqlite, rowsOf, statusUnindexed } from './rows.ts';
+import { isSqlite, rowsOf, unindexed } from './rows.ts';
 import { scrubEnded } from './superseding.ts';
 import type { DeliveryRow, LedgerTransaction } from './tables.ts';
 
@@ -192,7 +192,7 @@ async function write(
           value->>6 as last_error, value->>7 as outcome, value->>8 as target_id
         from ${rowsOf(transaction, chunk.map(rowOf))}) as result
       where sequence = result.number and fencing_token = result.token
-        and ${statusUnindexed} in ('sending', 'unknown')
+        and ${unindexed(sql`deliveries.status in ('sending', 'unknown')`)}
       returning sequence, fencing_token, deliveries.status, lane, operation, superseded_by`.execute(
       transaction,
     );

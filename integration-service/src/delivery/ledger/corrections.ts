@@ -7,7 +7,7 @@ import type { Eraser } from './eraser.ts';
 import { insertEvents, storable } from './history.ts';
 import type { Ledger } from './ledger.ts';
 import { matches } from './reading.ts';
-import { rowsOf, statusUnindexed } from './rows.ts';
+import { rowsOf, unindexed } from './rows.ts';
 import { lockLanes, scrubEnded } from './superseding.ts';
 
 /** It has no successor, and its record is there, or it is what removes the record. */
@@ -46,8 +46,8 @@ export function createCorrections(db: Kysely<unknown>, eraser: Eraser) {
             next_attempt_at = cast(${nextAttemptAt} as bigint), fencing_token = fencing_token + 1
           from (select cast(value->>0 as bigint) as number, value->>1 as reason
             from ${rowsOf(transaction, values)}) as moved
-          where sequence = moved.number and ${statusUnindexed} = ${from}
-            and ${isEnd ? sql`true` : mayBeSent}
+          where sequence = moved.number
+            and ${unindexed(sql`status = ${from} and ${isEnd ? sql`true` : mayBeSent}`)}
           returning sequence, lane`.execute(transaction);
         const events = rows.map(({ sequence }) => {
           return { delivery: sequence, what, reason: reasons.get(sequence), nextAttemptAt };

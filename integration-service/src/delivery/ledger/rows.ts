@@ -67,10 +67,12 @@ export function sequencesOfLanes(
 }
 
 /**
- * The status, for a statement that names its deliveries by number: SQLite would rather look at all
- * deliveries of a status, and for each at all the numbers.
+ * A condition on deliveries that a statement names by number. Without this, SQLite would look at all deliveries
+ * of a status, and PostgreSQL would expect to find one of them, and for each go through all the numbers.
  */
-export const statusUnindexed = sql`coalesce(deliveries.status, '')`;
+export function unindexed(condition: RawBuilder<unknown>): RawBuilder<boolean> {
+  return sql`coalesce(${condition}, false)`;
+}
 
 /** Of the two databases, only SQLite has a single connection. */
 export function isSqlite(db: Kysely<unknown>): boolean {

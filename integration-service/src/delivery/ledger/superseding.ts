@@ -7,8 +7,8 @@ import {
   numbersOf,
   rowsOf,
   sequencesOfLanes,
-  statusUnindexed,
   textsOf,
+  unindexed,
 } from './rows.ts';
 import type { LedgerTransaction } from './tables.ts';
 
@@ -90,8 +90,8 @@ async function supersede(
       updated_at = case when ${isWaiting} then ${now} else updated_at end
     from replaced
     where deliveries.sequence in (select sequence from replaced)
-      and deliveries.sequence = replaced.sequence and ${condition}
-      and ${statusUnindexed} in ('pending', 'sending', 'unknown', 'held', 'dead')
+      and deliveries.sequence = replaced.sequence
+      and ${unindexed(sql`${condition} and status not in ('delivered', 'superseded')`)}
     returning deliveries.sequence, deliveries.status`.execute(transaction);
   await tellSuperseded(transaction, rows, now, reason);
 }
@@ -127,8 +127,8 @@ export async function scrubEnded(
   const { rows: scrubbed } = await sql<{ sequence: number }>`
     update deliveries set payload = null, label = null, last_error = null
     where sequence in ${sequencesOfLanes(transaction, endedLanes)}
-      and (${statusUnindexed} in ('delivered', 'superseded')
-        or ${statusUnindexed} = 'dead' and coalesce(operation, '') != 'delete')
+      and ${unindexed(sql`status in ('delivered', 'superseded')
+        or status = 'dead' and coalesce(operation, '') != 'delete'`)}
     returning sequence`.execute(transaction);
   const sequences = scrubbed.map(({ sequence }) => sequence);
   await sql`
