@@ -1,30 +1,17 @@
-import {
-  answer,
-  bodyErrors,
-  commonErrors,
-  errorAnswer,
-  validationErrorSchema,
-} from 'service-kit/answers';
+import { answer, bodyErrors, commonErrors, errorAnswer } from 'service-kit/answers';
 import {
   createHttpService,
   type HttpService,
   type HttpServiceOptions,
 } from 'service-kit/http-service';
-import { listAnswers, listRequestHeadersSchema, sendJson, sendList } from 'service-kit/json-list';
+import { listRequestHeadersSchema, sendJson } from 'service-kit/json-list';
 import { createSerializer } from 'service-kit/serialization';
-import { z } from 'zod';
-import { cursorAt, positionOf } from './cursor.ts';
+import { addCrmRoutes } from './crm-routes.ts';
 import { customerCreateSchema, customerQuerySchema, customerSchema } from './customer.ts';
-import { type CustomerEvent, customerCreated } from './customer-event.ts';
+import { type CustomerEvent, customerWritten } from './customer-event.ts';
+import { PAGE_DESCRIPTION, pageAnswers, sendPage } from './customer-page.ts';
 import { createCustomerStore } from './customer-store.ts';
-import { CUSTOMER_WEBHOOK, CUSTOMERS_TAG } from './documentation.ts';
-
-const headers = {
-  Link: z.string().meta({
-    description: 'Where to go on (RFC 8288), relative to what was asked for.',
-    examples: ['<?after=426614174000-1>; rel="next"'],
-  }),
-};
+import { CRM_TAG, CUSTOMER_WEBHOOK, CUSTOMERS_TAG } from './documentation.ts';
 
 export interface AppOptions
   extends Pick<HttpServiceOptions, 'log' | 'metrics' | 'serializerCompiler'> {
@@ -35,14 +22,12 @@ export interface AppOptions
 /** The CRM API with an empty store; does not listen. */
 export async function buildApp(options: AppOptions): Promise<HttpService> {
   const { log, serializerCompiler, onEvent } = options;
-  const { create, records } = createCustomerStore(
-    createSerializer(customerSchema, serializerCompiler),
-  );
+  const store = createCustomerStore(createSerializer(customerSchema, serializerCompiler));
   const app = await createHttpService({
     ...options,
     title: 'Mock CRM API',
     description: 'A customer registry in memory.',
-    tags: [CUSTOMERS_TAG],
+    tags: [CUSTOMERS_TAG, CRM_TAG],
     webhooks: { customerEvent: CUSTOMER_WEBHOOK },
   });
 
@@ -67,13 +52,13 @@ export async function buildApp(options: AppOptions): Promise<HttpService> {
       },
     },
     async (request, reply) => {
-      const created = create(request.body);
+      const created = store.create(request.body);
       if (!created) {
         const detail = `Customer with email '${request.body.email}' already exists.`;
         return reply.code(409).send({ detail });
       }
       const { customer, json } = created;
-      onEvent?.(customerCreated(customer, json));
+      onEvent?.(customerWritten('CREATE', customer, customer.created_at));
       log.info(`CRM_API: Added new customer: ${customer.name} (${customer.id})`);
       return sendJson(reply.code(201), json);
     },
@@ -85,31 +70,17 @@ export async function buildApp(options: AppOptions): Promise<HttpService> {
       schema: {
         operationId: 'listCustomers',
         summary: 'List customers',
-        description:
-          'In order of creation: all customers, or those after a cursor. The `Link` header leads on from ' +
-          'the last one, also when there are no more yet: whoever asks there later gets the new ones.',
+        description: PAGE_DESCRIPTION,
         tags: [CUSTOMERS_TAG.name],
         headers: listRequestHeadersSchema,
         querystring: customerQuerySchema,
-        response: {
-          ...commonErrors,
-          ...listAnswers('The customers.', customerSchema, headers),
-          422: answer('The cursor or the limit is none.', validationErrorSchema),
-        },
+        response: { ...commonErrors, ...pageAnswers(customerSchema) },
       },
     },
-    async (request, reply) => {
-      const { after, limit } = request.query;
-      const from = after === undefined ? 0 : positionOf(after, records);
-      const to = Math.min(records.length, from + (limit ?? Number.POSITIVE_INFINITY));
-      const next = new URLSearchParams({ after: cursorAt(records.epoch, to) });
-      if (limit !== undefined) next.set('limit', String(limit));
-      // Relative to the request URL: behind a gateway, the public path may be longer than the one seen
-      // here.
-      reply.header('link', `<?${next}>; rel="next"`);
-      return sendList(request, reply, records.slice(from, to));
-    },
+    async (request, reply) => sendPage(request, reply, store.customers),
   );
+
+  addCrmRoutes(app, { store, log, onEvent });
 
   return app;
 }

@@ -1,34 +1,162 @@
 import { randomUUID } from 'node:crypto';
-import { createRecordList, type RecordList } from 'service-kit/record-list';
+import { createRecordList, type ReadableList } from 'service-kit/record-list';
+import type { CrmCustomer, CrmCustomerWrite } from './crm-customer.ts';
 import type { Customer, CustomerCreate } from './customer.ts';
+
+/** A write that is older than what is held, at this version, or older than the deletion. */
+export interface Stale {
+  kind: 'stale';
+  version: number;
+}
+
+export type Written = { kind: 'created' | 'replaced' | 'unchanged'; customer: CrmCustomer } | Stale;
 
 export interface CustomerStore {
   /**
-   * Stores a new customer and returns it, with its JSON text as listed; `undefined` if the e-mail exists.
+   * Stores a new customer, at version 1, and returns it, with its JSON text as listed; `undefined` if a
+   * customer has the e-mail.
    */
-  create(input: CustomerCreate): { customer: Customer; json: string } | undefined;
-  /** All customers in order of creation. */
-  readonly records: Omit<RecordList, 'append'>;
+  create(input: CustomerCreate): { customer: CrmCustomer; json: string } | undefined;
+  /**
+   * Stores a customer as another system has it: a new one, or instead of the one with this id. A version
+   * guards it. Without one, the customer keeps the version that is held.
+   */
+  write(input: CrmCustomerWrite): Written;
+  /**
+   * Removes a customer, and remembers the version, so that nothing older brings the customer back.
+   *
+   * @param version default: the version that is held
+   */
+  remove(
+    id: string,
+    version?: number,
+  ): { kind: 'removed'; version: number } | { kind: 'absent' } | Stale;
+  get(id: string): CrmCustomer | undefined;
+  /** All customers in order of creation, in the fields of `Customer`. */
+  readonly customers: ReadableList;
+  /** The same in the fields of `CrmCustomer`. */
+  readonly crmCustomers: ReadableList;
 }
+
+/** What is not in the text of a `Customer`. */
+type Extra = Pick<CrmCustomer, 'version' | 'phone' | 'address'>;
+
+const PLAIN: Extra = { version: 1, phone: null, address: null };
 
 /**
  * Keeps customers in memory; they are lost when the process ends.
  *
- * @param serialize turns a customer into JSON text; called once per customer
+ * @param serialize turns a customer into JSON text; called once for each state of a customer
  */
 export function createCustomerStore(serialize: (customer: Customer) => string): CustomerStore {
   const records = createRecordList();
-  const emails = new Set<string>();
+  /** The number of each customer in the list, by id. */
+  const numbers = new Map<string, number>();
+  /** Of customers who are not plain, by number. */
+  const extras = new Map<number, Extra>();
+  /** How many customers have an e-mail address. */
+  const emails = new Map<string, number>();
+  /** The versions at which customers were deleted, by id. */
+  const deletions = new Map<string, number>();
+
+  function countEmail(email: string, change: 1 | -1): void {
+    const count = (emails.get(email) ?? 0) + change;
+    if (count > 0) emails.set(email, count);
+    else emails.delete(email);
+  }
+
+  function add(customer: Customer, extra: Extra): string {
+    const json = serialize(customer);
+    const number = records.append(json);
+    numbers.set(customer.id, number);
+    if (extra !== PLAIN) extras.set(number, extra);
+    countEmail(customer.email, 1);
+    return json;
+  }
+
+  function read(number: number): CrmCustomer {
+    return { ...(JSON.parse(records.at(number)) as Customer), ...(extras.get(number) ?? PLAIN) };
+  }
+
+  function get(id: string): CrmCustomer | undefined {
+    const number = numbers.get(id);
+    return number === undefined ? undefined : read(number);
+  }
+
+  /** The version that a write must not be older than, as far as there is one. */
+  function versionOf(id: string): number | undefined {
+    return get(id)?.version ?? deletions.get(id);
+  }
 
   return {
     create({ name, email }) {
       if (emails.has(email)) return undefined;
       const customer = { name, email, id: randomUUID(), created_at: new Date().toISOString() };
-      emails.add(email);
-      const json = serialize(customer);
-      records.append(json);
-      return { customer, json };
+      return { customer: { ...customer, ...PLAIN }, json: add(customer, PLAIN) };
     },
-    records,
+
+    write({ id = randomUUID(), name, email, ...rest }) {
+      const held = get(id);
+      const heldVersion = versionOf(id);
+      const version = rest.version ?? heldVersion ?? 1;
+      const created_at = rest.created_at ?? held?.created_at ?? new Date().toISOString();
+      const { phone = null, address = null } = rest;
+      const customer = { name, email, id, created_at, version, phone, address };
+      const isSame = held !== undefined && isEqual(held, customer);
+      if (isSame) return { kind: 'unchanged', customer };
+      if (heldVersion !== undefined) {
+        const isByHand = rest.version === undefined && held !== undefined;
+        if (version <= heldVersion && !isByHand) return { kind: 'stale', version: heldVersion };
+      }
+      const extra = { version, phone, address };
+      const number = numbers.get(id);
+      if (held === undefined || number === undefined) {
+        add(customer, extra);
+        deletions.delete(id);
+        return { kind: 'created', customer };
+      }
+      countEmail(held.email, -1);
+      countEmail(email, 1);
+      extras.set(number, extra);
+      records.change(number, serialize(customer));
+      return { kind: 'replaced', customer };
+    },
+
+    remove(id, version) {
+      const held = get(id);
+      const heldVersion = versionOf(id);
+      const number = numbers.get(id);
+      if (held === undefined || number === undefined) {
+        if (version === undefined) return { kind: 'absent' };
+        if (heldVersion !== undefined && version < heldVersion) {
+          return { kind: 'stale', version: heldVersion };
+        }
+        deletions.set(id, version);
+        return { kind: 'absent' };
+      }
+      if (version !== undefined && version <= held.version) {
+        return { kind: 'stale', version: held.version };
+      }
+      deletions.set(id, version ?? held.version);
+      countEmail(held.email, -1);
+      records.change(number, undefined);
+      numbers.delete(id);
+      extras.delete(number);
+      return { kind: 'removed', version: version ?? held.version };
+    },
+
+    get,
+    customers: records,
+    // The text of a customer is not parsed: a list of a million would take seconds.
+    crmCustomers: records.view((json, number) => {
+      const extra = JSON.stringify(extras.get(number) ?? PLAIN);
+      return `${json.slice(0, -1)},${extra.slice(1)}`;
+    }),
   };
+}
+
+const FIELDS = ['name', 'email', 'version', 'phone', 'address', 'created_at'] as const;
+
+function isEqual(one: CrmCustomer, other: CrmCustomer): boolean {
+  return FIELDS.every((field) => one[field] === other[field]);
 }

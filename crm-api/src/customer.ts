@@ -1,26 +1,12 @@
+import { emailSchema } from 'service-kit/email-schema';
 import { lastValue, queryNumber } from 'service-kit/query';
-import { refuse, textSchema } from 'service-kit/validation';
+import { textSchema } from 'service-kit/validation';
 import { z } from 'zod';
 import { CURSOR } from './cursor.ts';
-import { parseEmail } from './email.ts';
 
 const example = { name: 'Jane Doe', email: 'jane.doe@example.com' };
 
-const emailSchema = textSchema
-  .transform((text, context) => {
-    const parsed = parseEmail(text);
-    if (parsed.ok) return parsed.email;
-    const msg = `value is not a valid email address: ${parsed.reason}`;
-    return refuse(context, 'value_error', msg);
-  })
-  .meta({
-    description: 'E-mail address. The domain is stored in lower case and Unicode.',
-    examples: [example.email],
-    format: 'idn-email',
-    maxLength: 254,
-  });
-
-const nameSchema = textSchema.meta({
+export const nameSchema = textSchema.meta({
   description: 'Name, kept as it is.',
   examples: [example.name],
 });
@@ -33,7 +19,7 @@ export const customerSchema = z
   .object({
     name: nameSchema,
     email: z.string().meta({
-      description: 'E-mail address, unique among the customers.',
+      description: 'E-mail address. `POST /customers` takes none that another customer has.',
       examples: [example.email],
       format: 'idn-email',
     }),
@@ -59,3 +45,4 @@ export const customerQuerySchema = z.object({
 
 export type CustomerCreate = z.output<typeof customerCreateSchema>;
 export type Customer = z.output<typeof customerSchema>;
+export type CustomerQuery = z.output<typeof customerQuerySchema>;

@@ -3,6 +3,10 @@ import { webhookHeaders } from 'service-kit/webhook-signature';
 import { customerEventSchema } from './customer-event.ts';
 
 export const CUSTOMERS_TAG = { name: 'customers', description: 'Create and list customers.' };
+export const CRM_TAG = {
+  name: 'crm',
+  description: 'The same customers, kept up to date by another system.',
+};
 
 export const CUSTOMER_WEBHOOK: DocumentedWebhook = {
   operationId: 'onCustomerEvent',
@@ -10,7 +14,7 @@ export const CUSTOMER_WEBHOOK: DocumentedWebhook = {
   description:
     'Sent to `CRM_EVENTS_URL`, if there is one, signed with `WEBHOOK_SECRET` by Standard Webhooks 1.0.0. When that is ' +
     'an `amqp:` URL, the same body is published to the topic exchange `crm.customers` instead, with ' +
-    '`customer.create` as its routing key. What is not taken is sent again, with the same id, until it is; ' +
+    '`customer.create`, `customer.update` or `customer.delete` as its routing key. What is not taken is sent again, with the same id, until it is; ' +
     'the events of one customer come in their order.',
   tags: [CUSTOMERS_TAG.name],
   headers: webhookHeaders,

@@ -5,6 +5,7 @@ describeHttpContract({
   build: buildApp,
   title: 'Mock CRM API',
   collection: '/customers',
+  otherPaths: ['/api/crm/customers', '/api/crm/customers/{id}'],
   valid: '{"name":"Jane Doe","email":"jane.doe@example.com"}',
   required: ['name', 'email'],
 });

@@ -55,7 +55,7 @@ export function createPackageRequestStore(
       return { outcome: 'created', json };
     },
     list(customerId) {
-      if (customerId === undefined) return records.slice(0, records.length);
+      if (customerId === undefined) return records.slice(0);
       return records.pick([byCustomer.get(customerId) ?? []].flat());
     },
   };

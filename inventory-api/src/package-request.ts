@@ -1,7 +1,7 @@
 import { lastValue } from 'service-kit/query';
+import { uuidSchema } from 'service-kit/uuid';
 import { textSchema } from 'service-kit/validation';
 import { z } from 'zod';
-import { uuidSchema } from './uuid.ts';
 
 const customerId = '123e4567-e89b-42d3-a456-426614174000';
 

@@ -19,7 +19,7 @@ export function listAnswers<Item extends z.ZodType>(
   };
 }
 
-const etagMeta = { description: 'For `If-None-Match`.', examples: ['"426614174000-0-1"'] };
+const etagMeta = { description: 'For `If-None-Match`.', examples: ['"426614174000-0-1-0"'] };
 const etagSchema = z.string().meta(etagMeta);
 
 /**

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createRecordList, type JsonArray } from './record-list.ts';
+import { createRecordList, type JsonArray, type RecordList } from './record-list.ts';
 
 const textOf = ({ pieces }: JsonArray) => Buffer.concat([...pieces]).toString();
 
@@ -14,54 +14,100 @@ const recordArb = fc.oneof(
 );
 
 describe('a list of records', () => {
-  it('is at every part what JSON.stringify makes of the same records', () => {
+  it('is at every part what JSON.stringify makes of the same records, also after changes', () => {
     fc.assert(
       fc.property(
         fc.array(recordArb, { maxLength: 30 }),
+        fc.array(fc.tuple(fc.nat(), fc.option(recordArb, { nil: undefined })), { maxLength: 6 }),
         fc.infiniteStream(fc.nat()),
-        (records, dice) => {
+        (first, changes, dice) => {
           const list = createRecordList();
-          const positions = records.map((record) => list.append(JSON.stringify(record)));
-          expect(positions).toEqual(records.map((_, i) => i));
-          expect(list.length).toBe(records.length);
-          for (let i = 0; i < 5; i++) {
-            const [from = 0, to = 0] = [dice.next().value, dice.next().value]
-              .map((value) => value % (records.length + 1))
-              .sort((a, b) => a - b);
-            for (const array of [list.slice(from, to), list.pick(positions.slice(from, to))]) {
-              const expected = JSON.stringify(records.slice(from, to));
-              expect(textOf(array)).toBe(expected);
-              expect(array.byteLength).toBe(Buffer.byteLength(expected));
+          const view = list.view((json, number) => `[${number},${json}]`);
+          const records: (string | undefined)[] = [];
+          const add = (record: string) => {
+            expect(list.append(JSON.stringify(record))).toBe(records.push(record) - 1);
+            expect(list.length).toBe(records.length);
+          };
+          const present = (from: number, to: number) =>
+            records
+              .slice(from, to)
+              .flatMap((record, i) => (record === undefined ? [] : [[from + i, record] as const]));
+          const expectSame = (array: JsonArray, values: unknown[]) => {
+            const expected = JSON.stringify(values);
+            expect(textOf(array)).toBe(expected);
+            expect(array.byteLength).toBe(Buffer.byteLength(expected));
+          };
+          const look = () => {
+            for (let i = 0; i < 5; i++) {
+              const from = dice.next().value % (records.length + 1);
+              const limit = (dice.next().value % (records.length + 1)) + 1;
+              const page = present(from, records.length).slice(0, limit);
+              const slice = list.slice(from, limit);
+              expectSame(
+                slice,
+                page.map(([, record]) => record),
+              );
+              expectSame(view.slice(from, limit), page);
+              expect(slice.end).toBe((page[limit - 1]?.[0] ?? records.length - 1) + 1);
+              expectSame(
+                list.slice(from),
+                present(from, records.length).map(([, record]) => record),
+              );
+              expectSame(
+                list.pick(page.map(([number]) => number)),
+                page.map(([, record]) => record),
+              );
+              for (const [number, record] of page) expect(JSON.parse(list.at(number))).toBe(record);
             }
-            if (from < records.length) expect(JSON.parse(list.at(from))).toBe(records[from]);
+          };
+          for (const record of first) add(record);
+          look();
+          for (const [number, record] of changes) {
+            if (records.length === 0) break;
+            const index = number % records.length;
+            // What was removed does not come back.
+            if (records[index] === undefined) continue;
+            list.change(index, record === undefined ? undefined : JSON.stringify(record));
+            records[index] = record;
+            add('between');
+            look();
           }
         },
       ),
-      { numRuns: 200 },
+      { numRuns: 60 },
     );
   });
 
-  it('stays as it was for who reads it while records are added', () => {
+  it('stays as it was for who reads it while records are added, changed and removed', () => {
     const list = createRecordList();
     for (let i = 0; i < 100_000; i++) list.append(String(i));
-    const array = list.slice(0, list.length);
-    const pieces = array.pieces[Symbol.iterator]();
     let text = '';
-    for (let next = pieces.next(); !next.done; next = pieces.next()) {
-      text += next.value;
+    let next = 0;
+    for (const piece of list.slice(0).pieces) {
+      text += piece;
       for (let i = 0; i < 10_000; i++) list.append('"later"');
+      for (let i = 0; i < 100; i++) list.change(next++, i % 2 === 0 ? '"changed"' : undefined);
+      list.change(99_999, '"changed"');
     }
     expect(text).toBe(JSON.stringify(Array.from({ length: 100_000 }, (_, i) => i)));
   });
 
-  it('names each part of it by a tag that no other part has, nor another list', () => {
+  it('names each part of it by a tag that no other part has, nor another list, nor what it was before', () => {
     const [list, other] = [createRecordList(), createRecordList()];
-    const tags = [list, other].flatMap((each) => {
-      each.append('1');
-      each.append('2');
-      return [each.slice(0, 0), each.slice(0, 1), each.slice(1, 2), each.slice(0, 2)];
-    });
-    expect(new Set(tags.map(({ etag }) => etag)).size).toBe(8);
-    expect(list.slice(0, 1).etag).toBe(list.slice(0, 1).etag);
+    const tags: string[] = [];
+    const collect = (...of: RecordList[]) => {
+      for (const each of of) {
+        const slices = [each.slice(0, 1), each.slice(1, 1), each.slice(0), each.slice(2)];
+        tags.push(...slices.map(({ etag }) => etag));
+      }
+    };
+    for (const each of [list, other]) for (const json of ['1', '2']) each.append(json);
+    collect(list, other);
+    list.change(0, '2');
+    collect(list);
+    list.change(0, undefined);
+    tags.push(list.slice(0).etag, list.view(String).slice(1).etag);
+    expect(new Set(tags).size).toBe(14);
+    expect(list.slice(0).etag).toBe(list.slice(0).etag);
   });
 });

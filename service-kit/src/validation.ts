@@ -17,6 +17,9 @@ export class InvalidRequestError extends Error {
   }
 }
 
+/** What FastAPI calls the parts of a request, where Fastify has another word. */
+const NAMES_IN_FASTAPI: Record<string, string> = { querystring: 'query', params: 'path' };
+
 /** Validates a part of the request by its zod schema; drops unknown fields. */
 export const validatorCompiler: FastifySchemaCompiler<z.ZodType> =
   ({ schema, httpPart = 'body' }) =>
@@ -24,8 +27,7 @@ export const validatorCompiler: FastifySchemaCompiler<z.ZodType> =
     // A number whose digits are kept is an object to zod.
     const result = schema.safeParse(JSON.isRawJSON(data) ? Number(data.rawJSON) : data);
     if (result.success) return { value: result.data };
-    // Fastify's `querystring` is FastAPI's `query`.
-    const part = httpPart === 'querystring' ? 'query' : httpPart;
+    const part = NAMES_IN_FASTAPI[httpPart] ?? httpPart;
     const details = result.error.issues.flatMap((issue) => toDetails(issue, part, data));
     return { error: new InvalidRequestError(details) };
   };

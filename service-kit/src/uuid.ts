@@ -1,5 +1,5 @@
-import { refuse, UNPAIRED_SURROGATE } from 'service-kit/validation';
 import { z } from 'zod';
+import { refuse, UNPAIRED_SURROGATE } from './validation.ts';
 
 const HYPHENATED = '([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})';
 const FORMS = [
