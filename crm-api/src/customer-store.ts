@@ -42,6 +42,7 @@ export interface CustomerStore {
 type Extra = Pick<CrmCustomer, 'version' | 'phone' | 'address'>;
 
 const PLAIN: Extra = { version: 1, phone: null, address: null };
+const PLAIN_JSON = JSON.stringify(PLAIN);
 
 /**
  * Keeps customers in memory; they are lost when the process ends.
@@ -149,7 +150,8 @@ export function createCustomerStore(serialize: (customer: Customer) => string): 
     customers: records,
     // The text of a customer is not parsed: a list of a million would take seconds.
     crmCustomers: records.view((json, number) => {
-      const extra = JSON.stringify(extras.get(number) ?? PLAIN);
+      const own = extras.get(number);
+      const extra = own ? JSON.stringify(own) : PLAIN_JSON;
       return `${json.slice(0, -1)},${extra.slice(1)}`;
     }),
   };
