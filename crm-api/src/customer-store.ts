@@ -79,14 +79,10 @@ export function createCustomerStore(serialize: (customer: Customer) => string): 
     return { ...(JSON.parse(records.at(number)) as Customer), ...(extras.get(number) ?? PLAIN) };
   }
 
-  function get(id: string): CrmCustomer | undefined {
-    const number = numbers.get(id);
-    return number === undefined ? undefined : read(number);
-  }
-
   /** The version that a write must not be older than, as far as there is one. */
   function versionOf(id: string): number | undefined {
-    return get(id)?.version ?? deletions.get(id);
+    const number = numbers.get(id);
+    return number === undefined ? deletions.get(id) : (extras.get(number) ?? PLAIN).version;
   }
 
   return {
@@ -97,20 +93,18 @@ export function createCustomerStore(serialize: (customer: Customer) => string): 
     },
 
     write({ id = randomUUID(), name, email, ...rest }) {
-      const held = get(id);
-      const heldVersion = versionOf(id);
-      const version = rest.version ?? heldVersion ?? 1;
-      const created_at = rest.created_at ?? held?.created_at ?? new Date().toISOString();
-      const { phone = null, address = null } = rest;
-      const customer = { name, email, id, created_at, version, phone, address };
-      const isSame = held !== undefined && isEqual(held, customer);
-      if (isSame) return { kind: 'unchanged', customer };
-      if (heldVersion !== undefined) {
-        const isByHand = rest.version === undefined && held !== undefined;
-        if (version <= heldVersion && !isByHand) return { kind: 'stale', version: heldVersion };
-      }
-      const extra = { version, phone, address };
       const number = numbers.get(id);
+      const held = number === undefined ? undefined : read(number);
+      const heldVersion = versionOf(id);
+      const { phone = null, address = null } = rest;
+      const extra = { version: rest.version ?? heldVersion ?? 1, phone, address };
+      const created_at = rest.created_at ?? held?.created_at ?? new Date().toISOString();
+      const customer = { name, email, id, created_at, ...extra };
+      if (held && isEqual(held, customer)) return { kind: 'unchanged', customer };
+      const isByHand = rest.version === undefined && held !== undefined;
+      if (heldVersion !== undefined && extra.version <= heldVersion && !isByHand) {
+        return { kind: 'stale', version: heldVersion };
+      }
       if (held === undefined || number === undefined) {
         add(customer, extra);
         deletions.delete(id);
@@ -124,29 +118,28 @@ export function createCustomerStore(serialize: (customer: Customer) => string): 
     },
 
     remove(id, version) {
-      const held = get(id);
-      const heldVersion = versionOf(id);
       const number = numbers.get(id);
-      if (held === undefined || number === undefined) {
-        if (version === undefined) return { kind: 'absent' };
-        if (heldVersion !== undefined && version < heldVersion) {
-          return { kind: 'stale', version: heldVersion };
-        }
-        deletions.set(id, version);
-        return { kind: 'absent' };
+      const heldVersion = versionOf(id);
+      // Whoever is there at this version is other content than nobody at this version.
+      const isStale = (held: number) =>
+        version !== undefined && (number === undefined ? version < held : version <= held);
+      if (heldVersion !== undefined && isStale(heldVersion)) {
+        return { kind: 'stale', version: heldVersion };
       }
-      if (version !== undefined && version <= held.version) {
-        return { kind: 'stale', version: held.version };
-      }
-      deletions.set(id, version ?? held.version);
-      countEmail(held.email, -1);
+      const deletedAt = version ?? heldVersion;
+      if (deletedAt !== undefined) deletions.set(id, deletedAt);
+      if (number === undefined || deletedAt === undefined) return { kind: 'absent' };
+      countEmail(read(number).email, -1);
       records.change(number, undefined);
       numbers.delete(id);
       extras.delete(number);
-      return { kind: 'removed', version: version ?? held.version };
+      return { kind: 'removed', version: deletedAt };
     },
 
-    get,
+    get(id) {
+      const number = numbers.get(id);
+      return number === undefined ? undefined : read(number);
+    },
     customers: records,
     // The text of a customer is not parsed: a list of a million would take seconds.
     crmCustomers: records.view((json, number) => {
