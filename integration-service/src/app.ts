@@ -8,6 +8,7 @@ import { type AdminGuardOptions, createAdminGuard } from './admin-guard.ts';
 import type { Ledger } from './delivery/ledger/ledger.ts';
 import { LedgerError } from './delivery/ledger/ledger-error.ts';
 import { addDeliveryRoutes, DELIVERIES_TAG } from './delivery/routes/delivery-routes.ts';
+import { addFlowRoutes, FLOWS_TAG } from './delivery/routes/flow-routes.ts';
 import { ReadError } from './delivery/target.ts';
 import type { OpenFlow } from './open-flow.ts';
 
@@ -15,7 +16,10 @@ export interface AppOptions
   extends AdminGuardOptions,
     Pick<HttpServiceOptions, 'log' | 'metrics' | 'checkReadiness' | 'serializerCompiler'> {
   ledger: Ledger;
-  flows: readonly Pick<OpenFlow, 'flow' | 'blockedUntil' | 'dispatcher' | 'addRoutes' | 'tags'>[];
+  flows: readonly Pick<
+    OpenFlow,
+    'flow' | 'pollers' | 'blockedUntil' | 'dispatcher' | 'addRoutes' | 'tags'
+  >[];
   /** Unix time in milliseconds. */
   now: () => number;
   /** The paths of flows that are off, and the name of the flow of each. Default: there are none. */
@@ -29,16 +33,17 @@ export async function buildApp(options: AppOptions): Promise<HttpService> {
     ...options,
     title: 'Integration Service',
     description: 'Requests a welcome package from the inventory for every new customer of the CRM.',
-    tags: [DELIVERIES_TAG, ...flows.flatMap(({ tags }) => tags)],
+    tags: [DELIVERIES_TAG, FLOWS_TAG, ...flows.flatMap(({ tags }) => tags)],
     handlerTimeoutMs: 15_000,
     toHttpError,
     ...(adminToken && { securitySchemes: { adminToken: { type: 'http', scheme: 'bearer' } } }),
   });
-  addDeliveryRoutes(app, {
-    ...options,
+  const guarded = {
     guard: createAdminGuard(options),
     security: adminToken ? [{ adminToken: [] }] : [],
-  });
+  };
+  addDeliveryRoutes(app, { ...options, ...guarded });
+  addFlowRoutes(app, { flows, ...guarded });
   for (const flow of flows) flow.addRoutes(app);
   for (const [path, flow] of pathsOff) {
     app.all(path, { schema: { hide: true } }, () => {

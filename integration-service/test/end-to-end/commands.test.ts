@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -293,6 +294,37 @@ describe('npm run replay', () => {
     });
     await service.until(/Successfully created package request/);
     expect(inventory.map(({ customer_id }) => customer_id)).toEqual([BOB, ALICE]);
+  });
+});
+
+describe('npm run poll', () => {
+  it('makes a running service poll at once, with the token, and says when it cannot', async () => {
+    const { crm, command, start, settings } = await setUp({
+      POLLING_INTERVAL_SECONDS: '3600',
+      ADMIN_TOKEN: 'a-token-of-mine',
+    });
+    const carol = randomUUID();
+    const service = await start();
+    await service.until(/Polling cycle finished/);
+    crm.push({ id: carol });
+    settings.INTEGRATION_SERVICE_PORT = String(service.port);
+    const expected = { exitCode: 0, lines: ['welcome-package polls now.'] };
+    expect(await command('poll', 'welcome-package')).toEqual(expected);
+    await service.until(new RegExp(`Successfully created package request .*${carol}`));
+    expect(await command('poll')).toEqual(expected);
+    expect(await command('poll', 'shop')).toEqual({
+      exitCode: 2,
+      lines: ["There is no flow 'shop'; switched on are: welcome-package."],
+    });
+    expect((await command('poll', 'a', 'b')).exitCode).toBe(2);
+    settings.ADMIN_TOKEN = 'another-token';
+    expect((await command('poll')).lines).toEqual(['Send the ADMIN_TOKEN as a bearer token.']);
+    await service.stop();
+    const { exitCode, lines } = await command('poll');
+    expect(exitCode).toBe(2);
+    expect(lines[0]).toMatch(
+      /^No integration-service answers at http:\/\/127\.0\.0\.1:\d+\. Start it/,
+    );
   });
 });
 

@@ -79,7 +79,7 @@ export function createSystems(seed: number, breakage?: Breakage) {
     calmDown(): void {
       isFaulty = false;
     },
-    /** What was on its way all the time arrives. */
+    /** Every change of a customer that was ever sent arrives, once more or at last. */
     arrive(): void {
       for (const take of late.splice(0)) take();
     },
@@ -92,16 +92,14 @@ export function createSystems(seed: number, breakage?: Breakage) {
         return;
       }
       const take = await effectOf(request);
+      if (request.method === 'PUT') late.push(take);
       const fate = isFaulty ? random() : 1;
       if (fate < 0.1) response.writeHead(503).end();
       else if (fate < 0.25) {
         take();
         response.destroy();
-      } else if (fate < 0.35) response.destroy();
-      else if (fate < 0.55 && request.method === 'PUT') {
-        late.push(take);
-        response.destroy();
-      } else response.writeHead(take()).end();
+      } else if (fate < 0.35 || (fate < 0.55 && request.method === 'PUT')) response.destroy();
+      else response.writeHead(take()).end();
     },
   };
 }

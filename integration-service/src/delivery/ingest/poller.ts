@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'service-kit/logger';
 import type { Readiness } from 'service-kit/operations';
 import type { Clocks } from '../clocks.ts';
@@ -30,6 +29,12 @@ export interface Poller {
    * errors, or when our code fails.
    */
   run(): Promise<void>;
+  /**
+   * Polls as soon as the poll under way is over, also when another replica has the lease, because a person
+   * asks for it. Returns until when that is not possible, because the system is paused, Unix time in
+   * milliseconds; `undefined` otherwise.
+   */
+  pollNow(): number | undefined;
   /** Starts nothing new, and aborts a poll under way. Harmless before `run` and when called again. */
   stop(): Promise<void>;
   /** One cycle: reads the source, writes down what is new. Logs a failed poll; throws other errors. */
@@ -62,24 +67,43 @@ export function createPoller(options: PollerOptions): Poller {
   let running: Promise<void> | undefined;
   const health = createPollHealth(options);
   let refusals = 0;
+  let isAsked = false;
+  let wake = () => {};
   let refreshedAt = Number.NEGATIVE_INFINITY;
   const lease = createPollLease({ of, ledger, intervalMs, now, onError: report });
 
   async function loop(): Promise<void> {
     while (!stopping.signal.aborted) {
-      const waitMs = await runWithLease();
-      await sleep(waitMs, undefined, { signal: stopping.signal }).catch(() => {});
+      const isForced = isAsked;
+      isAsked = false;
+      const waitMs = await runWithLease(isForced);
+      if (!isAsked && !stopping.signal.aborted) await rest(waitMs);
     }
     await lease.release(health.succeededAt()).catch(report);
   }
 
-  /** Runs a cycle when this replica gets the lease; returns how long to wait for the next, in milliseconds. */
-  async function runWithLease(): Promise<number> {
+  function rest(ms: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, ms);
+    wake = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    return promise;
+  }
+
+  /**
+   * Runs a cycle when this replica gets the lease, or when it is forced; returns how long to wait for the next,
+   * in milliseconds.
+   */
+  async function runWithLease(isForced: boolean): Promise<number> {
     try {
       await refresh();
       const taken = await lease.take(health.succeededAt());
       if (taken.kind === 'taken') {
         if (taken.polledAt !== null) health.succeeded(now() - taken.polledAt);
+        // Two replicas that poll at the same time find the same records, of which the ledger takes one each.
+        if (isForced && pause.waitMs() === 0) await runCycle();
         return Math.min(Math.max(taken.waitMs, 10), intervalMs);
       }
       if (pause.waitMs() === 0) await lease.keepWhile(() => runCycle(taken));
@@ -224,8 +248,15 @@ export function createPoller(options: PollerOptions): Poller {
       running = loop();
       return running;
     },
+    pollNow() {
+      if (pause.waitMs() > 0) return pause.until();
+      isAsked = true;
+      wake();
+      return undefined;
+    },
     async stop() {
       stopping.abort();
+      wake();
       await running?.catch(() => {});
     },
     runCycle: () => runCycle(),

@@ -1,14 +1,7 @@
-import {
-  answer,
-  bodyErrors,
-  commonErrors,
-  errorAnswer,
-  validationErrorSchema,
-} from 'service-kit/answers';
+import { answer, bodyErrors, errorAnswer } from 'service-kit/answers';
 import { HttpError } from 'service-kit/errors';
 import type { HttpService } from 'service-kit/http-service';
 import { z } from 'zod';
-import { type AdminGuard, guardErrors } from '../../admin-guard.ts';
 import { countAttempts, numberAttempts } from '../attempts.ts';
 import { replay } from '../audit/replay.ts';
 import type { Flow } from '../flow.ts';
@@ -28,18 +21,16 @@ import {
   replayRequestSchema,
   totalSchema,
 } from './delivery-schemas.ts';
+import { createGuarded, type GuardedOptions } from './guarded.ts';
 
 export const DELIVERIES_TAG = {
   name: 'deliveries',
   description: 'What has been sent, what has not and why, and how to send it after all.',
 };
 
-export interface DeliveryRoutesOptions {
+export interface DeliveryRoutesOptions extends GuardedOptions {
   ledger: Ledger;
   flows: readonly RoutedFlow[];
-  /** The security requirements of each route. */
-  security: Record<string, string[]>[];
-  guard: AdminGuard;
   now: () => number;
 }
 
@@ -53,29 +44,12 @@ export interface RoutedFlow {
 
 /** `/deliveries`: read the ledger, replay dead letters, release held deliveries. */
 export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptions): void {
-  const { ledger, flows, security, guard, now } = options;
+  const { ledger, flows, now } = options;
   const blockedUntil = (name: string) =>
     flows.find(({ flow }) => flow.name === name)?.blockedUntil();
   // An id has the same form in every flow.
   const laneOf = flows[0]?.flow.laneOf ?? ((id: string) => id);
-  const errors = {
-    ...commonErrors,
-    ...guardErrors,
-    422: answer('A parameter is wrong.', validationErrorSchema),
-    503: errorAnswer(
-      'The ledger cannot be used now, or the service did not answer in time.',
-      'The disk of the ledger /data/ledger.sqlite is full. Nothing is sent until there is room.',
-    ),
-  };
-
-  /** The options of a route that is guarded. */
-  function guarded<Schema extends { response: object }>(schema: Schema) {
-    const response = { ...errors, ...schema.response };
-    return {
-      onRequest: guard,
-      schema: { tags: [DELIVERIES_TAG.name], security, ...schema, response },
-    };
-  }
+  const guarded = createGuarded({ ...options, tag: DELIVERIES_TAG.name });
 
   function filterOf(request: z.output<typeof releaseRequestSchema>) {
     const { lane, keys, all: _, ...filter } = request;
