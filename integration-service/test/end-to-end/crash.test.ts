@@ -1,5 +1,7 @@
+import type { ChildProcess } from 'node:child_process';
 import { copyFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../ledgers.ts';
 import { packageRequest, startHttpServer } from '../support.ts';
@@ -123,14 +125,14 @@ it('a ledger restored from a backup doubles nothing where the inventory honours 
 
 it('a service that was stopped for a while does not send what another has taken over', async () => {
   // The first service holds one claimed delivery whose answer never comes.
-  const { stored, env } = await startSystems(1, () => new Promise(() => {}));
+  const { stored, path, env } = await startSystems(1, () => new Promise(() => {}));
   const first = await startService('integration-service', {
     ...env,
     REQUEST_TIMEOUT_SECONDS: '120',
   });
   await first.until(/Creating package request/);
   await expect.poll(() => stored.length).toBe(1);
-  first.process.kill('SIGSTOP');
+  await stopOutsideTransactions(first.process, path);
   const second = await startService('integration-service', env);
   await untilAllDelivered(second.url);
   first.process.kill('SIGCONT');
@@ -138,6 +140,27 @@ it('a service that was stopped for a while does not send what another has taken 
   expect(await first.stop()).toBe(0);
   expect(stored).toHaveLength(1);
 });
+
+/** Stops a process at a moment when it does not lock its ledger, in a file: others could not work either. */
+async function stopOutsideTransactions(process: ChildProcess, path: string): Promise<void> {
+  const isLocked = () => {
+    using database = new DatabaseSync(path, { timeout: 0 });
+    try {
+      database.exec('begin immediate; rollback');
+      return false;
+    } catch {
+      return true;
+    }
+  };
+  await expect
+    .poll(() => {
+      process.kill('SIGSTOP');
+      const locked = isLocked();
+      if (locked) process.kill('SIGCONT');
+      return locked;
+    })
+    .toBe(false);
+}
 
 it('a slow inventory does not hold up the next poll', async () => {
   const { stored, start } = await startSystems(2, () => new Promise(() => {}));
