@@ -38,6 +38,7 @@ export default defineConfig({
           ],
           // Larger amounts than in the other projects: runs, customers, and a minute of outage.
           env: { RUNS_FACTOR: '63', CUSTOMERS: '10000', PROBES: '5', PROCESSES: '20' },
+          ...patient,
           testTimeout: 900_000,
           fileParallelism: false,
         },
@@ -46,6 +47,7 @@ export default defineConfig({
         test: {
           name: 'compose',
           include: ['integration-service/test/compose/*.test.ts'],
+          ...patient,
           testTimeout: 300_000,
           hookTimeout: 600_000,
           fileParallelism: false,

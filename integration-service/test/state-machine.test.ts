@@ -187,5 +187,4 @@ it.each([
     const { FC_SEED = 1 } = process.env;
     await fc.assert(property, { numRuns: runs(4), seed: Number(FC_SEED) });
   },
-  300_000,
 );
