@@ -70,6 +70,14 @@ it("shows the poller's metrics and those of the process", async () => {
   }
 });
 
+it('gives no example of a parameter that Swagger UI would fill in, and narrow a list by', async () => {
+  const { paths } = (await (await setUp({})).inject({ url: '/openapi.json' })).json();
+  for (const parameter of paths['/deliveries'].get.parameters) {
+    expect(parameter).not.toHaveProperty('example');
+    expect(parameter.schema).not.toHaveProperty('examples');
+  }
+});
+
 it('documents which bodies must be there, what they may have and what parameters may be', async () => {
   const { paths } = (await (await setUp({})).inject({ url: '/openapi.json' })).json();
   const [replay, release] = ['replay', 'release'].map((name) => {

@@ -40,9 +40,12 @@ export function queryChoices<Value extends string>(values: readonly Value[], des
 export function queryTime(description: string) {
   const error =
     'Input should be a date or a time with its zone: 2026-11-28 or 2026-11-28T10:00:00Z';
-  return lastValue(
-    z.union([z.iso.date(), z.iso.datetime({ offset: true })], error).transform(Date.parse),
-  )
-    .optional()
-    .meta({ description, type: 'string', examples: ['2026-11-28T10:00:00Z'] });
+  return (
+    lastValue(
+      z.union([z.iso.date(), z.iso.datetime({ offset: true })], error).transform(Date.parse),
+    )
+      .optional()
+      // No example: Swagger UI would fill it in, and most lists would be empty.
+      .meta({ description: `${description} For example 2026-11-28T10:00:00Z.`, type: 'string' })
+  );
 }
