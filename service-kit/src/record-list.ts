@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 
-/** A part of a list as a JSON array: its size, and its text in pieces of about 256 kB. */
+/** A part of a list as a JSON array: its size, and its text in pieces of 256 kB, or larger records. */
 export interface JsonArray {
   byteLength: number;
   pieces: Iterable<Buffer>;

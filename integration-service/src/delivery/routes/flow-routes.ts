@@ -48,14 +48,8 @@ export function addFlowRoutes(app: HttpService, options: FlowRoutesOptions): voi
     }),
     async ({ params }, reply) => {
       const found = flows.find(({ flow }) => flow.name === params.flow);
-      if (!found)
-        throw new HttpError(
-          404,
-          notOn(
-            params.flow,
-            flows.map(({ flow }) => flow.name),
-          ),
-        );
+      const names = flows.map(({ flow }) => flow.name);
+      if (!found) throw new HttpError(404, notOn(params.flow, names));
       const pauses = found.pollers.flatMap((poller) => poller.pollNow() ?? []);
       if (pauses.length > 0) {
         const until = new Date(Math.max(...pauses)).toISOString();
