@@ -44,7 +44,7 @@ export async function buildApp(options: AppOptions): Promise<HttpService> {
   };
   addDeliveryRoutes(app, { ...options, ...guarded });
   addFlowRoutes(app, { flows, ...guarded });
-  for (const flow of flows) flow.addRoutes(app);
+  for (const flow of flows) flow.addRoutes(app, guarded);
   for (const [path, flow] of pathsOff) {
     app.all(path, { schema: { hide: true } }, () => {
       throw new HttpError(404, `The flow ${flow} is off (FLOWS).`);

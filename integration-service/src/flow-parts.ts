@@ -8,13 +8,12 @@ import type { HttpClient } from './http/client.ts';
 export interface FlowParts extends ClocksAndRandom {
   http: HttpClient;
   log: Logger;
-  /** For tables of the flow's own, in the ledger's database. */
-  ledger: Pick<Ledger, 'within'>;
+  /** For tables of the flow's own, in the ledger's database, and to correct deliveries. */
+  ledger: Pick<Ledger, 'within' | 'sendAgain' | 'giveUp'>;
   /**
    * The pause of a system, one for all flows that call it.
    *
-   * @param system its name in the ledger and in metrics
-   * @param label its name for people. Default: the same
+   * @param system its name for people; the ledger and metrics have it in lower case
    */
-  pauseOf(system: string, label?: string): Pause;
+  pauseOf(system: string): Pause;
 }

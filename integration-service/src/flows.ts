@@ -1,6 +1,8 @@
 /** The only file that names all flows. */
 import { group } from 'service-kit/environment';
 import { z } from 'zod';
+import { customerSyncEnvironment } from './customer-sync/environment.ts';
+import { customerSyncMigrations } from './customer-sync/migrations.ts';
 import type { Flow } from './delivery/flow.ts';
 import type { FlowMigrations } from './delivery/ledger/migrations.ts';
 import type { FlowParts } from './flow-parts.ts';
@@ -26,6 +28,12 @@ const FLOWS = {
     load: () => import('./welcome-package/flow.ts'),
     worksWithOwnSystems: true,
     paths: ['/webhooks/customers'],
+  },
+  'customer-sync': {
+    environment: customerSyncEnvironment,
+    load: () => import('./customer-sync/flow.ts'),
+    migrations: customerSyncMigrations,
+    paths: ['/api/customers', '/api/customers/:id', '/failed-requests'],
   },
 } satisfies Record<string, Registered>;
 

@@ -16,6 +16,7 @@ import type { EventMetrics, PollMetrics } from './delivery/ingest/metrics.ts';
 import { createPoller, type Poller } from './delivery/ingest/poller.ts';
 import { createSurgeGuard, type SurgeGuard } from './delivery/ingest/surge-guard.ts';
 import { INGEST_RESULTS, type Ledger, type SourceId } from './delivery/ledger/ledger.ts';
+import type { GuardedOptions } from './delivery/routes/guarded.ts';
 import { withoutExcerpt } from './http/response.ts';
 
 export interface OpenFlowOptions extends ClocksAndRandom {
@@ -49,7 +50,7 @@ export interface OpenFlow {
   /** Ready when its sources can be read. What else does not work is listed. */
   checkReadiness(): Readiness;
   /** Adds the routes of the sources that come by HTTP. */
-  addRoutes(app: HttpService): void;
+  addRoutes(app: HttpService, guarded: GuardedOptions): void;
   /** The headings of these routes in the documentation. */
   tags: readonly { name: string; description: string }[];
   /** Works until it is stopped. Rejects when the disk of the ledger reports errors, or when our code fails. */
@@ -62,7 +63,12 @@ export function openFlow(flow: Flow, options: OpenFlowOptions): OpenFlow {
   const { ledger, pause, metrics, surgeLimit: limit, surgeWindowMs } = options;
   const { log, now, monotonicNow } = options;
   const { name, target } = flow;
-  const breaker = createCircuitBreaker({ target: target.name, log, monotonicNow });
+  const breaker = createCircuitBreaker({
+    ...{ target: target.name, log, monotonicNow },
+    onClose() {
+      for (const poller of pollers) if (poller.source.readsTarget) poller.pollNow();
+    },
+  });
   const gate = createGate({ breaker, pause, now });
   const count = metrics.delivery({ flow: name, target: target.name, breaker });
   const listeners = [createDeliveryLog(flow, log), count, options.onEvent];
@@ -106,7 +112,11 @@ export function openFlow(flow: Flow, options: OpenFlowOptions): OpenFlow {
       ...pushed.map((source) => ({ part: 'events', reason: source.problem() })),
     ];
     const degraded = problems.flatMap(({ part, reason }) => (reason ? { part, reason } : []));
-    return allOf([...pollers.map((poller) => poller.checkReadiness()), { ready: true, degraded }]);
+    const ofSources = pollers.map((poller): Readiness => {
+      const readiness = poller.checkReadiness();
+      return poller.source.readsTarget ? { ready: true, degraded: readiness.degraded } : readiness;
+    });
+    return allOf([...ofSources, { ready: true, degraded }]);
   }
 
   return {
@@ -114,8 +124,9 @@ export function openFlow(flow: Flow, options: OpenFlowOptions): OpenFlow {
     blockedUntil: gate.blockedUntil,
     checkReadiness,
     tags: pushed.flatMap(({ tag }) => tag ?? []),
-    addRoutes(app) {
-      for (const source of pushed) source.addRoutes?.(app);
+    addRoutes(app, guarded) {
+      const { blockedUntil } = gate;
+      for (const source of pushed) source.addRoutes?.(app, { guarded, blockedUntil });
     },
     async run() {
       await Promise.all([...pollers.map((poller) => poller.run()), dispatcher.run()]);

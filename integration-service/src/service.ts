@@ -39,8 +39,8 @@ export async function runService(config: Config, onEvent?: OnEvent): Promise<voi
     timeoutMs: config.REQUEST_TIMEOUT_SECONDS * 1_000,
   });
   const pauses = new Map<string, Pause>();
-  function pauseOf(system: string, label = system): Pause {
-    return pauses.getOrInsertComputed(system, () => createPause({ system, label, ...common }));
+  function pauseOf(system: string): Pause {
+    return pauses.getOrInsertComputed(system, () => createPause({ system, ...common }));
   }
   const metricsOfFlows = {
     delivery: createDeliveryMetrics(metrics, { ledger, pauses: () => pauses.values(), ...CLOCKS }),

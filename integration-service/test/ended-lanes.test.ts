@@ -338,7 +338,7 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     await end(ledger, other, 'dead');
     await ingest(LATEST, version('a', 1), removal('a', 2));
     await end(ledger, LATEST, 'delivered');
-    expect(await ledger.repair('once', 'a', T0)).toBe(0);
+    expect(await ledger.sendAgain('once', new Map([['a', 'lost']]), { now: T0 })).toBe(0);
     const dead = await ledger.list({ status: 'dead' }, 9);
     expect(dead.map(({ key, payload }) => [key, payload])).toEqual([['a@1', '{}']]);
     expect(await ledger.replay([dead[0]?.sequence as number], T0)).toHaveLength(1);

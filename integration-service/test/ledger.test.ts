@@ -641,7 +641,8 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     await ledger.commit([failed(await claimOne(), 'dead', null)], T0);
     await claimOne();
     const repaired = [];
-    for (const key of ['a', 'b', 'c', 'd']) repaired.push(await ledger.repair(FLOW, key, T0 + 5));
+    for (const key of ['a', 'b', 'c', 'd'])
+      repaired.push(await ledger.sendAgain(FLOW, new Map([[key, 'lost']]), { now: T0 + 5 }));
     expect(repaired).toEqual([1, 0, 0, 0]);
     expect(await keys(ledger.claim(FLOW, { order: 'lane', limit: 9, now: T0 + 5 }))).toEqual(['a']);
   });

@@ -50,7 +50,7 @@ it('does not poll while the CRM asks for fewer calls, and says so', async () => 
   const { poller, pauses, poll, messages, untilLogged } = await setUp(await newLocation('sqlite'));
   void poller.run();
   await untilLogged(FINISHED);
-  pauses.crm.begin('429', 60_000);
+  pauses.CRM.begin('429', 60_000);
   const response = await poll();
   expect([response.statusCode, response.json().detail]).toEqual([
     503,

@@ -28,7 +28,7 @@ it.each([429, 503])(
     const first = await setUpService({ ledger: location });
     void first.poller.run();
     await first.untilLogged('--- Polling cycle finished. Waiting for 36');
-    const until = new Date(first.pauses.crm.until() as number).toISOString().slice(0, -5);
+    const until = new Date(first.pauses.CRM.until() as number).toISOString().slice(0, -5);
     const { reason } = first.poller.checkReadiness() as { reason: string };
     expect(reason).toContain(`It asks for fewer calls, and is not called until ${until}`);
     expect(first.messages('warn')[0]).toContain(`it is not called until ${until}`);
@@ -57,7 +57,7 @@ it('a CRM that wants a short pause in the middle of its list is asked for the sa
     http.get(CRM_URL, ({ request }) => {
       const page = new URL(request.url).searchParams.get('page') ?? '1';
       pages.push(page);
-      waits.push(service.pauses.crm.waitMs());
+      waits.push(service.pauses.CRM.waitMs());
       if (page === '1') {
         return HttpResponse.json([ALICE], { headers: { link: '<?page=2>; rel="next"' } });
       }
@@ -84,5 +84,5 @@ it('a CRM whose 503 says nothing of a time is attempted as often as any other fa
   const { poller, pauses } = await setUpService();
   await poller.runCycle();
   expect(calls).toBe(3);
-  expect(pauses.crm.until()).toBeUndefined();
+  expect(pauses.CRM.until()).toBeUndefined();
 });

@@ -40,7 +40,7 @@ it('no work of a service on SQLite reads all deliveries of a flow or a status', 
   await ledger.replay(await endAs('dead'), NOW);
   const found = await endAs('dead');
   await ledger.markFound(new Map(found.map((sequence) => [sequence, 'an id'])), NOW);
-  expect(await ledger.repair(FLOW.name, 'a@2', NOW)).toBe(1);
+  expect(await ledger.sendAgain(FLOW.name, new Map([['a@2', 'lost']]), { now: NOW })).toBe(1);
   await ledger.commit([entryOf(await claimOne(), 'unknown')], NOW);
   const unknown = await ledger.claimUnknown(FLOW.name, { limit: 9, now: NOW });
   await ledger.commit(

@@ -42,7 +42,7 @@ it('names the inventory while it fails, or refuses access, and not what it says'
 it('names the system that asks for fewer calls, and until when', async () => {
   const { check, pauses } = await setUp();
   pauses.inventory.begin('429 Too Many Requests', 60_000);
-  pauses.crm.begin('429 Too Many Requests', 60_000);
+  pauses.CRM.begin('429 Too Many Requests', 60_000);
   const reason = expect.stringMatching(/ asks for fewer calls, and is not called until 2.*Z\.$/);
   const degraded = ['crm', 'inventory'].map((part) => ({ part, reason }));
   expect(check()).toEqual({ ready: true, degraded });

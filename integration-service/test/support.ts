@@ -185,13 +185,13 @@ export async function setUpService(options: ServiceTestOptions = {}) {
   });
   const common = { ledger, log, now, monotonicNow, random: options.random ?? (() => 0) };
   const pauses = {
-    crm: createPause({ system: 'crm', ...common }),
+    CRM: createPause({ system: 'CRM', ...common }),
     inventory: createPause({ system: 'inventory', ...common }),
   };
   const parts: FlowParts = {
     ...common,
     http: client,
-    pauseOf: (system) => pauses[system as keyof typeof pauses] ?? pauses.crm,
+    pauseOf: (system) => pauses[system as keyof typeof pauses] ?? pauses.CRM,
   };
   const settings = {
     ...parseEnvironment(welcomePackageEnvironment, {}),

@@ -67,7 +67,7 @@ export async function runCommand<Options>(
     });
     const flows = await createFlows(config, {
       ...{ http, log, ledger, random: Math.random, ...CLOCKS },
-      pauseOf: (system, label = system) => createPause({ system, label, ledger, log, ...CLOCKS }),
+      pauseOf: (system) => createPause({ system, ledger, log, ...CLOCKS }),
     });
     const exitCode = await run({ ledger, flows }, options);
     await ledger.close();

@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { print } from 'service-kit/terminal';
 import { countAttempts, numberAttempts } from '../delivery/attempts.ts';
+import { systemOf } from '../delivery/dispatch/pauses.ts';
 import { canonicalId } from '../systems/customer-id.ts';
 import { runCommand, UsageError } from './command.ts';
 
@@ -21,7 +22,7 @@ await runCommand(USAGE, parse, async ({ ledger, flows }, id) => {
   if (deliveries.length === 0) print(`The ledger does not know the customer ${id}.`);
   for (const { flow, key } of deliveries) {
     const target = flows.find(({ name }) => name === flow)?.target;
-    const pause = target && (await ledger.readPause(target.name));
+    const pause = target && (await ledger.readPause(systemOf(target.name)));
     const pausedUntil = pause?.pausedUntil ?? 0;
     const found = await ledger.get(flow, key);
     if (!found) continue;

@@ -4,6 +4,7 @@ import type { Pause } from './dispatch/pauses.ts';
 import type { CycleLog } from './ingest/cycle-log.ts';
 import type { EventMetrics } from './ingest/metrics.ts';
 import type { IngestCounts, Produce, RejectedRecord } from './ledger/ledger.ts';
+import type { GuardedOptions } from './routes/guarded.ts';
 import type { Holding, Target } from './target.ts';
 
 /** One journey of records, from its sources to a target. */
@@ -83,6 +84,13 @@ export interface PolledSource {
   /** The pause of the system: it is not polled before the pause ends. */
   pause: Pause;
   intervalMs: number;
+  /** What the log calls a reading. Default: `Polling cycle`. */
+  cycle?: string;
+  /**
+   * It reads the target of its flow: it is also read as soon as the target works again, and while the target
+   * fails, the service is ready. Default: no.
+   */
+  readsTarget?: boolean;
   /** How often the whole list is read, even if polls can read only what is new. */
   sweepIntervalMs: number;
   /**
@@ -107,6 +115,14 @@ export type Reading =
     }
   | { kind: 'unchanged' }
   | {
+      /** Both sides were compared, and what differs is dealt with. */
+      kind: 'compared';
+      /** Where the next reading can begin, or `undefined`. */
+      position: unknown;
+      /** How many records differed. */
+      differences: number;
+    }
+  | {
       kind: 'failed';
       reason: string;
       isUnauthorized: boolean;
@@ -130,9 +146,17 @@ export interface PushedSource {
   open(sink: Sink, metrics: EventMetrics, change: Change): OpenSource;
 }
 
+/** What routes of a flow need of the service. */
+export interface RouteParts {
+  /** For routes that only our own people may call. */
+  guarded: GuardedOptions;
+  /** Until when the target is not called, Unix time in milliseconds; `undefined` when it may be. */
+  blockedUntil(): number | undefined;
+}
+
 export interface OpenSource {
   /** Adds the routes by which records come. Default: there are none. */
-  addRoutes?(app: HttpService): void;
+  addRoutes?(app: HttpService, parts: RouteParts): void;
   /** The heading of these routes in the documentation. */
   tag?: { name: string; description: string };
   /** Why nothing comes; `undefined` when something can. */

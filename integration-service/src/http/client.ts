@@ -25,7 +25,7 @@ export class CallError extends Error {
 }
 
 export interface HttpRequest {
-  method: 'GET' | 'POST';
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** A user name and password in the URL are sent as Basic authentication. */
   url: URL;
   /** Sent as JSON. */

@@ -23,6 +23,11 @@ export const inventoryEnvironment = group('Addresses', {
 export const crmUrlOf = (values: z.output<typeof crmEnvironment>): URL =>
   values.CRM_API_URL ?? urlOf(values.CRM_API_HOST, values.CRM_API_PORT, '/customers');
 
+/** The URL at which crm-api keeps customers by their id, wherever it listens. */
+export const crmRecordsUrlOf = (
+  values: Pick<z.output<typeof crmEnvironment>, 'CRM_API_HOST' | 'CRM_API_PORT'>,
+): URL => urlOf(values.CRM_API_HOST, values.CRM_API_PORT, '/api/crm/customers');
+
 /** The URL of package requests: by default of inventory-api, wherever it listens. */
 export const inventoryUrlOf = (values: z.output<typeof inventoryEnvironment>): URL =>
   values.INVENTORY_API_URL ??

@@ -21,7 +21,7 @@ const QUEUE = 'integration.welcome-package';
 export function createFlow(settings: WelcomePackageSettings, parts: FlowParts): Flow {
   const { http, log, now } = parts;
   const maxResponseBytes = settings.MAX_RESPONSE_MEGABYTES * 1_000_000;
-  const pause = parts.pauseOf('crm', 'CRM');
+  const pause = parts.pauseOf('CRM');
   const crmWith = (to: CycleLog['log']) =>
     createCrmClient({
       ...{ http, url: crmUrlOf(settings), maxResponseBytes, pause, now },

@@ -100,7 +100,8 @@ async function repair(
     const found = book.missing(item.key);
     if (found === 'delivered' && !trustList) unrepaired += 1;
     if (found === 'delivered' && trustList) {
-      repaired += await ledger.repair(flow.name, item.key, now());
+      const reasons = new Map([[item.key, 'an audit found that the target does not have it']]);
+      repaired += await ledger.sendAgain(flow.name, reasons, { now: now() });
     }
     // `ingest` leaves alone what has been ingested, and maybe delivered, since the ledger was read.
     if (found === 'notIngested') {

@@ -38,6 +38,8 @@ export interface CircuitBreakerOptions {
   log: Logger;
   /** A monotonic clock, in milliseconds. */
   monotonicNow: () => number;
+  /** Called when the target works again. Default: nobody is told. */
+  onClose?: (() => void) | undefined;
 }
 
 /**
@@ -47,7 +49,7 @@ export interface CircuitBreakerOptions {
  * 30 s. If a failure asked for a longer wait (`Retry-After`), it stays open for that long.
  */
 export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBreaker {
-  const { target, log, monotonicNow } = options;
+  const { target, log, monotonicNow, onClose } = options;
   let failures = 0;
   let isOpen = false;
   let openMs = OPEN_MS.first;
@@ -64,11 +66,13 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
   }
 
   function close(): void {
-    if (isOpen) log.info(`The ${target} answers again.`);
+    const wasOpen = isOpen;
+    if (wasOpen) log.info(`The ${target} answers again.`);
     failures = 0;
     isOpen = false;
     askedToWaitUntil = 0;
     isRefused = false;
+    if (wasOpen) onClose?.();
   }
 
   function state(): BreakerState {

@@ -10,7 +10,7 @@ const TELL_EVERY_MS = 60_000;
 
 /** The pause of a foreign system: the system is not called for a while, because it asks for fewer calls. */
 export interface Pause {
-  /** The name of the system, in the ledger and in metrics. */
+  /** The name of the system in the ledger and in metrics: `crm`. */
   system: string;
   /** How long until the system may be called again, in milliseconds; 0 when it may be called now. */
   waitMs(): number;
@@ -32,15 +32,15 @@ export interface Pause {
 }
 
 export interface PauseOptions extends Clocks {
-  /**
-   * The name of the system in the ledger, the metrics and, unless there is a `label`, in the log:
-   * `inventory`.
-   */
+  /** The name of the system for people: `CRM`. */
   system: string;
-  /** The name of the system for people. */
-  label?: string;
   ledger: Pick<Ledger, 'readPause' | 'savePause'>;
   log: Logger;
+}
+
+/** The name of a system in the ledger and in metrics, for its name for people. */
+export function systemOf(label: string): string {
+  return label.toLowerCase();
 }
 
 /**
@@ -51,7 +51,8 @@ export interface PauseOptions extends Clocks {
  * than it was meant to be when it was written.
  */
 export function createPause(options: PauseOptions): Pause {
-  const { system, label = system, ledger, log, now, monotonicNow } = options;
+  const { system: label, ledger, log, now, monotonicNow } = options;
+  const system = systemOf(label);
   let endsAt = Number.NEGATIVE_INFINITY;
   let untoldMs = UNTOLD_MS.first;
   let toldAt = Number.NEGATIVE_INFINITY;

@@ -24,6 +24,7 @@ export interface PollerOptions extends Clocks {
 }
 
 export interface Poller {
+  source: PolledSource;
   /**
    * Polls at once, and then until it is stopped. Call it once. Rejects when the disk of the ledger reports
    * errors, or when our code fails.
@@ -47,6 +48,7 @@ export interface Poller {
 }
 
 type Items = Extract<Reading, { kind: 'items' }>;
+type Comparison = Extract<Reading, { kind: 'compared' }>;
 
 /** The longest wait between polls while the source refuses our credentials. */
 const MAX_REFUSED_WAIT_MS = 300_000;
@@ -59,7 +61,7 @@ const REFRESH_MS = 1_000;
 /** Writes every record of a source into the ledger. Cycles never overlap. */
 export function createPoller(options: PollerOptions): Poller {
   const { flow, source, ledger, ingest, guard, log, now, monotonicNow } = options;
-  const { system, noun, pause, intervalMs, sweepIntervalMs } = source;
+  const { system, noun, pause, intervalMs, sweepIntervalMs, cycle = 'Polling cycle' } = source;
   const of = { flow: flow.name, source: source.name };
   const metrics = options.metrics(of);
   const cycleLog = createCycleLog(log, noun, monotonicNow);
@@ -143,7 +145,7 @@ export function createPoller(options: PollerOptions): Poller {
 
   async function pollOnce(progress: Progress): Promise<void> {
     const { info, warn } = cycleLog.log;
-    info('--- Polling cycle started ---');
+    info(`--- ${cycle} started ---`);
     const from = beginning(progress);
     const reading = await read(from);
     if (stopping.signal.aborted) return;
@@ -151,10 +153,11 @@ export function createPoller(options: PollerOptions): Poller {
       if (from !== undefined) await ledger.forgetPosition(of);
       warn(`Skipping processing cycle due to ${system} API fetch failure.`);
     } else if (reading.kind === 'unchanged') info(`No new ${noun}s found.`);
+    else if (reading.kind === 'compared') await noteComparison(reading);
     else await record(reading, from);
     if (stopping.signal.aborted) return;
     if (reading.kind !== 'failed' && guard.limit !== undefined) await remindOfHeld(guard.limit);
-    info(`--- Polling cycle finished. Waiting for ${waitMs() / 1000} seconds. ---`);
+    info(`--- ${cycle} finished. Waiting for ${waitMs() / 1000} seconds. ---`);
   }
 
   /** Where to read on; `undefined` when the whole list must be read. */
@@ -213,6 +216,14 @@ export function createPoller(options: PollerOptions): Poller {
     if (!isAnyNew && !isUseless) cycleLog.log.info(`No new ${noun}s found.`);
   }
 
+  async function noteComparison({ position, differences }: Comparison): Promise<void> {
+    if (differences > 0) cycleLog.show();
+    else cycleLog.log.info(`No new ${noun}s found.`);
+    await ledger.within((transaction) =>
+      ledger.writeProgress(transaction, of, { position, isWhole: true }, now()),
+    );
+  }
+
   /** Writes the unusable records of a poll into the ledger, and logs each of them once. */
   async function reject({ invalid, isWhole }: Items): Promise<void> {
     // A position among the records since the last poll says nothing about the position in the list.
@@ -244,6 +255,7 @@ export function createPoller(options: PollerOptions): Poller {
   }
 
   return {
+    source,
     run() {
       running = loop();
       return running;

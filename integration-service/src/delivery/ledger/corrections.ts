@@ -7,15 +7,25 @@ import type { Eraser } from './eraser.ts';
 import { insertEvents, storable } from './history.ts';
 import type { Ledger } from './ledger.ts';
 import { matches } from './reading.ts';
-import { rowsOf, unindexed } from './rows.ts';
+import { rowsOf, textsOf, unindexed } from './rows.ts';
 import { lockLanes, scrubEnded } from './superseding.ts';
 
 /** It has no successor, and its record is there, or it is what removes the record. */
 const mayBeSent = sql<boolean>`(superseded_by is null and payload is not null
   and (operation = 'delete' or lane not in (select lane from ended_lanes)))`;
 
+/** It may be sent, nothing of its lane was ingested later in its flow, and it was delivered before a time. */
+function isCurrent(deliveredBefore: number | undefined): RawBuilder<boolean> {
+  return sql<boolean>`(${mayBeSent}
+    and ${deliveredBefore === undefined ? sql`true` : sql`updated_at < ${deliveredBefore}`}
+    and not exists (
+      select 1 from deliveries as later
+      where later.lane = deliveries.lane and later.lane != later.key
+        and later.flow = deliveries.flow and later.sequence > deliveries.sequence))`;
+}
+
 /** Pending, with no attempt used up. */
-const anew = sql`status = 'pending', attempts = 0, reads = 0`;
+const anew = sql`status = 'pending', attempts = 0, reads = 0, last_error = null`;
 
 /** The part of the ledger with which people correct deliveries. */
 export function createCorrections(db: Kysely<unknown>, eraser: Eraser) {
@@ -28,10 +38,16 @@ export function createCorrections(db: Kysely<unknown>, eraser: Eraser) {
    */
   async function move(
     reasons: ReadonlyMap<number, string | undefined>,
-    how: { from: Status; set: RawBuilder<unknown>; what: string; isEnd?: boolean },
+    how: {
+      from: Status;
+      set: RawBuilder<unknown>;
+      what: string;
+      isEnd?: boolean;
+      where?: RawBuilder<boolean>;
+    },
     now: number,
   ): Promise<number[]> {
-    const { from, set, what, isEnd = false } = how;
+    const { from, set, what, isEnd = false, where = isEnd ? sql<boolean>`true` : mayBeSent } = how;
     const nextAttemptAt = isEnd ? null : now;
     const moved: number[] = [];
     // In chunks, so that a service, in another process or in this one, can work in between.
@@ -42,12 +58,12 @@ export function createCorrections(db: Kysely<unknown>, eraser: Eraser) {
         await lockLanes(transaction, false);
         // What has a successor, or whose record is gone, is never to be sent.
         const { rows } = await sql<{ sequence: number; lane: string }>`
-          update deliveries set ${set}, last_error = null, updated_at = ${now},
+          update deliveries set ${set}, updated_at = ${now},
             next_attempt_at = cast(${nextAttemptAt} as bigint), fencing_token = fencing_token + 1
           from (select cast(value->>0 as bigint) as number, value->>1 as reason
             from ${rowsOf(transaction, values)}) as moved
           where sequence = moved.number
-            and ${unindexed(sql`status = ${from} and ${isEnd ? sql`true` : mayBeSent}`)}
+            and ${unindexed(sql`status = ${from} and ${where}`)}
           returning sequence, lane`.execute(transaction);
         const events = rows.map(({ sequence }) => {
           return { delivery: sequence, what, reason: reasons.get(sequence), nextAttemptAt };
@@ -63,6 +79,21 @@ export function createCorrections(db: Kysely<unknown>, eraser: Eraser) {
     return moved;
   }
 
+  /** The same reasons, by the sequence numbers of the deliveries. */
+  async function numbersOfKeys(
+    flow: string,
+    reasons: ReadonlyMap<string, string>,
+  ): Promise<Map<number, string>> {
+    const found = new Map<number, string>();
+    for (const keys of chunksOf(reasons.keys())) {
+      const { rows } = await sql<{ sequence: number; key: string }>`
+        select sequence, key from deliveries
+        where flow = ${flow} and key in ${textsOf(db, keys)}`.execute(db);
+      for (const { sequence, key } of rows) found.set(sequence, reasons.get(key) as string);
+    }
+    return found;
+  }
+
   return {
     replay: (sequences, now) =>
       move(
@@ -76,7 +107,7 @@ export function createCorrections(db: Kysely<unknown>, eraser: Eraser) {
         targetIds,
         {
           ...{ from: 'dead', what: 'found', isEnd: true },
-          set: sql`status = 'delivered', reads = 0, target_id = moved.reason`,
+          set: sql`status = 'delivered', reads = 0, last_error = null, target_id = moved.reason`,
         },
         now,
       ),
@@ -91,18 +122,23 @@ export function createCorrections(db: Kysely<unknown>, eraser: Eraser) {
         if (rows.length === 0) return released;
         after = rows.at(-1)?.sequence ?? after;
         const set = sql`status = case when attempts > 0 then 'unknown' else 'pending' end,
-          reads = case when attempts > 0 then ${READS_OF_RELEASED} else 0 end`;
+          reads = case when attempts > 0 then ${READS_OF_RELEASED} else 0 end, last_error = null`;
         const reasons = new Map(rows.map(({ sequence }) => [sequence, undefined]));
         released += (await move(reasons, { from: 'held', set, what: 'released' }, now)).length;
       }
     },
 
-    async repair(flow, key, now) {
-      const { rows } = await sql<{ sequence: number }>`
-        select sequence from deliveries where flow = ${flow} and key = ${key}`.execute(db);
-      const reason = 'an audit found that the target does not have it';
-      const reasons = new Map(rows.map(({ sequence }) => [sequence, reason]));
-      return (await move(reasons, { from: 'delivered', set: anew, what: 'repaired' }, now)).length;
+    async sendAgain(flow, reasons, { deliveredBefore, now }) {
+      const where = isCurrent(deliveredBefore);
+      const how = { from: 'delivered', set: anew, what: 'repaired', where } as const;
+      return (await move(await numbersOfKeys(flow, reasons), how, now)).length;
+    },
+
+    async giveUp(flow, reasons, { deliveredBefore, now }) {
+      const where = isCurrent(deliveredBefore);
+      const set = sql`status = 'dead', last_error = moved.reason`;
+      const how = { from: 'delivered', set, what: 'dead', isEnd: true, where } as const;
+      return (await move(await numbersOfKeys(flow, reasons), how, now)).length;
     },
 
     async saveAudit(flow, counts, now) {

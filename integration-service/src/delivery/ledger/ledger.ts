@@ -55,6 +55,13 @@ export interface ClaimOptions {
   batch?: { size: number; waitMs: number } | undefined;
 }
 
+/** Times of a correction, in Unix milliseconds. */
+export interface CorrectionOptions {
+  /** When the look at the target began. Default: what was delivered since is not told apart. */
+  deliveredBefore?: number;
+  now: number;
+}
+
 /** The result of a claim: what becomes of the delivery, and how its attempt ended, if there was one. */
 export interface CommitEntry {
   claim: Claim;
@@ -301,8 +308,23 @@ export interface Ledger {
    * once more: the target's list may have been cut off then, and be complete now.
    */
   release(filter: DeliveryFilter, now: number): Promise<number>;
-  /** Makes a delivery pending that the target has lost; returns 1, or 0 when it is not delivered. */
-  repair(flow: string, key: string, now: number): Promise<number>;
+  /**
+   * Makes delivered deliveries pending, because the target has lost them; returns how many. Leaves alone what
+   * was delivered after the look at the target, what is not the latest of its lane, and what has ended.
+   *
+   * @param reasons for the history of each delivery, by key
+   */
+  sendAgain(
+    flow: string,
+    reasons: ReadonlyMap<string, string>,
+    options: CorrectionOptions,
+  ): Promise<number>;
+  /** Makes delivered deliveries dead, because the target has something later; otherwise the same. */
+  giveUp(
+    flow: string,
+    reasons: ReadonlyMap<string, string>,
+    options: CorrectionOptions,
+  ): Promise<number>;
   /** Stores what an audit found, for the metrics of the running service. */
   saveAudit(flow: string, counts: Record<string, number>, now: number): Promise<void>;
 }

@@ -22,6 +22,7 @@ import {
   totalSchema,
 } from './delivery-schemas.ts';
 import { createGuarded, type GuardedOptions } from './guarded.ts';
+import { linkSchema, nextPage } from './paging.ts';
 
 export const DELIVERIES_TAG = {
   name: 'deliveries',
@@ -72,7 +73,7 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
         200: {
           ...answer('The deliveries.', z.array(deliverySchema)),
           headers: {
-            Link: z.string().meta({ description: 'The next page, if there is one.' }),
+            Link: linkSchema,
             'X-Total-Count': totalSchema,
           },
         },
@@ -86,9 +87,7 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
       const page = rows.slice(0, limit);
       reply.header('x-total-count', total > MAX_TOTAL ? `${MAX_TOTAL}+` : String(total));
       if (rows.length > limit) {
-        const next = new URL(url, 'http://localhost').searchParams;
-        next.set('cursor', String(page.at(-1)?.sequence));
-        reply.header('link', `<?${next}>; rel="next"`);
+        reply.header('link', nextPage(url, page.at(-1)?.sequence));
       }
       return page.map((row) =>
         presentDelivery(row, attempts.get(row.sequence) ?? 0, blockedUntil(row.flow)),

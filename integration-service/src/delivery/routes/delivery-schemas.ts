@@ -1,28 +1,26 @@
-import { lastValue, queryChoices, queryNumber, queryTime } from 'service-kit/query';
-import { textSchema as anyTextSchema, refuse, strictObject } from 'service-kit/validation';
+import { lastValue, queryChoices, queryTime } from 'service-kit/query';
+import { refuse, strictObject, textSchema } from 'service-kit/validation';
 import { z } from 'zod';
 import { REPLAY_VERDICTS } from '../audit/replay.ts';
 import { STATUSES } from '../delivery.ts';
 import type { DeliveryRow, HistoryEvent } from '../ledger/tables.ts';
-
-const MAX_LIMIT = 1_000;
-const DEFAULT_LIMIT = 100;
+import { pagingFields } from './paging.ts';
 
 /** A text that the ledger can store: PostgreSQL stores no NUL. */
-const textSchema = anyTextSchema
+export const storableTextSchema = textSchema
   .refine((text) => !text.includes('\0'), 'Input should have no NUL in it')
   .meta({ pattern: '^[^\\u0000]*$' });
 const timeSchema = z.iso.datetime();
 const statusSchema = z.enum(STATUSES, `Input should be one of ${STATUSES.join(', ')}`);
-const keySchema = textSchema.meta({
+const keySchema = storableTextSchema.meta({
   description: "What is delivered, within its flow. For welcome-package, the customer's id.",
   examples: ['26903934-a784-469e-a61d-14023f521250'],
 });
-const flowSchema = textSchema.meta({
+const flowSchema = storableTextSchema.meta({
   description: 'The journey that it is on.',
   examples: ['welcome-package'],
 });
-const laneSchema = textSchema.meta({
+const laneSchema = storableTextSchema.meta({
   description: 'Whose it is.',
   examples: ['26903934-a784-469e-a61d-14023f521250'],
 });
@@ -76,23 +74,16 @@ export const deliveryParamsSchema = z.object({ flow: flowSchema, key: keySchema 
 
 export const deliveryQuerySchema = strictObject({
   status: queryChoices(STATUSES, 'Only those of one of these: `dead,held`, or repeated.'),
-  flow: lastValue(textSchema).optional().meta({ description: 'Only those of this flow.' }),
-  lane: lastValue(textSchema).optional().meta({ description: 'Only those of this customer.' }),
+  flow: lastValue(storableTextSchema).optional().meta({ description: 'Only those of this flow.' }),
+  lane: lastValue(storableTextSchema)
+    .optional()
+    .meta({ description: 'Only those of this customer.' }),
   from: queryTime('Only those that were first ingested then or later.'),
   to: queryTime('Only those that were first ingested before that.'),
   order: lastValue(z.enum(['asc', 'desc'], 'Input should be asc or desc'))
     .default('asc')
     .meta({ description: 'By the time of the ingest; `desc`: the newest first.' }),
-  limit: queryNumber({
-    description: 'How many at the most.',
-    minimum: 1,
-    maximum: MAX_LIMIT,
-  }).default(DEFAULT_LIMIT),
-  cursor: queryNumber({
-    description: 'Where to go on; the Link header has it.',
-    minimum: 0,
-    maximum: Number.MAX_SAFE_INTEGER,
-  }),
+  ...pagingFields,
 });
 
 /** For the routes that take no parameters: `?dry_run=true` must not start a real run. */
@@ -109,13 +100,13 @@ export const totalSchema = z.string().meta({
 export const MAX_REASON_LENGTH = 1_000;
 
 /** An empty text would match everything, and probably comes from a variable that is not set. */
-const some = (schema: typeof textSchema) => schema.min(1, 'Input should not be empty');
+const some = (schema: typeof storableTextSchema) => schema.min(1, 'Input should not be empty');
 
 const filterFields = {
   flow: some(flowSchema).optional(),
   keys: z.array(some(keySchema)).max(10_000).optional().meta({ description: 'Only these.' }),
   lane: some(laneSchema).optional(),
-  reason: some(textSchema)
+  reason: some(storableTextSchema)
     .max(MAX_REASON_LENGTH, `Input should have at most ${MAX_REASON_LENGTH} characters`)
     .optional()
     .meta({ description: 'Only those whose last_error has this in it.', examples: ['422'] }),
