@@ -12,6 +12,7 @@ const PARTS: Record<string, () => Promise<Part>> = {
   creates: async () => (await import('./parts/creates.ts')).benchCreates,
   lists: async () => (await import('./parts/lists.ts')).benchLists,
   'first-run': async () => (await import('./parts/first-run.ts')).benchFirstRun,
+  'customer-sync': async () => (await import('./parts/customer-sync.ts')).benchCustomerSync,
   lambda: async () => (await import('./parts/lambda.ts')).benchLambda,
 };
 

@@ -10,6 +10,7 @@ import type { DeliveryMetrics } from './delivery/dispatch/metrics.ts';
 import type { Pause } from './delivery/dispatch/pauses.ts';
 import type { OnEvent } from './delivery/engine-event.ts';
 import type { Change, Flow, PolledSource, PushedSource } from './delivery/flow.ts';
+import { createGroupChange } from './delivery/ingest/group-change.ts';
 import { createGroupCommit } from './delivery/ingest/group-commit.ts';
 import { createIngest, type Ingest } from './delivery/ingest/ingest.ts';
 import type { EventMetrics, PollMetrics } from './delivery/ingest/metrics.ts';
@@ -97,11 +98,12 @@ export function openFlow(flow: Flow, options: OpenFlowOptions): OpenFlow {
         ...{ source: source.name, noun: source.noun, ingest, log },
         ...{ guard: guardFor(surgeWindowMs), metrics: eventMetrics },
       });
-      const change: Change = async (produce) => {
+      const write: Change = async (produce) => {
         const counts = await ingest.change(produce);
         for (const result of INGEST_RESULTS) eventMetrics.count(result, counts[result]);
-        return counts;
       };
+      // With several writers, two groups could lock the same records, each in an order of its own.
+      const change = ledger.hasOneWriter ? createGroupChange(write) : write;
       return { ...source.open(sink, eventMetrics, change), closeSink: close };
     });
 

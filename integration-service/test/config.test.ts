@@ -39,7 +39,9 @@ it('needs nothing from the environment', () => {
     INTEGRATION_SERVICE_PORT: 8002,
     LEDGER_URL: { kind: 'sqlite', path: './data/ledger.sqlite' },
     LOG_LEVEL: 'info',
-    flows: ['welcome-package'],
+    RETRY_INTERVAL_SECONDS: 60,
+    SYNC_COMPARE_SECONDS: 60,
+    flows: ['welcome-package', 'customer-sync'],
     misspelt: [],
   });
 });
@@ -183,8 +185,17 @@ it('takes names of flows, each once, and names those that it knows when there is
   const { flows } = parseConfig({ FLOWS: 'welcome-package, welcome-package' });
   expect(flows).toEqual(['welcome-package']);
   expect(problems({ FLOWS: 'welcome-package,nosuch' })).toEqual([
-    'FLOWS must be some of welcome-package, with commas between them, but is "welcome-package,nosuch"',
+    'FLOWS must be some of welcome-package,customer-sync, with commas between them, but is "welcome-package,nosuch"',
   ]);
+});
+
+it('has all flows on, unless one of the systems is not ours', () => {
+  expect(parseConfig({}).flows).toEqual(['welcome-package', 'customer-sync']);
+  for (const url of ['CRM_API_URL', 'INVENTORY_API_URL']) {
+    const own = { [url]: 'https://own.example/list' };
+    expect(parseConfig(own).flows).toEqual(['welcome-package']);
+    expect(parseConfig({ ...own, FLOWS: 'customer-sync' }).flows).toEqual(['customer-sync']);
+  }
 });
 
 it('refuses the former name of a variable, and tells the new one', () => {

@@ -1,5 +1,6 @@
 /** What the CRM lost is sent again, and what it must not have is deleted again. */
 import type { DatabaseSync } from 'node:sqlite';
+import { z } from 'zod';
 import { openTemporary } from '../delivery/audit/audit-book.ts';
 import { chunksOf } from '../delivery/chunks.ts';
 import type { PolledSource, Reading } from '../delivery/flow.ts';
@@ -23,6 +24,16 @@ export interface ComparisonOptions extends Pick<PolledSource, 'pause' | 'interva
 
 type Log = CycleLog['log'];
 
+/** A list of the CRM that had no differences, and when it was asked for, Unix time in milliseconds. */
+const positionSchema = z.object({ askedAt: z.number(), snapshot: z.unknown() });
+
+interface Compared {
+  /** How many records differed. */
+  count: number;
+  /** No difference is left whose delivery is on its way. */
+  isSettled: boolean;
+}
+
 /** Customers that are compared together: few, so that others who write get their turn. */
 const PAGE = 1_000;
 
@@ -45,26 +56,41 @@ export function createComparison(options: ComparisonOptions): PolledSource {
     return isEmpty;
   }
 
+  /**
+   * The list on which shop and CRM agreed, if nothing was changed in the shop since: a CRM that has lost such a
+   * change may have that list again.
+   */
+  async function agreedOn(from: unknown): Promise<unknown> {
+    const position = positionSchema.safeParse(from).data;
+    const isOld = position && (await options.shop().isChangedSince(position.askedAt));
+    return isOld ? undefined : position?.snapshot;
+  }
+
   async function read(from: unknown, signal: AbortSignal, log: Log): Promise<Reading> {
     if (await isShopEmpty(log)) return { kind: 'unchanged' };
+    const known = await agreedOn(from);
     const askedAt = now();
-    const reading = await crm.read({ known: from, signal });
+    const reading = await crm.read({ known, signal });
     pause.succeed();
     if (!reading) return { kind: 'unchanged' };
     const book = createBook();
     try {
       for await (const { id, version } of reading.records) book.enter(id, version);
-      const differences =
-        (await compareShop(book, askedAt, log)) + (await removeAgain(book, askedAt, log));
-      return { kind: 'compared', position: reading.snapshot(), differences };
+      const compared = await compareShop(book, askedAt, log);
+      const removed = await removeAgain(book, askedAt, log);
+      const differences = compared.count + removed.count;
+      const isSettled = differences === 0 && compared.isSettled && removed.isSettled;
+      const position = isSettled ? { askedAt, snapshot: reading.snapshot() } : undefined;
+      return { kind: 'compared', position, differences };
     } finally {
       book.close();
     }
   }
 
-  /** Looks for each customer of the shop in the CRM; returns how many are to be sent again or given up. */
-  async function compareShop(book: Book, deliveredBefore: number, log: Log): Promise<number> {
+  /** Looks for each customer of the shop in the CRM, and sends them again or gives them up. */
+  async function compareShop(book: Book, deliveredBefore: number, log: Log): Promise<Compared> {
     let [again, ahead] = [0, 0];
+    let isSettled = true;
     const named: string[] = [];
     const list = (after?: number) => options.shop().list(PAGE, after);
     for (let page = await list(); page.length > 0; page = await list(page.at(-1)?.number)) {
@@ -78,7 +104,9 @@ export function createComparison(options: ComparisonOptions): PolledSource {
           overtaken.set(keyOf(id, version), staleReason(held));
       }
       const at = { deliveredBefore, now: now() };
-      again += await ledger.sendAgain(CUSTOMER_SYNC, lost, at);
+      const sent = await ledger.sendAgain(CUSTOMER_SYNC, lost, at);
+      if (sent < lost.size) isSettled &&= !(await options.shop().isAnyOpen([...lost.keys()]));
+      again += sent;
       const gaveUp = await ledger.giveUp(CUSTOMER_SYNC, overtaken, at);
       ahead += gaveUp;
       if (gaveUp > 0) named.push(...overtaken.keys());
@@ -89,20 +117,23 @@ export function createComparison(options: ComparisonOptions): PolledSource {
         `The CRM has later versions than the shop of ${ahead} customer(s) (${nameSome(named, ahead)}): they are dead letters. npm run audit -- --flow ${CUSTOMER_SYNC} --repair sends what the shop has.`,
       );
     }
-    return again + ahead;
+    return { count: again + ahead, isSettled };
   }
 
-  /** Deletes whom the CRM has and the shop has deleted; returns how many. */
-  async function removeAgain(book: Book, deliveredBefore: number, log: Log): Promise<number> {
+  /** Deletes whom the CRM has and the shop has deleted. */
+  async function removeAgain(book: Book, deliveredBefore: number, log: Log): Promise<Compared> {
     let count = 0;
+    let isSettled = true;
     for (const rest of chunksOf(book.rest())) {
       for (const id of await options.shop().deletedOf(rest.map((each) => each.id))) {
         const { version } = rest.find((each) => each.id === id) ?? {};
-        count += await options.shop().removeAgain(id, version ?? 0, deliveredBefore);
+        const done = await options.shop().removeAgain(id, version ?? 0, deliveredBefore);
+        if (done === 'removed') count += 1;
+        if (done === 'on its way') isSettled = false;
       }
     }
     if (count > 0) log.warn(`The CRM has ${count} deleted customer(s): deleting them again.`);
-    return count;
+    return { count, isSettled };
   }
 
   return {

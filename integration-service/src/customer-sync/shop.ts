@@ -14,8 +14,14 @@ import {
   type Numbered,
   updateCustomer,
 } from './customer-table.ts';
-import { deletedAmong, isNewShop, lockDeletion } from './deletions.ts';
 import { deletionItem, versionItem, versionOf } from './item.ts';
+import {
+  deletedAmong,
+  isAnyOpen,
+  isChangedSince,
+  isNewShop,
+  lockDeletion,
+} from './shop-deliveries.ts';
 
 /** Decides by a customer's version whether a change may go on. */
 export type Precondition = (version: number) => boolean;
@@ -36,15 +42,23 @@ export interface Shop {
   list(limit: number, after?: number): Promise<Numbered[]>;
   /** It never had a customer. */
   isNew(): Promise<boolean>;
+  /** A customer was changed then or later, Unix time in milliseconds. */
+  isChangedSince(time: number): Promise<boolean>;
   /** Those of these ids whose customers were deleted here. */
   deletedOf(ids: readonly string[]): Promise<string[]>;
+  /** Whether the outcome of some of these deliveries is open, or has come just now. */
+  isAnyOpen(keys: readonly string[]): Promise<boolean>;
   /**
-   * Deletes a deleted customer from the CRM once more, unless a delete is on its way; returns how many.
+   * Deletes a deleted customer from the CRM once more, unless a delete is on its way or dead.
    *
    * @param version which the CRM has
-   * @param deliveredBefore when the CRM was asked: an earlier delete is not the one that is on its way
+   * @param deliveredBefore when the CRM was asked: a later delete was on its way
    */
-  removeAgain(id: string, version: number, deliveredBefore: number): Promise<number>;
+  removeAgain(
+    id: string,
+    version: number,
+    deliveredBefore: number,
+  ): Promise<'removed' | 'on its way' | 'dead'>;
 }
 
 export interface ShopOptions {
@@ -112,15 +126,23 @@ export function createShop({ change, ledger, now }: ShopOptions): Shop {
 
     isNew: () => ledger.within(isNewShop),
 
+    isChangedSince: (time) => ledger.within((db) => isChangedSince(db, time)),
+
     deletedOf: (ids) => ledger.within((db) => deletedAmong(db, ids)),
 
+    isAnyOpen: (keys) => ledger.within((db) => isAnyOpen(db, keys)),
+
     async removeAgain(id, version, deliveredBefore) {
-      const counts = await change(async (transaction) => {
+      const { promise, resolve } = Promise.withResolvers<'removed' | 'on its way' | 'dead'>();
+      await change(async (transaction) => {
         const last = await lockDeletion(transaction, id);
-        if (last && (last.status !== 'delivered' || last.updatedAt >= deliveredBefore)) return [];
+        const isDead = last?.status === 'dead' || last?.status === 'held';
+        const isOver = last?.status === 'delivered' && last.updatedAt < deliveredBefore;
+        resolve(isDead ? 'dead' : isOver || !last ? 'removed' : 'on its way');
+        if (last && !isOver) return [];
         return [deletionItem(id, Math.max(version, last ? versionOf(last.key) : 0) + 1)];
       });
-      return counts.new;
+      return promise;
     },
   };
 }

@@ -173,8 +173,9 @@ export interface OpenSource {
 export type Sink = (items: readonly Item[]) => Promise<IngestCounts>;
 
 /**
- * Takes what `produce` makes, in one transaction with whatever else it writes.
+ * Takes what `produce` makes, in one transaction with whatever else it writes. Others may be committed with it:
+ * what refuses a change throws an `HttpError` before it writes anything, and only this change fails then.
  *
  * @throws {LedgerError}, or what `produce` throws; nothing is written then
  */
-export type Change = (produce: Produce) => Promise<IngestCounts>;
+export type Change = (produce: Produce) => Promise<void>;

@@ -4,7 +4,7 @@ import { createRateLimitedLog } from 'service-kit/rate-limited-log';
 import { chunksOf } from '../chunks.ts';
 import type { Item } from '../delivery.ts';
 import type { OnEvent } from '../engine-event.ts';
-import type { Change, Flow } from '../flow.ts';
+import type { Flow } from '../flow.ts';
 import {
   INGEST_RESULTS,
   type IngestCounts,
@@ -49,7 +49,12 @@ export interface Ingest {
    * @throws {LedgerError} when items cannot be committed
    */
   list(items: Iterable<Item>, options: ListOptions): Promise<IngestCounts>;
-  change: Change;
+  /**
+   * Takes what `produce` makes, in one transaction with whatever else it writes.
+   *
+   * @throws {LedgerError}, or what `produce` throws; nothing is written then
+   */
+  change(produce: Produce): Promise<IngestCounts>;
 }
 
 export function createIngest(context: IngestContext): Ingest {

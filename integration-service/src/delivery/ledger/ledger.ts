@@ -172,6 +172,8 @@ export interface ListPage {
 export interface Ledger {
   /** No other service worked on this ledger when it was opened. Always false for PostgreSQL. */
   readonly isAlone: boolean;
+  /** One transaction at a time, and all others wait for it. */
+  readonly hasOneWriter: boolean;
   /** What is wrong with the ledger, according to its latest use; `undefined` when nothing is. */
   problem(): LedgerError | undefined;
   close(): Promise<void>;

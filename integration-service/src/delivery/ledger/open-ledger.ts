@@ -14,6 +14,7 @@ import { type FlowMigrations, MIGRATIONS, migrate } from './migrations.ts';
 import { explainPostgres, isOldServiceConnected, openPostgres } from './postgres/postgres.ts';
 import { createReading } from './reading.ts';
 import { createRejectedRecords } from './rejected-records.ts';
+import { isSqlite } from './rows.ts';
 import { createSources } from './sources.ts';
 import { openSqlite } from './sqlite/sqlite.ts';
 import { IN_MEMORY } from './sqlite/sqlite-file.ts';
@@ -32,7 +33,7 @@ export interface LedgerOptions {
   monotonicNow?: Clocks['monotonicNow'];
 }
 
-type Parts = Omit<Ledger, 'isAlone' | 'problem' | 'close'>;
+type Parts = Omit<Ledger, 'isAlone' | 'hasOneWriter' | 'problem' | 'close'>;
 
 /**
  * Opens the ledger and brings its tables up to date.
@@ -75,6 +76,7 @@ export async function openLedger(
   return {
     ...watch(parts, health, explain),
     isAlone,
+    hasOneWriter: isSqlite(db),
     problem: health.problem,
     close: () => db.destroy(),
   };

@@ -1,7 +1,7 @@
-/** What the ledger knows of the shop's customers once they are deleted. */
+/** What the ledger knows of the shop's customers, also of those who are deleted. */
 import { type Kysely, sql } from 'kysely';
 import type { Status } from '../delivery/delivery.ts';
-import { isSqlite, textsOf } from '../delivery/ledger/rows.ts';
+import { isSqlite, textsOf, unindexed } from '../delivery/ledger/rows.ts';
 import type { LedgerTransaction } from '../delivery/ledger/tables.ts';
 import { CUSTOMER_SYNC } from './item.ts';
 
@@ -13,11 +13,27 @@ export async function isNewShop(db: Kysely<unknown>): Promise<boolean> {
   return rows.length === 0;
 }
 
+/** Whether a change was made then or later, Unix time in milliseconds. */
+export async function isChangedSince(db: Kysely<unknown>, time: number): Promise<boolean> {
+  const { rows } = await sql`
+    select 1 from deliveries
+    where created_at >= ${time} and ${unindexed(sql`flow = ${CUSTOMER_SYNC}`)} limit 1`.execute(db);
+  return rows.length > 0;
+}
+
 /** Those of these ids whose records are gone. */
 export async function deletedAmong(db: Kysely<unknown>, ids: readonly string[]): Promise<string[]> {
   const { rows } = await sql<{ lane: string }>`
     select lane from ended_lanes where lane in ${textsOf(db, ids)}`.execute(db);
   return rows.map(({ lane }) => lane);
+}
+
+/** Whether some of these deliveries are under way, or have just come to their end. */
+export async function isAnyOpen(db: Kysely<unknown>, keys: readonly string[]): Promise<boolean> {
+  const { rows } = await sql`
+    select 1 from deliveries where flow = ${CUSTOMER_SYNC} and key in ${textsOf(db, keys)}
+      and ${unindexed(sql`status not in ('dead', 'held', 'superseded')`)} limit 1`.execute(db);
+  return rows.length > 0;
 }
 
 /** An arbitrary number that nothing else locks in the same database. */

@@ -1,0 +1,91 @@
+import { mkdtempDisposableSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../../prove/free-port.ts';
+import type { BenchOptions, Figure } from '../figures.ts';
+import { load } from '../http-load.ts';
+import { type RunningServer, startScript, startService } from '../processes.ts';
+
+const CONNECTIONS = 32;
+const CUSTOMERS = 10_000;
+const PATH = '/api/customers';
+const requests = (method: string, route: string, status: number) =>
+  `http_request_duration_seconds_count{method="${method}",route="${route}",status_code="${status}"}`;
+const WRITTEN = requests('PUT', '/api/crm/customers/:id', 201);
+const REQUESTED = requests('POST', '/package-requests', 201);
+
+/**
+ * Creates by the customer API, each of them durable, while the CRM is away, in alternation with a bare Fastify
+ * that inserts as many rows into a SQLite file of the same mode; then the drain of all of them into the CRM, in
+ * alternation with the drain of as many welcome packages.
+ */
+export async function* benchCustomerSync({ runs, max }: BenchOptions): AsyncGenerator<Figure> {
+  const count = Math.min(CUSTOMERS, max);
+  if (count === 0) return;
+  const results = await Array.fromAsync({ length: runs }, async () => {
+    await using bare = await startScript('bare-server.ts', 'rows');
+    const limit = await create(bare, count);
+    return { limit, ...(await run('customer-sync', count)) };
+  });
+  const all = await run('welcome-package,customer-sync', count);
+  const many = count.toLocaleString('en');
+  const valuesOf = (key: keyof (typeof results)[number]) => results.map((result) => result[key]);
+  yield {
+    ...{ what: `${many} creates by the API`, unit: '/s', values: valuesOf('created') },
+    ...{ limits: valuesOf('limit'), target: 'ratio 0.7' },
+  };
+  yield {
+    ...{ what: `drain of ${many} into the CRM`, unit: '/s', values: valuesOf('drained') },
+    ...{ limits: valuesOf('packages'), target: 'ratio 0.9' },
+  };
+  yield { what: 'the same creates, with all flows', unit: '/s', values: [all.created] };
+  yield { what: 'the same drain, with all flows', unit: '/s', values: [all.drained] };
+}
+
+/** One run with these flows; all figures are per second. */
+async function run(flows: string, count: number) {
+  using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'));
+  const port = await freePort();
+  await using inventory = await startService('inventory-api');
+  const env = {
+    FLOWS: flows,
+    CRM_API_PORT: String(port),
+    INVENTORY_API_URL: `${inventory.url}/package-requests`,
+    LEDGER_URL: `sqlite:${join(folder.path, 'ledger.sqlite')}`,
+    POLLING_INTERVAL_SECONDS: '0.1',
+  };
+  await using service = await startService('integration-service', env);
+  const created = await create(service, count);
+  await using crm = await startService('crm-api', { CRM_API_PORT: String(port) });
+  const drained = await rateOf(crm, WRITTEN, count);
+  using packagesFolder = mkdtempDisposableSync(join(tmpdir(), 'bench-'));
+  await using others = await startService('inventory-api');
+  await using _packages = await startService('integration-service', {
+    ...{ ...env, FLOWS: 'welcome-package', CRM_API_URL: `${crm.url}/customers` },
+    INVENTORY_API_URL: `${others.url}/package-requests`,
+    LEDGER_URL: `sqlite:${join(packagesFolder.path, 'ledger.sqlite')}`,
+  });
+  return { created, drained, packages: await rateOf(others, REQUESTED, count) };
+}
+
+let made = 0;
+
+async function create({ port }: RunningServer, count: number): Promise<number> {
+  const body = () => `{"name":"Jane Doe","email":"jane${made++}@example.com"}`;
+  const options = { port, method: 'POST', path: PATH, body, count } as const;
+  return (await load({ ...options, connections: CONNECTIONS })).perSecond;
+}
+
+/** How many requests per second a server has answered, from the first until it has answered so many. */
+async function rateOf(server: RunningServer, line: string, count: number): Promise<number> {
+  let first: { at: number; answered: number } | undefined;
+  for (;;) {
+    const answered = (await server.metric(line)) || 0;
+    if (answered > 0) first ??= { at: performance.now(), answered };
+    if (first && answered >= count) {
+      return ((answered - first.answered) * 1_000) / (performance.now() - first.at);
+    }
+    await sleep(20);
+  }
+}
