@@ -19,7 +19,7 @@ import {
 } from './crm-customer.ts';
 import { customerQuerySchema } from './customer.ts';
 import { type CustomerEvent, customerDeleted, customerWritten } from './customer-event.ts';
-import { PAGE_DESCRIPTION, pageAnswers, sendPage } from './customer-page.ts';
+import { PAGE_DESCRIPTION, pageAnswers, sendPreparedPage } from './customer-page.ts';
 import type { CustomerStore } from './customer-store.ts';
 import { CRM_TAG } from './documentation.ts';
 
@@ -119,7 +119,7 @@ export function addCrmRoutes(app: HttpService, { store, log, onEvent }: CrmRoute
         response: { ...commonErrors, ...pageAnswers(crmCustomerSchema) },
       },
     },
-    async (request, reply) => sendPage(request, reply, store.crmCustomers),
+    async (request, reply) => sendPreparedPage(request, reply, store.crmCustomers),
   );
 
   app.get(

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { createRecordList, type ReadableList } from 'service-kit/record-list';
+import { createRecordList, type PreparedList, type ReadableList } from 'service-kit/record-list';
 import type { CrmCustomer, CrmCustomerWrite } from './crm-customer.ts';
 import type { Customer, CustomerCreate } from './customer.ts';
 
@@ -35,7 +35,7 @@ export interface CustomerStore {
   /** All customers in order of creation, in the fields of `Customer`. */
   readonly customers: ReadableList;
   /** The same in the fields of `CrmCustomer`. */
-  readonly crmCustomers: ReadableList;
+  readonly crmCustomers: PreparedList;
 }
 
 /** What is not in the text of a `Customer`. */

@@ -92,6 +92,31 @@ describe('a list of records', () => {
     expect(text).toBe(JSON.stringify(Array.from({ length: 100_000 }, (_, i) => i)));
   });
 
+  it('makes another form of it in short pieces, and no more than is asked for', async () => {
+    const list = createRecordList();
+    const made: number[] = [];
+    const view = list.view((json, number) => {
+      made.push(number);
+      return json;
+    });
+    for (let i = 0; i < 10; i++) list.append(JSON.stringify('x'.repeat(200_000)));
+    await view.prepare(2, 3);
+    expect(made).toEqual([2, 3, 4]);
+    const inOneTurn: number[] = [];
+    let isMade = false;
+    const count = (before: number) => {
+      inOneTurn.push(made.length - before);
+      if (!isMade) setImmediate(count, made.length);
+    };
+    setImmediate(count, made.length);
+    await view.prepare(0);
+    isMade = true;
+    expect(Math.max(...inOneTurn)).toBe(1);
+    made.length = 0;
+    expect(textOf(view.slice(0))).toBe(textOf(list.slice(0)));
+    expect(made).toEqual([]);
+  });
+
   it('names each part of it by a tag that no other part has, nor another list, nor what it was before', () => {
     const [list, other] = [createRecordList(), createRecordList()];
     const tags: string[] = [];

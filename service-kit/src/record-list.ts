@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setImmediate as yieldToOthers } from 'node:timers/promises';
 
 /** A part of a list as a JSON array: its size, and its text in pieces of 256 kB, or larger records. */
 export interface JsonArray {
@@ -39,7 +40,12 @@ export interface RecordList extends ReadableList {
    */
   pick(numbers: readonly number[]): JsonArray;
   /** The same records in another form, which is made when it is read and kept until its block changes. */
-  view(toJson: (json: string, number: number) => string): ReadableList;
+  view(toJson: (json: string, number: number) => string): PreparedList;
+}
+
+export interface PreparedList extends ReadableList {
+  /** Makes what a slice needs, in short pieces, so that others get their turn. */
+  prepare(from: number, limit?: number): Promise<void>;
 }
 
 /** Records that follow each other, each after a comma. Bytes never change once written: a change makes new ones. */
@@ -183,6 +189,14 @@ export function createRecordList(): RecordList {
           return length;
         },
         slice: (from, limit) => sliceOf(read, from, limit),
+        async prepare(from, limit = Infinity) {
+          let missing = limit;
+          for (let i = indexOf(from); i < blocks.length && missing > 0; i++) {
+            const block = read(blocks[i] as Block);
+            missing -= advance(block, Math.max(0, from - block.first), missing).count;
+            await yieldToOthers();
+          }
+        },
       };
     },
   };
