@@ -5,7 +5,7 @@ import { createProject, execute } from './project.ts';
 
 const SERVICES = ['crm-api', 'inventory-api', 'integration-service'];
 
-const { compose, ports: published, createCustomers, packages } = await createProject();
+const { compose, ports: published, set, createCustomers, packages } = await createProject();
 const ports = { 8000: published.crm, 8001: published.inventory, 8002: published.service };
 
 beforeAll(async () => {
@@ -77,6 +77,45 @@ it('loses and doubles nothing when the poller is killed, and its ledger outlives
   expect(new Set(await packages()).size).toBe(before + 210);
   const logs = stripVTControlCharacters(await compose('logs', '--no-color', 'integration-service'));
   expect(logs).not.toContain('The ledger is new');
+});
+
+it('carries a customer of the shop to the CRM and on to the inventory, and tells it as one story', async () => {
+  const url = `http://127.0.0.1:${ports[8002]}/api/customers`;
+  const headers = { 'content-type': 'application/json' };
+  const body = JSON.stringify({ name: 'Jane Doe', email: 'jane.doe@example.com' });
+  const { id } = await (await fetch(url, { method: 'POST', headers, body })).json();
+  await expect.poll(packages).toContain(id);
+  const explain = () =>
+    compose(
+      'exec',
+      '-T',
+      'integration-service',
+      'npm',
+      'run',
+      '--silent',
+      'explain',
+      '--',
+      '--last',
+    );
+  await expect.poll(explain).toMatch(/welcome-package .*delivered/);
+  const told = await explain();
+  expect(told.split('\n', 1)[0]).toBe(`${id}  Jane Doe`);
+  expect(told).toMatch(/customer-sync .*create, version 1[^]*customer-sync .*delivered/);
+});
+
+it('is nothing but the poller with FLOWS=welcome-package', async () => {
+  const before = (await packages()).length;
+  set({ FLOWS: 'welcome-package' });
+  await compose('up', '--wait', 'integration-service');
+  await createCustomers(1);
+  await expect.poll(async () => (await packages()).length).toBe(before + 1);
+  for (const path of ['/api/customers', '/api/customers/1', '/failed-requests']) {
+    const response = await fetch(`http://127.0.0.1:${ports[8002]}${path}`);
+    const detail = 'The flow customer-sync is off (FLOWS).';
+    expect([response.status, await response.json()]).toEqual([404, { detail }]);
+  }
+  const logs = await compose('logs', '--no-color', '--no-log-prefix', 'integration-service');
+  expect(logs.slice(logs.lastIndexOf('Integration service started.'))).not.toContain('Comparison');
 });
 
 it('stops every container with exit code 0 before Docker would kill it, also with clients connected', async () => {
