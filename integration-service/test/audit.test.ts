@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { audit } from '../src/delivery/audit/audit.ts';
-import { AUDIT_KINDS } from '../src/delivery/audit/audit-book.ts';
+import { AUDIT_KINDS } from '../src/delivery/audit/kinds.ts';
 import { CLOCKS } from '../src/delivery/clocks.ts';
 import type { Claim, Transition } from '../src/delivery/delivery.ts';
 import type { Target } from '../src/delivery/target.ts';
@@ -8,6 +8,7 @@ import { ingestList, newLocation, open } from './ledgers.ts';
 import { POLICY } from './support.ts';
 
 const FLOW = 'a-flow';
+const KINDS = Object.fromEntries(AUDIT_KINDS.map((kind) => [kind, kind]));
 const itemOf = (key: string) => ({ key, lane: key, payload: '{}' });
 
 /** A ledger with these deliveries delivered, and an audit of it against source and target. */
@@ -48,6 +49,7 @@ async function setUp(delivered: string[]) {
       flow: {
         ...{ name: FLOW, target, policy: POLICY },
         audit: {
+          kinds: KINDS,
           ...{ source: 'a-source', intervalMs: 1 },
           async *expected() {
             const read = reads[Math.min(count++, reads.length - 1)];
@@ -59,7 +61,16 @@ async function setUp(delivered: string[]) {
       ...{ ledger, ...CLOCKS },
       ...{ repair: repair !== false, trustList: repair === 'trusting the list' },
     });
-    const found = AUDIT_KINDS.map((kind) => [kind, [...report.keysOf(kind)]] as const);
+    const found = AUDIT_KINDS.map(
+      (kind) =>
+        [
+          kind,
+          report
+            .entriesOf(kind)
+            .map(({ id }) => id)
+            .toArray(),
+        ] as const,
+    );
     report.close();
     const { repaired, unrepaired, shortfall, lostBySource } = report;
     return {

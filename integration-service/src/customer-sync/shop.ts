@@ -14,7 +14,7 @@ import {
   type Numbered,
   updateCustomer,
 } from './customer-table.ts';
-import { deletedAmong, isNewShop, lockDeletion } from './deletions.ts';
+import { isNewShop, lockDeletion } from './deletions.ts';
 import { deletionItem, versionItem, versionOf } from './item.ts';
 
 /** Decides by a customer's version whether a change may go on. */
@@ -49,7 +49,7 @@ export interface Shop {
 
 export interface ShopOptions {
   change: Change;
-  ledger: Pick<Ledger, 'within'>;
+  ledger: Pick<Ledger, 'within' | 'endedLanes'>;
   /** Unix time in milliseconds. */
   now: () => number;
 }
@@ -112,7 +112,7 @@ export function createShop({ change, ledger, now }: ShopOptions): Shop {
 
     isNew: () => ledger.within(isNewShop),
 
-    deletedOf: (ids) => ledger.within((db) => deletedAmong(db, ids)),
+    deletedOf: ledger.endedLanes,
 
     async removeAgain(id, version, deliveredBefore) {
       const counts = await change(async (transaction) => {
