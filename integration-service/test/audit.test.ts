@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { audit } from '../src/delivery/audit/audit.ts';
 import { AUDIT_KINDS } from '../src/delivery/audit/kinds.ts';
 import { CLOCKS } from '../src/delivery/clocks.ts';
-import type { Claim, Transition } from '../src/delivery/delivery.ts';
+import type { Claim, Item, Transition } from '../src/delivery/delivery.ts';
+import type { LedgerLocation } from '../src/delivery/ledger/ledger.ts';
 import type { Target } from '../src/delivery/target.ts';
-import { ingestList, newLocation, open } from './ledgers.ts';
+import { ingestList, LEDGER_KINDS, newLocation, open } from './ledgers.ts';
 import { POLICY } from './support.ts';
 
 const FLOW = 'a-flow';
@@ -12,8 +13,8 @@ const KINDS = Object.fromEntries(AUDIT_KINDS.map((kind) => [kind, kind]));
 const itemOf = (key: string) => ({ key, lane: key, payload: '{}' });
 
 /** A ledger with these deliveries delivered, and an audit of it against source and target. */
-async function setUp(delivered: string[]) {
-  const ledger = await open(await newLocation('sqlite'));
+async function setUp(delivered: string[], kind: LedgerLocation['kind'] = 'sqlite') {
+  const ledger = await open(await newLocation(kind));
   const deliver = async (keys: string[]) => {
     await ingestList(ledger, FLOW, keys.map(itemOf), { now: Date.now() });
     const claims = await ledger.claim(FLOW, { order: 'lane', limit: 100, now: Date.now() });
@@ -142,4 +143,20 @@ describe('an audit beside a running service', () => {
     });
     expect(await run([() => ['b']], held)).toEqual({ orphaned: ['a'], repaired: 0 });
   });
+
+  it.each(LEDGER_KINDS)(
+    'misses nothing of a record that is gone, and does not call it orphaned, in %s',
+    async (kind) => {
+      const { ledger, run } = await setUp(['a', 'b', 'c', 'd'], kind);
+      const deleted = ['a', 'c', 'never delivered'].map((lane): Item => {
+        return { key: `${lane}:2`, lane, payload: '{}', operation: 'delete', endsLane: true };
+      });
+      const rules = { name: 'another-flow', supersedes: true, hasOwnKeys: true, keepsLabels: true };
+      await ledger.ingest(rules, async () => deleted, { now: Date.now() });
+      const shown = ['c', 'd', 'never delivered'];
+      expect(await run([() => shown], () => ['a', 'b'], 'trusting the list')).toEqual({
+        ...{ missing: ['d'], orphaned: ['b'], repaired: 1, shortfall: lists(2, 4) },
+      });
+    },
+  );
 });

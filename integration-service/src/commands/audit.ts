@@ -75,24 +75,23 @@ async function auditFlow(
 ): Promise<boolean> {
   const { name, target } = flow;
   const source = sourceOf(flow);
-  const of = { flow: name, source: source?.name ?? '' };
-  const rejects = createRejectBook({ of, ledger, ...CLOCKS });
-  const report = await audit({
-    ...{ flow, onUnusable: rejects.enter, ledger, repair, trustList, ...CLOCKS },
-  });
-  await rejects.enterLedger();
-  if (accept) await rejects.accept();
-  const hasDrift = report.hasDrift || rejects.counts().unaccepted > 0;
-  if (json) printJson(name, hasDrift, report, source && rejects);
+  const of = source && { flow: name, source: source.name };
+  const rejects = of && createRejectBook({ of, ledger, ...CLOCKS });
+  const onUnusable = rejects?.enter ?? (() => {});
+  const report = await audit({ flow, onUnusable, ledger, repair, trustList, ...CLOCKS });
+  await rejects?.enterLedger();
+  if (accept) await rejects?.accept();
+  const hasDrift = report.hasDrift || (rejects?.counts().unaccepted ?? 0) > 0;
+  if (json) printJson(name, hasDrift, report, rejects);
   else {
     const most = all ? Number.POSITIVE_INFINITY : NAMED;
     printKinds(flow, report, most);
-    if (source) printUnusable(source, rejects, most);
+    if (source && rejects) printUnusable(source, rejects, most);
     printSuspicions(flow, report);
     if (repair) printRepaired(report, target.name, flow.audit.repair !== undefined);
   }
   report.close();
-  rejects.close();
+  rejects?.close();
   return hasDrift;
 }
 
