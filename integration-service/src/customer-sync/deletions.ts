@@ -27,7 +27,7 @@ export async function lockDeletion(
   return lastDelivery(transaction, id, 'delete');
 }
 
-/** The latest delivery of a customer. */
+/** The latest delivery of a customer that is not superseded. */
 export interface LastDelivery {
   key: string;
   operation: Operation;
@@ -47,7 +47,7 @@ export async function lastDelivery(
   const { rows } = await sql<LastDelivery>`
     select key, operation, status, last_error as "lastError", updated_at as "updatedAt" from deliveries
     where lane = ${id} and lane != key and flow = ${CUSTOMER_SYNC}
-      and ${operation === undefined ? sql`true` : sql`operation = ${operation}`}
+      and status != 'superseded' and ${operation === undefined ? sql`true` : sql`operation = ${operation}`}
     order by sequence desc limit 1`.execute(transaction);
   return rows[0];
 }

@@ -143,11 +143,14 @@ describe.each(LEDGER_KINDS)('an audit of customer-sync with a ledger in %s', (ki
   });
 
   it('repairs a delete that the CRM has refused, and one that the CRM has forgotten', async () => {
-    const { id, shop, put, repair, run, inCrm, untilSent } = await setUpJane();
+    const { id, ingest, shop, put, repair, run, inCrm, untilSent } = await setUpJane();
     const held = await inCrm(id);
     await put(id, { ...held, version: 9 });
     await shop.remove(id);
     await untilSent();
+    // What comes too late is superseded at once, and is not what the CRM should have.
+    const late = { key: `${id}:99`, lane: id, payload: '{}', operation: 'update' } as const;
+    await ingest.change(async () => [late]);
     expect(await repair()).toEqual({ ...DRIFT, dead: [id], repaired: 1 });
     expect(await run()).toEqual(NONE);
     await put(id, { ...held, version: 30 });
@@ -185,6 +188,23 @@ describe.each(LEDGER_KINDS)('an audit of customer-sync with a ledger in %s', (ki
     expect(found).toMatchObject({ different: [{ id }], repaired: 0, unrepaired: 1 });
     await untilSent();
     expect(await inCrm(id)).toMatchObject({ version: 2, name: 'Jane Roe' });
+  });
+
+  it('takes for on its way what is sent again while it reads', async () => {
+    const { id, flow, ledger, now, put, run, inCrm, untilSent } = await setUpJane();
+    await put(id, { ...(await inCrm(id)), name: 'Janet', version: undefined });
+    const of: Flow = {
+      ...flow,
+      target: {
+        ...flow.target,
+        async *list() {
+          if (flow.target.list) yield* flow.target.list();
+          await ledger.sendAgain(CUSTOMER_SYNC, new Map([[`${id}:1`, 'lost']]), { now: now() });
+          await untilSent();
+        },
+      },
+    };
+    expect(await run({ of, repair: true })).toEqual({ ...NONE, in_flight: [id] });
   });
 
   const changes: Record<string, (shop: Shop, id: string) => Promise<unknown>> = {
