@@ -1,18 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import { audit } from '../src/delivery/audit/audit.ts';
-import { AUDIT_KINDS } from '../src/delivery/audit/audit-book.ts';
+import { AUDIT_KINDS } from '../src/delivery/audit/kinds.ts';
 import { CLOCKS } from '../src/delivery/clocks.ts';
-import type { Claim, Transition } from '../src/delivery/delivery.ts';
+import type { Claim, Item, Transition } from '../src/delivery/delivery.ts';
+import type { LedgerLocation } from '../src/delivery/ledger/ledger.ts';
 import type { Target } from '../src/delivery/target.ts';
-import { ingestList, newLocation, open } from './ledgers.ts';
+import { ingestList, LEDGER_KINDS, newLocation, open } from './ledgers.ts';
 import { POLICY } from './support.ts';
 
 const FLOW = 'a-flow';
+const KINDS = Object.fromEntries(AUDIT_KINDS.map((kind) => [kind, kind]));
 const itemOf = (key: string) => ({ key, lane: key, payload: '{}' });
 
 /** A ledger with these deliveries delivered, and an audit of it against source and target. */
-async function setUp(delivered: string[]) {
-  const ledger = await open(await newLocation('sqlite'));
+async function setUp(delivered: string[], kind: LedgerLocation['kind'] = 'sqlite') {
+  const ledger = await open(await newLocation(kind));
   const deliver = async (keys: string[]) => {
     await ingestList(ledger, FLOW, keys.map(itemOf), { now: Date.now() });
     const claims = await ledger.claim(FLOW, { order: 'lane', limit: 100, now: Date.now() });
@@ -48,6 +50,7 @@ async function setUp(delivered: string[]) {
       flow: {
         ...{ name: FLOW, target, policy: POLICY },
         audit: {
+          kinds: KINDS,
           ...{ source: 'a-source', intervalMs: 1 },
           async *expected() {
             const read = reads[Math.min(count++, reads.length - 1)];
@@ -59,7 +62,16 @@ async function setUp(delivered: string[]) {
       ...{ ledger, ...CLOCKS },
       ...{ repair: repair !== false, trustList: repair === 'trusting the list' },
     });
-    const found = AUDIT_KINDS.map((kind) => [kind, [...report.keysOf(kind)]] as const);
+    const found = AUDIT_KINDS.map(
+      (kind) =>
+        [
+          kind,
+          report
+            .entriesOf(kind)
+            .map(({ id }) => id)
+            .toArray(),
+        ] as const,
+    );
     report.close();
     const { repaired, unrepaired, shortfall, lostBySource } = report;
     return {
@@ -131,4 +143,20 @@ describe('an audit beside a running service', () => {
     });
     expect(await run([() => ['b']], held)).toEqual({ orphaned: ['a'], repaired: 0 });
   });
+
+  it.each(LEDGER_KINDS)(
+    'misses nothing of a record that is gone, and does not call it orphaned, in %s',
+    async (kind) => {
+      const { ledger, run } = await setUp(['a', 'b', 'c', 'd'], kind);
+      const deleted = ['a', 'c', 'never delivered'].map((lane): Item => {
+        return { key: `${lane}:2`, lane, payload: '{}', operation: 'delete', endsLane: true };
+      });
+      const rules = { name: 'another-flow', supersedes: true, hasOwnKeys: true, keepsLabels: true };
+      await ledger.ingest(rules, async () => deleted, { now: Date.now() });
+      const shown = ['c', 'd', 'never delivered'];
+      expect(await run([() => shown], () => ['a', 'b'], 'trusting the list')).toEqual({
+        ...{ missing: ['d'], orphaned: ['b'], repaired: 1, shortfall: lists(2, 4) },
+      });
+    },
+  );
 });

@@ -21,6 +21,7 @@ import { type Flow, ONE_BY_ONE, type Policy } from '../src/delivery/flow.ts';
 import { createEventMetrics, createPollMetrics } from '../src/delivery/ingest/metrics.ts';
 import type { Poller } from '../src/delivery/ingest/poller.ts';
 import type { Ledger, LedgerLocation } from '../src/delivery/ledger/ledger.ts';
+import type { FlowMigrations } from '../src/delivery/ledger/migrations.ts';
 import { openLedger } from '../src/delivery/ledger/open-ledger.ts';
 import type { FlowParts } from '../src/flow-parts.ts';
 import { createHttpClient } from '../src/http/client.ts';
@@ -151,6 +152,8 @@ export interface ServiceTestOptions {
   /** Methods of the ledger that the test breaks. */
   ledgerFails?: Partial<Ledger>;
   onEvent?: OnEvent;
+  /** Of tables that the flow has of its own. Default: none. */
+  flowMigrations?: FlowMigrations;
   /** Another flow than welcome packages. */
   createFlow?: (parts: FlowParts) => Flow;
 }
@@ -176,7 +179,7 @@ export async function setUpService(options: ServiceTestOptions = {}) {
   const now = () => (options.now ?? Date.now)() + offsetMs + skewMs;
   const monotonicNow = () => (options.isClockStill ? 0 : performance.now()) + offsetMs;
   const opened = await openLedger(options.ledger ?? { kind: 'sqlite', path: ':memory:' }, log, {
-    hasThread: false,
+    ...{ hasThread: false, flowMigrations: options.flowMigrations ?? {} },
   });
   const ledger: Ledger = { ...opened, ...options.ledgerFails };
   const client = createHttpClient({

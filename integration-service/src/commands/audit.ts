@@ -1,38 +1,36 @@
-/** `npm run audit`: compares CRM, ledger and inventory, and names the customers in which they differ. */
+/** `npm run audit`: compares both ends of each flow with the ledger, and names the records that differ. */
 import { parseArgs } from 'node:util';
 import { print, printError } from 'service-kit/terminal';
 import { type AuditReport, audit } from '../delivery/audit/audit.ts';
-import { AUDIT_KINDS, type AuditKind } from '../delivery/audit/audit-book.ts';
+import type { AuditEntry } from '../delivery/audit/audit-book.ts';
+import { AUDIT_KINDS } from '../delivery/audit/kinds.ts';
 import { createRejectBook, type RejectBook } from '../delivery/audit/reject-book.ts';
 import { CLOCKS } from '../delivery/clocks.ts';
 import type { Flow } from '../delivery/flow.ts';
 import { describeUnusable } from '../delivery/ingest/unusable-records.ts';
 import type { Ledger } from '../delivery/ledger/ledger.ts';
-import { runCommand, UsageError } from './command.ts';
+import { shorten } from '../shorten.ts';
+import { flowIsOff, runCommand, UsageError } from './command.ts';
 
-const MEANINGS: Record<AuditKind, string> = {
-  missing: 'in the CRM, without a package',
-  doubled: 'with more than one package',
-  orphaned: 'with a package, not in the CRM',
-  dead: 'given up, until replayed',
-  held: 'kept back, until released',
-  in_flight: 'on their way',
-};
-
-/** How many customers of each kind are named without `--all`. */
+/** How many records of each kind are named without `--all`. */
 const NAMED = 10;
+/** The most characters printed of a value. */
+const MOST_OF_VALUE = 60;
 
 const USAGE = `Usage: npm run audit -- [options]
 
-Compares CRM, ledger and inventory, and names the customers on which they differ, the first ${NAMED} of each
+Compares source, ledger and target of each flow that is on, and names what differs, the first ${NAMED} of each
 kind. Sends nothing itself.
 
+  --flow <flow>  only this flow
   --all          names all of them
   --accept       accepts the records of the CRM that cannot be used: those that are there now, and from now
                  on they are no drift
-  --repair       puts what is missing back to pending, for the running service to send
+  --repair       has the running service send what is missing; in customer-sync also what is different or
+                 dead: a new version of what the shop has, above that of the CRM
   --trust-list   with --repair: also what was delivered and is not in the inventory's list any more;
-                 say so when the inventory was reset or lost it, never when its list is cut off
+                 say so when the inventory was reset or lost it, never when its list is cut off; not needed
+                 for customer-sync
   --json         prints one JSON object for each flow, which names all of them
   --help         this text
 
@@ -43,6 +41,7 @@ function parse() {
     options: {
       accept: { type: 'boolean', default: false },
       all: { type: 'boolean', default: false },
+      flow: { type: 'string' },
       repair: { type: 'boolean', default: false },
       'trust-list': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
@@ -55,9 +54,13 @@ function parse() {
 }
 
 await runCommand(USAGE, parse, async ({ ledger, flows }, options) => {
+  const chosen = flows.filter(({ name }) => [name, undefined].includes(options.flow));
+  if (options.flow !== undefined && chosen.length === 0) {
+    throw new UsageError(flowIsOff(options.flow, flows));
+  }
   let hasDrift = false;
-  for (const flow of flows) {
-    if (flows.length > 1 && !options.json) print(`${flow.name}:`);
+  for (const flow of chosen) {
+    if (chosen.length > 1 && !options.json) print(`${flow.name}:`);
     if (flow.target.list) hasDrift = (await auditFlow(flow, ledger, options)) || hasDrift;
     else printError(`${flow.name} is not audited: the ${flow.target.name} has no list.`);
   }
@@ -70,71 +73,115 @@ async function auditFlow(
   ledger: Ledger,
   { accept, all, json, repair, 'trust-list': trustList }: ReturnType<typeof parse>,
 ): Promise<boolean> {
-  const of = { flow: flow.name, source: flow.audit.source };
-  const rejects = createRejectBook({ of, ledger, ...CLOCKS });
-  const report = await audit({
-    ...{ flow, onUnusable: rejects.enter, ledger, repair, trustList, ...CLOCKS },
-  });
-  await rejects.enterLedger();
-  if (accept) await rejects.accept();
-  const hasDrift = report.hasDrift || rejects.counts().unaccepted > 0;
-  if (json) {
-    const keys = AUDIT_KINDS.map((kind) => [kind, [...report.keysOf(kind)]]);
-    const unusable = [...rejects.rows()].map(({ position, id, reason, isListed, isAccepted }) => {
-      return { position, id, reason, listed: isListed, accepted: isAccepted };
-    });
-    const { name } = flow;
-    print(JSON.stringify({ flow: name, drift: hasDrift, ...Object.fromEntries(keys), unusable }));
-  } else {
+  const { name, target } = flow;
+  const source = sourceOf(flow);
+  const of = source && { flow: name, source: source.name };
+  const rejects = of && createRejectBook({ of, ledger, ...CLOCKS });
+  const onUnusable = rejects?.enter ?? (() => {});
+  const report = await audit({ flow, onUnusable, ledger, repair, trustList, ...CLOCKS });
+  await rejects?.enterLedger();
+  if (accept) await rejects?.accept();
+  const hasDrift = report.hasDrift || (rejects?.counts().unaccepted ?? 0) > 0;
+  if (json) printJson(name, hasDrift, report, rejects);
+  else {
     const most = all ? Number.POSITIVE_INFINITY : NAMED;
-    printKinds(report, most);
-    printUnusable(rejects, most);
-    printSuspicions(report);
-    if (repair) {
-      print(`Put back to pending: ${report.repaired}. A running service sends them.`);
-      if (report.unrepaired > 0) print(unrepaired(report.unrepaired));
-    }
+    printKinds(flow, report, most);
+    if (source && rejects) printUnusable(source, rejects, most);
+    printSuspicions(flow, report);
+    if (repair) printRepaired(report, target.name, flow.audit.repair !== undefined);
   }
   report.close();
-  rejects.close();
+  rejects?.close();
   return hasDrift;
 }
 
-function printKinds({ counts, keysOf }: AuditReport, most: number): void {
+/** The source that may have records that cannot be used. */
+function sourceOf({ audit: { source }, sources }: Flow) {
+  return sources.filter((each) => each.kind === 'polled').find(({ name }) => name === source);
+}
+type Source = NonNullable<ReturnType<typeof sourceOf>>;
+
+function printJson(
+  flow: string,
+  drift: boolean,
+  { counts, entriesOf }: AuditReport,
+  rejects: RejectBook | undefined,
+): void {
+  const kinds = AUDIT_KINDS.filter((kind) => counts[kind] !== undefined).map((kind) => {
+    const entries = entriesOf(kind);
+    return [kind, [...(kind === 'different' ? entries : entries.map(({ id }) => id))]];
+  });
+  const unusable = rejects
+    ?.rows()
+    .map(({ position, id, reason, isListed, isAccepted }) => {
+      return { position, id, reason, listed: isListed, accepted: isAccepted };
+    })
+    .toArray();
+  print(JSON.stringify({ flow, drift, ...Object.fromEntries(kinds), unusable }));
+}
+
+function printKinds(flow: Flow, { counts, entriesOf }: AuditReport, most: number): void {
   for (const kind of AUDIT_KINDS) {
-    print(`${kind.padEnd(9)} ${String(counts[kind]).padStart(8)}  ${MEANINGS[kind]}`);
-    printSome(keysOf(kind), counts[kind], most);
+    const [count, meaning] = [counts[kind], flow.audit.kinds[kind]];
+    if (count === undefined) continue;
+    print(`${kind.padEnd(9)} ${String(count).padStart(8)}  ${meaning}`);
+    const entries = entriesOf(kind).map((entry) => [
+      entry.id,
+      ...(kind === 'different' ? describeDifferences(entry, flow.target.name) : []),
+    ]);
+    printSome(entries, count, most);
   }
 }
 
-/** Prints the records that cannot be used, those that the CRM lists now first, and says what to do. */
-function printUnusable(book: RejectBook, most: number): void {
+function describeDifferences({ differences }: AuditEntry, target: string): string[] {
+  const textOf = (value: unknown) =>
+    value === null ? 'nothing' : shorten(JSON.stringify(value), MOST_OF_VALUE);
+  return differences.map(
+    ({ field, expected, found }) =>
+      `  ${field}: ${textOf(expected)}, in the ${target} ${textOf(found)}`,
+  );
+}
+
+/** Prints the records that cannot be used, those that the source lists now first, and says what to do. */
+function printUnusable({ system, noun }: Source, book: RejectBook, most: number): void {
   const { all, unaccepted } = book.counts();
-  print(`unusable  ${String(all).padStart(8)}  records of the CRM that are no customers`);
+  print(`unusable  ${String(all).padStart(8)}  records of the ${system} that are no ${noun}s`);
   const lines = book.rows().map((reject) => {
     const notes = [!reject.isListed && 'not listed now', reject.isAccepted && 'accepted'];
     const note = notes.filter(Boolean).join(', ');
-    return `${describeUnusable(reject)}${note && ` (${note})`}`;
+    return [`${describeUnusable(reject)}${note && ` (${note})`}`];
   });
   printSome(lines, all, most);
   if (unaccepted === 0) return;
-  print(`Nobody has accepted ${unaccepted} of them: correct them in the CRM, or run`);
+  print(`Nobody has accepted ${unaccepted} of them: correct them in the ${system}, or run`);
   print('npm run audit -- --accept, which accepts all that are there now.');
 }
 
-function printSome(lines: IteratorObject<string>, count: number, most: number): void {
-  for (const line of lines.take(most)) print(`  ${line}`);
+function printSome(entries: IteratorObject<string[]>, count: number, most: number): void {
+  for (const lines of entries.take(most)) for (const line of lines) print(`  ${line}`);
   if (count > most) print(`  … and ${count - most} more; --all names them`);
 }
 
 /** Prints signs that a system was reset, or does not list everything. */
-function printSuspicions({ counts, lostBySource, shortfall }: AuditReport): void {
-  if (lostBySource !== undefined) {
-    print(`None of the ${lostBySource} known customers is in the CRM's list: was it reset?`);
+function printSuspicions(flow: Flow, { counts, lostBySource, shortfall }: AuditReport): void {
+  const { system, noun } = sourceOf(flow) ?? {};
+  if (lostBySource !== undefined && system) {
+    print(`None of the ${lostBySource} known ${noun}s is in the ${system}'s list: was it reset?`);
   }
-  if (shortfall !== undefined && counts.missing > 0) print(`The inventory ${shortfall}`);
+  if (shortfall !== undefined && counts.missing) print(`The ${flow.target.name} ${shortfall}`);
 }
 
-function unrepaired(count: number): string {
-  return `Not put back: ${count} that were delivered before. If the inventory has lost them, and its list is not cut off: npm run audit -- --repair --trust-list`;
+function printRepaired(
+  { repaired, unrepaired }: AuditReport,
+  target: string,
+  byFlow: boolean,
+): void {
+  const what = byFlow ? 'New versions' : 'Put back to pending';
+  print(`${what}: ${repaired}. A running service sends them.`);
+  if (unrepaired === 0) return;
+  print(
+    byFlow
+      ? `Not repaired: ${unrepaired} that have changed meanwhile. Audit again.`
+      : `Not put back: ${unrepaired} that were delivered before. If the ${target} has lost them, and its list is not cut off: npm run audit -- --repair --trust-list`,
+  );
 }

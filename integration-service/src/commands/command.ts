@@ -100,6 +100,12 @@ export class UnableError extends Error {
   readonly code = 'UNABLE';
 }
 
+/** Says that a flow is not among those that are on, and which are. */
+export function flowIsOff(flow: string, on: readonly Pick<Flow, 'name'>[]): string {
+  const names = on.map(({ name }) => name).join(', ');
+  return `There is no flow '${flow}'; switched on are: ${names}.`;
+}
+
 /** A command was called in a way that it cannot understand. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';

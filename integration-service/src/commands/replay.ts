@@ -5,7 +5,7 @@ import { replay } from '../delivery/audit/replay.ts';
 import { CLOCKS } from '../delivery/clocks.ts';
 import { MAX_REASON_LENGTH } from '../delivery/routes/delivery-schemas.ts';
 import { canonicalId } from '../systems/customer-id.ts';
-import { runCommand, UnableError, UsageError } from './command.ts';
+import { flowIsOff, runCommand, UnableError, UsageError } from './command.ts';
 
 const USAGE = `Usage: npm run replay -- [options]
 
@@ -64,8 +64,7 @@ function parse() {
 await runCommand(USAGE, parse, async ({ ledger, flows }, { json, ...options }) => {
   const { flow } = options.filter;
   if (flow !== undefined && !flows.some(({ name }) => name === flow)) {
-    const known = flows.map(({ name }) => name).join(', ');
-    throw new UnableError(`There is no flow ${flow}; switched on are: ${known}.`);
+    throw new UnableError(flowIsOff(flow, flows));
   }
   const report = await replay({ ledger, flows, ...CLOCKS, ...options });
   if (json) {

@@ -6,9 +6,11 @@ import { createCustomerRecords } from '../systems/crm/customer-records.ts';
 import { canonicalId } from '../systems/customer-id.ts';
 import { crmRecordsUrlOf } from '../systems/environment.ts';
 import { createComparison } from './comparison.ts';
+import { differencesOf } from './differences.ts';
 import type { CustomerSyncSettings } from './environment.ts';
 import { addFailedRequestsRoute } from './failed-requests.ts';
-import { CUSTOMER_SYNC, versionItem } from './item.ts';
+import { CUSTOMER_SYNC, versionItem, versionOf } from './item.ts';
+import { createRepair } from './repair.ts';
 import { createShop, type Shop } from './shop.ts';
 import { addShopRoutes, SHOP_TAG } from './shop-routes.ts';
 import { createCrmTarget } from './target.ts';
@@ -55,14 +57,25 @@ export function createFlow(settings: CustomerSyncSettings, parts: FlowParts): Fl
       longestBackoffMs: settings.RETRY_INTERVAL_SECONDS * 1_000,
     },
     laneOf: canonicalId,
+    describe: ({ key, operation }) => `${operation}, version ${versionOf(key)}`,
     audit: {
-      ...{ source: comparison.name, intervalMs },
+      kinds: {
+        missing: 'in the shop, not in the CRM',
+        different: 'in both, with other values in the CRM',
+        orphaned: 'in the CRM, not in the shop any more',
+        extra: 'in the CRM, never in the shop: no difference',
+        dead: 'given up, until replayed or repaired',
+        held: 'kept back, until released',
+        in_flight: 'on their way, or changed meanwhile',
+      },
       async *expected() {
         for (let page = await shop.list(1_000); page.length > 0; ) {
           for (const { customer } of page) yield versionItem(customer);
           page = await shop.list(1_000, page.at(-1)?.number);
         }
       },
+      differences: differencesOf,
+      repair: createRepair(now),
     },
   };
 }

@@ -1,6 +1,6 @@
 /** What the ledger knows of the shop's customers, also of those who are deleted. */
 import { type Kysely, sql } from 'kysely';
-import type { Status } from '../delivery/delivery.ts';
+import type { Operation, Status } from '../delivery/delivery.ts';
 import { isSqlite, textsOf, unindexed } from '../delivery/ledger/rows.ts';
 import type { LedgerTransaction } from '../delivery/ledger/tables.ts';
 import { CUSTOMER_SYNC } from './item.ts';
@@ -21,13 +21,6 @@ export async function isChangedSince(db: Kysely<unknown>, time: number): Promise
   return rows.length > 0;
 }
 
-/** Those of these ids whose records are gone. */
-export async function deletedAmong(db: Kysely<unknown>, ids: readonly string[]): Promise<string[]> {
-  const { rows } = await sql<{ lane: string }>`
-    select lane from ended_lanes where lane in ${textsOf(db, ids)}`.execute(db);
-  return rows.map(({ lane }) => lane);
-}
-
 /** Whether some of these deliveries are under way, or have just come to their end. */
 export async function isAnyOpen(db: Kysely<unknown>, keys: readonly string[]): Promise<boolean> {
   const { rows } = await sql`
@@ -43,13 +36,34 @@ const DELETION_LOCK = 2_026_113_002;
 export async function lockDeletion(
   transaction: LedgerTransaction,
   id: string,
-): Promise<{ key: string; status: Status; updatedAt: number } | undefined> {
+): Promise<LastDelivery | undefined> {
   if (!isSqlite(transaction)) {
     await sql`select pg_advisory_xact_lock(${DELETION_LOCK}, hashtext(${id}))`.execute(transaction);
   }
-  const { rows } = await sql<{ key: string; status: Status; updated_at: number }>`
-    select key, status, updated_at from deliveries
-    where lane = ${id} and lane != key and flow = ${CUSTOMER_SYNC} and operation = 'delete'
+  return lastDelivery(transaction, id, 'delete');
+}
+
+/** The latest delivery of a customer that is not superseded. */
+export interface LastDelivery {
+  key: string;
+  operation: Operation;
+  status: Status;
+  /** Why it is not delivered. */
+  lastError: string | null;
+  /** Unix time in milliseconds. */
+  updatedAt: number;
+}
+
+/** @param operation which of the customer's deliveries count. Default: all */
+export async function lastDelivery(
+  transaction: LedgerTransaction,
+  id: string,
+  operation?: Operation,
+): Promise<LastDelivery | undefined> {
+  const { rows } = await sql<LastDelivery>`
+    select key, operation, status, last_error as "lastError", updated_at as "updatedAt" from deliveries
+    where lane = ${id} and lane != key and flow = ${CUSTOMER_SYNC}
+      and status != 'superseded' and ${operation === undefined ? sql`true` : sql`operation = ${operation}`}
     order by sequence desc limit 1`.execute(transaction);
-  return rows[0] && { ...rows[0], updatedAt: rows[0].updated_at };
+  return rows[0];
 }

@@ -15,13 +15,7 @@ import {
   updateCustomer,
 } from './customer-table.ts';
 import { deletionItem, versionItem, versionOf } from './item.ts';
-import {
-  deletedAmong,
-  isAnyOpen,
-  isChangedSince,
-  isNewShop,
-  lockDeletion,
-} from './shop-deliveries.ts';
+import { isAnyOpen, isChangedSince, isNewShop, lockDeletion } from './shop-deliveries.ts';
 
 /** Decides by a customer's version whether a change may go on. */
 export type Precondition = (version: number) => boolean;
@@ -63,7 +57,7 @@ export interface Shop {
 
 export interface ShopOptions {
   change: Change;
-  ledger: Pick<Ledger, 'within'>;
+  ledger: Pick<Ledger, 'within' | 'endedLanes'>;
   /** Unix time in milliseconds. */
   now: () => number;
 }
@@ -128,7 +122,7 @@ export function createShop({ change, ledger, now }: ShopOptions): Shop {
 
     isChangedSince: (time) => ledger.within((db) => isChangedSince(db, time)),
 
-    deletedOf: (ids) => ledger.within((db) => deletedAmong(db, ids)),
+    deletedOf: ledger.endedLanes,
 
     isAnyOpen: (keys) => ledger.within((db) => isAnyOpen(db, keys)),
 

@@ -1,9 +1,10 @@
 import type { HttpService } from 'service-kit/http-service';
+import type { AuditKind, Difference, Drift } from './audit/kinds.ts';
 import type { Item } from './delivery.ts';
 import type { Pause } from './dispatch/pauses.ts';
 import type { CycleLog } from './ingest/cycle-log.ts';
 import type { EventMetrics } from './ingest/metrics.ts';
-import type { IngestCounts, Produce, RejectedRecord } from './ledger/ledger.ts';
+import type { IngestCounts, LedgerTransaction, Produce, RejectedRecord } from './ledger/ledger.ts';
 import type { GuardedOptions } from './routes/guarded.ts';
 import type { Holding, Target } from './target.ts';
 
@@ -17,6 +18,11 @@ export interface Flow {
   /** The one form of a lane, for an id that a person or another system wrote in a form of its own. */
   laneOf(id: string): string;
   /**
+   * Which of the deliveries of a record this is, in words for people: `update, version 3`. Default: nothing is
+   * said, because a record has one.
+   */
+  describe?(delivery: Pick<Item, 'key'> & { operation: Item['operation'] | null }): string;
+  /**
    * The delivery that something at the target stands for. A new ledger takes all that the target holds as
    * delivered, before anything is sent. Default: nothing is adopted, because the ledger's own database has
    * the truth that the flow carries.
@@ -25,12 +31,23 @@ export interface Flow {
   audit: Audited;
 }
 
-/** What an audit compares the target with. */
+/**
+ * What an audit compares the target with: delivery by delivery, and where the flow supersedes, record by record,
+ * of which the latest delivery counts.
+ */
 export interface Audited {
-  /** The name of the source whose records that cannot be used are audited, too. */
-  source: string;
-  /** How often the source is polled: a service may be about to ingest what the ledger does not know. */
-  intervalMs: number;
+  /** The kinds that are told apart, each with its meaning: `in the CRM, without a package`. */
+  kinds: Partial<Record<AuditKind, string>>;
+  /**
+   * The name of the source whose records that cannot be used are audited, too. Default: each of its records can
+   * be used.
+   */
+  source?: string;
+  /**
+   * How often the source is polled: a service may be about to ingest what the ledger does not know. Default:
+   * the ledger knows at once what the source shows.
+   */
+  intervalMs?: number;
   /**
    * Everything that should be at the target now; read up to three times.
    *
@@ -38,6 +55,19 @@ export interface Audited {
    * @throws {ReadError}
    */
   expected(onUnusable?: (record: RejectedRecord) => void): AsyncIterable<Item>;
+  /**
+   * In which fields the target differs. Default: that it has something is enough.
+   *
+   * @param expected the payload, parsed
+   * @param found the content of the holding
+   */
+  differences?(expected: unknown, found: unknown): Difference[];
+  /**
+   * Writes down a later state of a record that mends the drift, and makes its item; makes none if the latest
+   * delivery of the lane is not any more what the audit has seen. Default: what is missing is put back to
+   * pending. Only for a flow that supersedes.
+   */
+  repair?(transaction: LedgerTransaction, drift: Drift): Promise<Item[]>;
 }
 
 export interface Policy {

@@ -56,6 +56,14 @@ export function createFlow(settings: WelcomePackageSettings, parts: FlowParts): 
     laneOf: canonicalId,
     adopt: ({ identity }) => welcomePackageFor(identity),
     audit: {
+      kinds: {
+        missing: 'in the CRM, without a package',
+        doubled: 'with more than one package',
+        orphaned: 'with a package, not in the CRM',
+        dead: 'given up, until replayed',
+        held: 'kept back, until released',
+        in_flight: 'on their way',
+      },
       ...{ source: polled.name, intervalMs: polled.intervalMs },
       async *expected(onUnusable) {
         for await (const { id, name } of crmWith(log).readCustomers(onUnusable)) {

@@ -106,6 +106,16 @@ export function createFlow(settings: z.output<typeof copyListEnvironment>, parts
     },
     laneOf: (id) => id,
     adopt: ({ content }) => itemOf(recordSchema.parse(content)),
-    audit: { source: source.name, intervalMs, expected: readRecords },
+    audit: {
+      kinds: {
+        missing: 'in the source, not in the target',
+        doubled: 'several times in the target',
+        orphaned: 'in the target, not in the source',
+        dead: 'given up, until replayed',
+        held: 'kept back, until released',
+        in_flight: 'on their way',
+      },
+      ...{ source: source.name, intervalMs, expected: readRecords },
+    },
   };
 }

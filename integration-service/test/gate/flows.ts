@@ -82,6 +82,7 @@ async function call(url: string, request: RequestInit, onSend: () => void): Prom
 }
 
 const nothingExpected = {
+  kinds: {},
   source: 'crm',
   intervalMs: 100,
   async *expected() {},

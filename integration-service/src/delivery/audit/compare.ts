@@ -1,6 +1,5 @@
 import type { Claim } from '../delivery.ts';
-import type { Ledger } from '../ledger/ledger.ts';
-import type { DeliveryRow } from '../ledger/tables.ts';
+import type { DeliveryStatus, Ledger } from '../ledger/ledger.ts';
 import { type Finding, type Holding, ReadError, type Target } from '../target.ts';
 import { allOf } from './pages.ts';
 
@@ -66,9 +65,9 @@ export function shortfallOf(listed: number, delivered: number): string | undefin
   return `lists ${listed} of the ${delivered} that were delivered: was it reset, or is its list cut off?`;
 }
 
-/** The status of each delivery of a flow after a sequence number, in small queries. */
+/** The status of each delivery of a flow after a sequence number, in their order, in small queries. */
 export function statusesOf(ledger: Pick<Ledger, 'statuses'>, flow: string, after = 0) {
-  return allOf<Pick<DeliveryRow, 'sequence' | 'key' | 'status'>>((limit, last) =>
+  return allOf<DeliveryStatus>((limit, last) =>
     ledger.statuses(flow, limit, last?.sequence ?? after),
   );
 }

@@ -138,6 +138,12 @@ export interface StoredPause {
   pausedUntil: number;
 }
 
+/** How far a delivery has come. While none of it changes, nothing has been sent. */
+export type DeliveryStatus = Pick<
+  DeliveryRow,
+  'sequence' | 'key' | 'lane' | 'status' | 'fencing_token'
+>;
+
 /** Which deliveries; a field that is missing does not filter. */
 export interface DeliveryFilter {
   flow?: string | undefined;
@@ -283,12 +289,10 @@ export interface Ledger {
     flow: string,
     key: string,
   ): Promise<{ delivery: DeliveryRow; history: HistoryEvent[] } | undefined>;
-  /** The status of up to `limit` deliveries of a flow after a sequence number. */
-  statuses(
-    flow: string,
-    limit: number,
-    after: number,
-  ): Promise<Pick<DeliveryRow, 'sequence' | 'key' | 'status'>[]>;
+  /** The status of up to `limit` deliveries of a flow after a sequence number, in their order. */
+  statuses(flow: string, limit: number, after: number): Promise<DeliveryStatus[]>;
+  /** Those of these lanes whose records are gone. */
+  endedLanes(lanes: readonly string[]): Promise<string[]>;
   /** How many deliveries a flow has of each status. */
   countByStatus(flow: string): Promise<Record<Status, number>>;
   /** When the oldest delivery was ingested that is still to be delivered. */

@@ -2,7 +2,7 @@ import { type Kysely, type RawBuilder, sql } from 'kysely';
 import { ATTEMPT_EVENTS } from '../attempts.ts';
 import type { Status } from '../delivery.ts';
 import { STATUSES } from '../delivery.ts';
-import type { DeliveryFilter, Ledger, ListFilter } from './ledger.ts';
+import type { DeliveryFilter, DeliveryStatus, Ledger, ListFilter } from './ledger.ts';
 import { numbersOf, sequencesOfLanes, textsOf } from './rows.ts';
 import type { DeliveryRow, HistoryEvent } from './tables.ts';
 
@@ -69,11 +69,17 @@ export function createReading(db: Kysely<unknown>) {
     },
 
     async statuses(flow, limit, after) {
-      const { rows } = await sql<Pick<DeliveryRow, 'sequence' | 'key' | 'status'>>`
-        select sequence, key, status from deliveries
+      const { rows } = await sql<DeliveryStatus>`
+        select sequence, key, lane, status, fencing_token from deliveries
         where ${flowUnindexed()} = ${flow} and sequence > ${after}
         order by sequence limit ${limit}`.execute(db);
       return rows;
+    },
+
+    async endedLanes(lanes) {
+      const { rows } = await sql<{ lane: string }>`
+        select lane from ended_lanes where lane in ${textsOf(db, lanes)}`.execute(db);
+      return rows.map(({ lane }) => lane);
     },
 
     async countByStatus(flow) {
