@@ -43,8 +43,11 @@ describe.each(LEDGER_KINDS)('what the CRM could not take, with a ledger in %s,',
     expect(others.map(([version, status]) => `${version} ${status}`)).toEqual(
       [2, 3, 4, 5].map((version) => `${version} superseded`),
     );
-    for (const [version, , successor] of others)
-      expect(Number(successor)).toBe(Number(version) + 1);
+    // One that was under way names a later one than the next.
+    for (const [version, , successor] of others) {
+      expect(Number(successor)).toBeGreaterThan(Number(version));
+    }
+    expect(others.at(-1)?.at(2)).toBe('6');
     expect(others.at(-1)?.at(3)).toBe(reason);
   });
 
