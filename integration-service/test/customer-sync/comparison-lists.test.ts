@@ -51,6 +51,16 @@ it.each<[string, CrmAnswer | 'cut']>([
   expect(await versions()).toEqual(['1 pending', '1 pending', '1 pending']);
 });
 
+it('tells those who ask for the readiness nothing of what the CRM answers', async () => {
+  const { list, compare, open, messages } = await setUp();
+  list(() => ({ status: 500, body: 'Jane Doe' }));
+  await compare();
+  expect(open.checkReadiness().degraded).toEqual([
+    { part: 'crm', reason: expect.stringMatching(/ CRM failed: 500 Internal Server Error\.$/) },
+  ]);
+  expect(messages('error')[0]).toContain('Jane Doe');
+});
+
 it('takes an empty list for a CRM that has lost all', async () => {
   const { list, compare, versions } = await setUp();
   list(() => ({ status: 200, body: '[]' }));
