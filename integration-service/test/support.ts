@@ -21,14 +21,13 @@ import { type Flow, ONE_BY_ONE, type Policy } from '../src/delivery/flow.ts';
 import { createEventMetrics, createPollMetrics } from '../src/delivery/ingest/metrics.ts';
 import type { Poller } from '../src/delivery/ingest/poller.ts';
 import type { Ledger, LedgerLocation } from '../src/delivery/ledger/ledger.ts';
-import type { FlowMigrations } from '../src/delivery/ledger/migrations.ts';
 import { openLedger } from '../src/delivery/ledger/open-ledger.ts';
 import type { FlowParts } from '../src/flow-parts.ts';
+import { FLOW_MIGRATIONS } from '../src/flows.ts';
 import { createHttpClient } from '../src/http/client.ts';
 import { openFlow } from '../src/open-flow.ts';
 import { welcomePackageEnvironment } from '../src/welcome-package/environment.ts';
 import { createFlow } from '../src/welcome-package/flow.ts';
-import { WELCOME_PACKAGE } from '../src/welcome-package/item.ts';
 
 export const CRM_URL = 'http://crm.test/customers';
 export const INVENTORY_URL = 'http://inventory.test/package-requests';
@@ -152,8 +151,6 @@ export interface ServiceTestOptions {
   /** Methods of the ledger that the test breaks. */
   ledgerFails?: Partial<Ledger>;
   onEvent?: OnEvent;
-  /** Of tables that the flow has of its own. Default: none. */
-  flowMigrations?: FlowMigrations;
   /** Another flow than welcome packages. */
   createFlow?: (parts: FlowParts) => Flow;
 }
@@ -179,7 +176,8 @@ export async function setUpService(options: ServiceTestOptions = {}) {
   const now = () => (options.now ?? Date.now)() + offsetMs + skewMs;
   const monotonicNow = () => (options.isClockStill ? 0 : performance.now()) + offsetMs;
   const opened = await openLedger(options.ledger ?? { kind: 'sqlite', path: ':memory:' }, log, {
-    ...{ hasThread: false, flowMigrations: options.flowMigrations ?? {} },
+    hasThread: false,
+    flowMigrations: FLOW_MIGRATIONS,
   });
   const ledger: Ledger = { ...opened, ...options.ledgerFails };
   const client = createHttpClient({
@@ -212,7 +210,7 @@ export async function setUpService(options: ServiceTestOptions = {}) {
   const flow = options.createFlow?.(parts) ?? createFlow(settings, parts);
   const open = openFlow(flow, {
     ...common,
-    ...{ surgeLimit, onEvent, pause: pauses.inventory },
+    ...{ surgeLimit, onEvent, pause: parts.pauseOf(flow.target.name) },
     surgeWindowMs: options.surgeWindowMs ?? pollingIntervalMs,
     metrics: {
       delivery: createDeliveryMetrics(registry, {
@@ -268,7 +266,7 @@ export async function setUpService(options: ServiceTestOptions = {}) {
     /** Resolves when no delivery is pending, being sent or unknown. */
     untilDone: () =>
       until(async () => {
-        const counts = await ledger.countByStatus(WELCOME_PACKAGE);
+        const counts = await ledger.countByStatus(flow.name);
         return counts.pending + counts.sending + counts.unknown === 0;
       }),
     /** Advances the time for everything that is due, leased or waiting for the breaker. */

@@ -8,6 +8,7 @@ import type { CycleLog } from '../delivery/ingest/cycle-log.ts';
 import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { nameSome } from '../delivery/name-some.ts';
 import { ReadError } from '../delivery/target.ts';
+import { withoutExcerpt } from '../http/response.ts';
 import { type CustomerRecords, staleReason } from '../systems/crm/customer-records.ts';
 import { CUSTOMER_SYNC, keyOf } from './item.ts';
 import type { Shop } from './shop.ts';
@@ -148,7 +149,7 @@ export function createComparison(options: ComparisonOptions): PolledSource {
         const { message, isUnauthorized, isThrottled, retryAfterMs } = error;
         if (!signal.aborted) log.error(`Failed to read the customers of the CRM: ${message}`);
         return {
-          ...{ kind: 'failed', reason: message, isUnauthorized },
+          ...{ kind: 'failed', reason: withoutExcerpt(message), isUnauthorized },
           throttled: isThrottled ? { retryAfterMs } : undefined,
         };
       }

@@ -33,8 +33,22 @@ export async function createFailedRequestsView(db: Kysely<unknown>): Promise<voi
   const ofStatus = (status: Status, alias: string) =>
     `${alias}.status = '${status}' and coalesce(${alias}.flow, '') = '${CUSTOMER_SYNC}'`;
   const hasFailed = (alias: string) => `${alias}.last_error is not null`;
-  const anyFails = `exists (select 1 from deliveries as failed
-    where ${ofStatus('pending', 'failed')} and ${hasFailed('failed')})`;
+  const underWay: Status[] = ['pending', 'sending', 'unknown'];
+  const anyHasFailed = underWay.map(
+    (status) => `exists (select 1 from deliveries as failed
+      where ${ofStatus(status, 'failed')} and ${hasFailed('failed')})`,
+  );
+  // A later change may have replaced all that failed, and not have been tried yet.
+  const ofSameCustomer = (alias: string) => `${alias}.lane = waiting.lane
+    and ${alias}.lane != ${alias}.key and ${alias}.flow = '${CUSTOMER_SYNC}'`;
+  const anyReplacesFailed = `exists (select 1 from deliveries as waiting
+    cross join deliveries as failed
+    where ${ofStatus('pending', 'waiting')} and ${ofSameCustomer('failed')}
+      and failed.status = 'superseded' and ${hasFailed('failed')}
+      and not exists (select 1 from deliveries as delivered
+        where ${ofSameCustomer('delivered')} and delivered.status = 'delivered'
+          and delivered.sequence > failed.sequence))`;
+  const anyFails = [...anyHasFailed, anyReplacesFailed].join(' or ');
   const isFailed: [Status, string][] = [
     ['pending', `and (${hasFailed('each')} or ${anyFails})`],
     ['sending', `and ${hasFailed('each')}`],

@@ -13,7 +13,6 @@ import { AUDIT_KINDS } from '../../src/delivery/audit/kinds.ts';
 import { CLOCKS } from '../../src/delivery/clocks.ts';
 import type { Flow } from '../../src/delivery/flow.ts';
 import type { Ledger, LedgerLocation } from '../../src/delivery/ledger/ledger.ts';
-import { FLOW_MIGRATIONS } from '../../src/flows.ts';
 import { LEDGER_KINDS, newLocation } from '../ledgers.ts';
 import { setUpService } from '../support.ts';
 
@@ -39,7 +38,6 @@ async function setUp(kind: LedgerLocation['kind']) {
   onTestFinished(() => app.close());
   const service = await setUpService({
     ledger: await newLocation(kind),
-    flowMigrations: FLOW_MIGRATIONS,
     createFlow: (parts) =>
       createFlow(
         parseEnvironment(customerSyncEnvironment, { CUSTOMER_SYNC_URL: `${url}${PATH}` }),

@@ -34,7 +34,8 @@ export function createCorrections(db: Kysely<unknown>, eraser: Eraser) {
    * of those that were moved.
    *
    * @param reasons for the history of each delivery, by sequence number
-   * @param how `set` changes the columns; `moved.reason` is the reason
+   * @param how `set` changes the columns; `moved.reason` is the reason; `isLatest`: `where` asks that nothing of
+   *   the lane was ingested later
    */
   async function move(
     reasons: ReadonlyMap<number, string | undefined>,
@@ -43,19 +44,22 @@ export function createCorrections(db: Kysely<unknown>, eraser: Eraser) {
       set: RawBuilder<unknown>;
       what: string;
       isEnd?: boolean;
+      isLatest?: boolean;
       where?: RawBuilder<boolean>;
     },
     now: number,
   ): Promise<number[]> {
-    const { from, set, what, isEnd = false, where = isEnd ? sql<boolean>`true` : mayBeSent } = how;
+    const { from, set, what, isEnd = false, isLatest = false } = how;
+    const { where = isEnd ? sql<boolean>`true` : mayBeSent } = how;
     const nextAttemptAt = isEnd ? null : now;
     const moved: number[] = [];
     // In chunks, so that a service, in another process or in this one, can work in between.
     for (const chunk of chunksOf(reasons)) {
       const values = chunk.map(([sequence, reason]) => [sequence, storable(reason ?? null)]);
       await db.transaction().execute(async (transaction) => {
-        // A lane that ends at the same moment would not see what becomes pending, nor this its end.
-        await lockLanes(transaction, false);
+        // A lane that ends at the same moment would not see what becomes pending, nor this its end. Nor would
+        // this see what is ingested at the same moment, which would not supersede it: alone, it sees all.
+        await lockLanes(transaction, isLatest);
         // What has a successor, or whose record is gone, is never to be sent.
         const { rows } = await sql<{ sequence: number; lane: string }>`
           update deliveries set ${set}, updated_at = ${now},
@@ -130,14 +134,27 @@ export function createCorrections(db: Kysely<unknown>, eraser: Eraser) {
 
     async sendAgain(flow, reasons, { deliveredBefore, now }) {
       const where = isCurrent(deliveredBefore);
-      const how = { from: 'delivered', set: anew, what: 'repaired', where } as const;
+      const how = {
+        from: 'delivered',
+        set: anew,
+        what: 'repaired',
+        isLatest: true,
+        where,
+      } as const;
       return (await move(await numbersOfKeys(flow, reasons), how, now)).length;
     },
 
     async giveUp(flow, reasons, { deliveredBefore, now }) {
       const where = isCurrent(deliveredBefore);
       const set = sql`status = 'dead', last_error = moved.reason`;
-      const how = { from: 'delivered', set, what: 'dead', isEnd: true, where } as const;
+      const how = {
+        from: 'delivered',
+        set,
+        what: 'dead',
+        isEnd: true,
+        isLatest: true,
+        where,
+      } as const;
       return (await move(await numbersOfKeys(flow, reasons), how, now)).length;
     },
 

@@ -141,10 +141,15 @@ export async function scrubEnded(
 /**
  * Keeps a lane from ending while deliveries are ingested, and the other way round: on PostgreSQL, two
  * transactions could not see each other's rows. SQLite has one writer.
+ *
+ * @param isExclusive nothing is ingested meanwhile; otherwise, nothing that ends a lane
  */
-export async function lockLanes(transaction: LedgerTransaction, endsLanes: boolean): Promise<void> {
+export async function lockLanes(
+  transaction: LedgerTransaction,
+  isExclusive: boolean,
+): Promise<void> {
   if (isSqlite(transaction)) return;
-  await (endsLanes
+  await (isExclusive
     ? sql`select pg_advisory_xact_lock(${LANES_LOCK})`.execute(transaction)
     : sql`select pg_advisory_xact_lock_shared(${LANES_LOCK})`.execute(transaction));
 }

@@ -96,9 +96,13 @@ export function createCustomerRecords(options: CustomerRecordsOptions): Customer
       return { kind: 'stale', reason: staleReason(there.version), statusCode };
     }
     const found = outcomeOfResponse(response, () => undefined, now());
-    const isAnswer = statusCode === 200 || found.kind === 'permanent';
-    const reason = `it was deleted, and is still there: ${describeResponse(response)}`;
-    return isAnswer ? { kind: 'unknown', reason, statusCode } : found;
+    if (statusCode !== 200 && found.kind !== 'permanent') return found;
+    // Without the answer: it has what is to be forgotten.
+    const isThere = statusCode === 200 && there?.id === id;
+    const reason = isThere
+      ? 'it was deleted, and is still there'
+      : `it was deleted, and whether it is gone is not known: ${describeResponse(response)}`;
+    return { kind: 'unknown', reason, statusCode };
   }
 
   return {
