@@ -183,7 +183,7 @@ it('takes names of flows, each once, and names those that it knows when there is
   const { flows } = parseConfig({ FLOWS: 'welcome-package, welcome-package' });
   expect(flows).toEqual(['welcome-package']);
   expect(problems({ FLOWS: 'welcome-package,nosuch' })).toEqual([
-    'FLOWS must be some of welcome-package, with commas between them, but is "welcome-package,nosuch"',
+    'FLOWS must be some of welcome-package,customer-sync, with commas between them, but is "welcome-package,nosuch"',
   ]);
 });
 
