@@ -22,6 +22,8 @@ export interface AppOptions
   >[];
   /** Unix time in milliseconds. */
   now: () => number;
+  /** The names of all flows, also of those that are off. Default: of those that are on. */
+  flowNames?: readonly string[];
   /** The paths of flows that are off, and the name of the flow of each. Default: there are none. */
   pathsOff?: readonly [path: string, flow: string][];
 }

@@ -90,7 +90,8 @@ it('documents which bodies must be there, what they may have and what parameters
   const schemaOf = (name: string) =>
     parameters.find((parameter: { name: string }) => parameter.name === name).schema;
   expect(schemaOf('cursor')).toMatchObject({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
-  expect(schemaOf('flow')).toMatchObject({ pattern: '^[^\\u0000]*$' });
+  expect(schemaOf('lane')).toMatchObject({ pattern: '^[^\\u0000]*$' });
+  expect(schemaOf('flow')).toMatchObject({ enum: ['welcome-package'] });
   expect(responses[401].headers).toHaveProperty('WWW-Authenticate');
 });
 
