@@ -34,7 +34,8 @@ export async function buildApp(options: AppOptions): Promise<HttpService> {
   const app = await createHttpService({
     ...options,
     title: 'Integration Service',
-    description: 'Requests a welcome package from the inventory for every new customer of the CRM.',
+    description:
+      'Keeps systems in step: each flow carries records to one system, and the ledger knows what became of them.',
     tags: [DELIVERIES_TAG, FLOWS_TAG, ...flows.flatMap(({ tags }) => tags)],
     handlerTimeoutMs: 15_000,
     toHttpError,

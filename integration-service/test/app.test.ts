@@ -70,6 +70,12 @@ it("shows the poller's metrics and those of the process", async () => {
   }
 });
 
+it('is described by what all of its flows do', async () => {
+  const { info } = (await (await setUp({})).inject({ url: '/openapi.json' })).json();
+  expect(info.description).toMatch(/each flow/);
+  expect(info.description).not.toMatch(/package|CRM|inventory/);
+});
+
 it('gives no example of a parameter that Swagger UI would fill in, and narrow a list by', async () => {
   const { paths } = (await (await setUp({})).inject({ url: '/openapi.json' })).json();
   for (const parameter of paths['/deliveries'].get.parameters) {
