@@ -9,12 +9,14 @@ import type { Flow } from '../delivery/flow.ts';
 import type { Ledger } from '../delivery/ledger/ledger.ts';
 import type { DeliveryRow } from '../delivery/ledger/tables.ts';
 import type { FlowName } from '../flows.ts';
-import { runCommand, UnableError } from './command.ts';
+import { runCommand, UnableError, UsageError } from './command.ts';
 import { createRunningService, type RunningService } from './running-service.ts';
 import { printTable } from './table.ts';
 
 const [CUSTOMERS, CHANGED, DELETED] = [20, 5, 3];
-const [GIVE_UP_AFTER_MS, LOOK_AGAIN_AFTER_MS] = [60_000, 250];
+const LOOK_AGAIN_AFTER_MS = 250;
+/** In seconds. */
+const [GIVE_UP_AFTER, LONGEST_WAIT] = ['60', 3_600];
 /** A list that takes longer is not for a demo. */
 const LIST_TIMEOUT_MS = 15_000;
 const DONE: readonly Status[] = ['delivered', 'superseded'];
@@ -23,36 +25,42 @@ const CUSTOMER_SYNC: FlowName = 'customer-sync';
 const WELCOME_PACKAGE: FlowName = 'welcome-package';
 const FLOWS = [CUSTOMER_SYNC, WELCOME_PACKAGE];
 
-const USAGE = `Usage: npm run demo
+const USAGE = `Usage: npm run demo -- [options]
 
-Creates ${CUSTOMERS} customers in the shop of the running service, changes ${CHANGED} and deletes ${DELETED} of them, waits up to
-${GIVE_UP_AFTER_MS / 1000} s until all of it has arrived, and shows what the shop, the CRM and the inventory have of each. It touches
-no other customers, and leaves the other ${CUSTOMERS - DELETED} where they are.
+Creates ${CUSTOMERS} customers in the shop of the running service, changes ${CHANGED} and deletes ${DELETED} of them, waits until all of it
+has arrived, and shows what the shop, the CRM and the inventory have of each. It touches no other customers,
+and leaves the other ${CUSTOMERS - DELETED} where they are.
 
-  --help   this text
+  --wait <seconds>   gives up after this time. Default: ${GIVE_UP_AFTER}
+  --help             this text
 
 Exit code: 0 when the three agree, 1 when a delivery waits for a person, 2 when it could not be done.`;
 
+const readinessSchema = z.object({
+  degraded: z.array(z.object({ part: z.string(), reason: z.string() })).default([]),
+});
 const customerSchema = z.object({ id: z.string(), name: z.string(), version: z.int() });
 type Customer = z.output<typeof customerSchema> & { isDeleted: boolean };
 
-await runCommand(
-  USAGE,
-  () => void parseArgs({ options: {} }),
-  async ({ ledger, flows, config }) => {
-    const service = createRunningService(config);
-    const [sync, packages] = await checkAll(service, flows);
-    const customers = await changeShop(service);
-    print(
-      `Created ${CUSTOMERS} customers in the shop, changed ${CHANGED} and deleted ${DELETED}. Waiting …`,
-    );
-    const stuck = await waitFor(customers, { service, ledger });
-    await show(customers, sync, packages);
-    printStuck(stuck);
-    printNext(customers);
-    return stuck.length > 0 ? 1 : 0;
-  },
-);
+function parse(): number {
+  const { values } = parseArgs({ options: { wait: { type: 'string', default: GIVE_UP_AFTER } } });
+  const seconds = Number(values.wait);
+  if (/^\d+$/.test(values.wait) && seconds > 0 && seconds <= LONGEST_WAIT) return seconds;
+  throw new UsageError(`--wait is a number of seconds from 1 to ${LONGEST_WAIT}.`);
+}
+
+await runCommand(USAGE, parse, async ({ ledger, flows, config }, seconds) => {
+  const service = createRunningService(config);
+  const [sync, packages] = await checkAll(service, flows);
+  const customers = await changeShop(service);
+  const done = `Created ${CUSTOMERS} customers in the shop, changed ${CHANGED} and deleted ${DELETED}.`;
+  print(`${done} Waiting …`);
+  const stuck = await waitFor(customers, { service, ledger, seconds });
+  await show(customers, sync, packages);
+  printStuck(stuck);
+  printNext(customers);
+  return stuck.length > 0 ? 1 : 0;
+});
 
 /** Makes sure, before anything is created, that all three systems can be used. */
 async function checkAll(service: RunningService, flows: Flow[]): Promise<[Flow, Flow]> {
@@ -91,9 +99,10 @@ async function changeShop(service: RunningService): Promise<Customer[]> {
 /** Waits until nothing about these customers is on its way; returns what is up to a person. */
 async function waitFor(
   customers: Customer[],
-  { service, ledger }: { service: RunningService; ledger: Pick<Ledger, 'list'> },
+  options: { service: RunningService; ledger: Pick<Ledger, 'list'>; seconds: number },
 ): Promise<DeliveryRow[]> {
-  const deadline = performance.now() + GIVE_UP_AFTER_MS;
+  const { service, ledger, seconds } = options;
+  const deadline = performance.now() + seconds * 1_000;
   for (;;) {
     const progress = await Promise.all(
       customers.map(async ({ id, isDeleted }) => {
@@ -106,24 +115,24 @@ async function waitFor(
     );
     const waiting = progress.filter(({ isOver }) => !isOver).length;
     if (waiting === 0) return progress.flatMap(({ open }) => open);
-    if (performance.now() > deadline) throw await tooLate(service, waiting);
+    if (performance.now() > deadline) throw await tooLate(service, waiting, seconds);
     await setTimeout(LOOK_AGAIN_AFTER_MS);
     // A package is requested when a poll finds its customer in the CRM, which else is up to an interval later.
     await service.call('POST', `/flows/${WELCOME_PACKAGE}/poll`).catch(() => {});
   }
 }
 
-const readinessSchema = z.object({
-  degraded: z.array(z.object({ part: z.string(), reason: z.string() })).default([]),
-});
-
-async function tooLate(service: RunningService, waiting: number): Promise<UnableError> {
+async function tooLate(
+  service: RunningService,
+  waiting: number,
+  seconds: number,
+): Promise<UnableError> {
   const ready = await service.call('GET', '/readyz').catch(() => undefined);
   const { degraded } = readinessSchema.safeParse(ready).data ?? { degraded: [] };
   const lines = [
-    `After ${GIVE_UP_AFTER_MS / 1000} s, something is still on its way for ${waiting} of the ${CUSTOMERS} customers. Nothing is lost: it arrives when it can.`,
+    `After ${seconds} s, something is still on its way for ${waiting} of the ${CUSTOMERS} customers. Nothing is lost: it arrives when it can.`,
     ...degraded.map(({ part, reason }) => `${part}: ${reason}`),
-    'To see what waits: npm run --silent sql -- "select * from failed_requests"',
+    `What waits: npm run --silent sql -- "select flow, lane, status, last_error from deliveries where status not in ('delivered', 'superseded')"`,
   ];
   return new UnableError(lines.join('\n'));
 }

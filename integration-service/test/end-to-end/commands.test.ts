@@ -419,8 +419,8 @@ describe('npm run demo', () => {
     };
     const service = await startService('integration-service', settings);
     settings.INTEGRATION_SERVICE_PORT = service.port;
-    const demo = async () => {
-      const child = runScript('demo', [], settings);
+    const demo = async (...args: string[]) => {
+      const child = runScript('demo', args, settings);
       return { exitCode: await child.ended, lines: child.lines };
     };
     const customers = async () =>
@@ -462,6 +462,26 @@ describe('npm run demo', () => {
     const { exitCode, lines } = await demo();
     expect(exitCode).toBe(1);
     expect(lines.filter((line) => /^welcome-package\/\S+ is held/.test(line))).toHaveLength(17);
+  });
+
+  it('gives up after a time, and names the system that it waits for', async () => {
+    const inventoryUrl = await startHttpServer((request, response) =>
+      request.method === 'GET' ? response.end('[]') : response.writeHead(503).end(),
+    );
+    const { demo, customers } = await setUpDemo({
+      ...{ INVENTORY_API_URL: inventoryUrl, FLOWS: 'welcome-package,customer-sync' },
+    });
+    const { exitCode, lines } = await demo('--wait', '5');
+    expect([exitCode, ...lines.slice(1)]).toEqual([
+      2,
+      expect.stringMatching(
+        /^After 5 s, something is still on its way for \d+ of the 20 customers/,
+      ),
+      expect.stringMatching(/^inventory: The inventory fails: 503/),
+      expect.stringMatching(/^What waits: npm run --silent sql -- "select /),
+    ]);
+    expect(await customers()).toHaveLength(17);
+    expect((await demo('--wait', 'x')).exitCode).toBe(2);
   });
 
   it('creates nothing where a flow is off or a system is away', async () => {
