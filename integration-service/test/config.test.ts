@@ -39,7 +39,9 @@ it('needs nothing from the environment', () => {
     INTEGRATION_SERVICE_PORT: 8002,
     LEDGER_URL: { kind: 'sqlite', path: './data/ledger.sqlite' },
     LOG_LEVEL: 'info',
-    flows: ['welcome-package'],
+    RETRY_INTERVAL_SECONDS: 60,
+    SYNC_COMPARE_SECONDS: 60,
+    flows: ['welcome-package', 'customer-sync'],
     misspelt: [],
   });
 });
