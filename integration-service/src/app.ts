@@ -22,6 +22,8 @@ export interface AppOptions
   >[];
   /** Unix time in milliseconds. */
   now: () => number;
+  /** The names of all flows, also of those that are off. Default: of those that are on. */
+  flowNames?: readonly string[];
   /** The paths of flows that are off, and the name of the flow of each. Default: there are none. */
   pathsOff?: readonly [path: string, flow: string][];
 }
@@ -32,7 +34,8 @@ export async function buildApp(options: AppOptions): Promise<HttpService> {
   const app = await createHttpService({
     ...options,
     title: 'Integration Service',
-    description: 'Requests a welcome package from the inventory for every new customer of the CRM.',
+    description:
+      'Keeps systems in step: each flow carries records to one system, and the ledger knows what became of them.',
     tags: [DELIVERIES_TAG, FLOWS_TAG, ...flows.flatMap(({ tags }) => tags)],
     handlerTimeoutMs: 15_000,
     toHttpError,

@@ -65,6 +65,7 @@ export async function runService(config: Config, onEvent?: OnEvent): Promise<voi
     allowedHosts: config.ALLOWED_HOSTS,
     metrics,
     flows,
+    flowNames: FLOW_NAMES,
     pathsOff: pathsOfOthers(config.flows),
     checkReadiness: () => readinessOf(ledger, flows),
   });

@@ -70,6 +70,12 @@ it("shows the poller's metrics and those of the process", async () => {
   }
 });
 
+it('is described by what all of its flows do', async () => {
+  const { info } = (await (await setUp({})).inject({ url: '/openapi.json' })).json();
+  expect(info.description).toMatch(/each flow/);
+  expect(info.description).not.toMatch(/package|CRM|inventory/);
+});
+
 it('gives no example of a parameter that Swagger UI would fill in, and narrow a list by', async () => {
   const { paths } = (await (await setUp({})).inject({ url: '/openapi.json' })).json();
   for (const parameter of paths['/deliveries'].get.parameters) {
@@ -90,7 +96,8 @@ it('documents which bodies must be there, what they may have and what parameters
   const schemaOf = (name: string) =>
     parameters.find((parameter: { name: string }) => parameter.name === name).schema;
   expect(schemaOf('cursor')).toMatchObject({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
-  expect(schemaOf('flow')).toMatchObject({ pattern: '^[^\\u0000]*$' });
+  expect(schemaOf('lane')).toMatchObject({ pattern: '^[^\\u0000]*$' });
+  expect(schemaOf('flow')).toMatchObject({ enum: ['welcome-package'] });
   expect(responses[401].headers).toHaveProperty('WWW-Authenticate');
 });
 

@@ -25,6 +25,7 @@ async function setUpRoutes(options: Partial<AppOptions> & Pick<AppOptions, 'ledg
     serializerCompiler: strictSerializerCompiler,
     host: '127.0.0.1',
     flows: [],
+    flowNames: ['welcome-package', 'other'],
     now: Date.now,
     ...options,
   });
@@ -89,6 +90,18 @@ describe('GET /deliveries', () => {
     expect(await keysOf('to=2026-01-01T00:00:00Z')).toEqual([]);
     expect(await keysOf('flow=other')).toEqual([]);
     expect(await keysOf(`lane=${BOB.id.toUpperCase()}`)).toEqual([BOB.id]);
+  });
+
+  it('refuses a flow that does not exist, and names those that do', async () => {
+    const { get } = await setUp();
+    const response = await get('/deliveries?flow=nope');
+    expect(response.statusCode).toBe(422);
+    expect(response.json().detail).toEqual([
+      expect.objectContaining({
+        loc: ['query', 'flow'],
+        msg: 'Input should be one of welcome-package, other',
+      }),
+    ]);
   });
 
   it('leads from page to page by Link, and keeps the filter', async () => {

@@ -29,6 +29,14 @@ export function examplesOf(page: string): Example[] {
   );
 }
 
+/** The text with the parts masked that differ in every run. */
+export function mask(text: string): string {
+  return text
+    .replaceAll(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f…-]+/g, '<id>')
+    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z|\[\d\d:\d\d:\d\d\.\d{3}\]/g, '<time>')
+    .replaceAll(/ +/g, ' ');
+}
+
 /** Blocks that are not run unchanged: by the beginning of the block, the test that does the same. */
 const RUN_BY: Record<string, string> = {
   'docker compose up --build --wait': 'compose/compose.test.ts',
@@ -64,7 +72,7 @@ export function placeOf(example: Example) {
   if (testOf(example)) return undefined;
   if (script.startsWith('docker compose --profile postgres ')) return 'replicas';
   if (script.startsWith('curl --silent')) return 'events';
-  if (/^(curl|docker compose (logs|exec|kill|stop)) /.test(script)) return 'compose';
+  if (/^(curl|docker compose (logs|exec|kill|stop|start)) /.test(script)) return 'compose';
   if (/webhooks\/customers/.test(script)) return 'signed';
   return script.startsWith('npx node ') ? 'alone' : undefined;
 }

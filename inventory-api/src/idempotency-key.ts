@@ -22,8 +22,8 @@ export const idempotencyKeyHeaderSchema = z.looseObject({
       description:
         'Names this request, so that sending it again has no further effect. 1 to 255 characters of ' +
         'printable ASCII, bare or as a quoted string; both forms are the same key.',
+      // No example: Swagger UI would fill it in, and a second Execute would repeat the first request.
       pattern: KEY.source,
-      examples: ['welcome-package/123e4567-e89b-42d3-a456-426614174000'],
     }),
 });
 

@@ -295,11 +295,9 @@ it('documents the key, the mark of a replay and the answers', async () => {
       name: 'Idempotency-Key',
       required: false,
       description: expect.stringMatching(/1 to 255 .*\.$/),
-      example: expect.any(String),
       schema: { type: 'string', pattern: expect.any(String) },
     },
   ]);
-  await expectCreated(await post(BODY, parameters[0].example));
   const pattern = new RegExp(parameters[0].schema.pattern);
   const max = 'x'.repeat(255);
   const keys = ['a', 'a "b\\', '"a b"', '"\\"\\\\"', '"[~]"', max, `"${max}"`];

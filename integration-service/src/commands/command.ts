@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { createLogger } from 'service-kit/logger';
 import { parseOrExit } from 'service-kit/run';
 import { endWithoutReader, printError, printText } from 'service-kit/terminal';
-import { parseConfig } from '../config.ts';
+import { type Config, parseConfig } from '../config.ts';
 import { CLOCKS } from '../delivery/clocks.ts';
 import { createPause } from '../delivery/dispatch/pauses.ts';
 import type { Flow } from '../delivery/flow.ts';
@@ -17,6 +17,7 @@ export interface CommandParts {
   ledger: Ledger;
   /** The flows that are switched on. */
   flows: Flow[];
+  config: Config;
 }
 
 /** The exit code of a command that could not do its work, or whose arguments cannot be understood. */
@@ -69,7 +70,7 @@ export async function runCommand<Options>(
       ...{ http, log, ledger, random: Math.random, ...CLOCKS },
       pauseOf: (system) => createPause({ system, ledger, log, ...CLOCKS }),
     });
-    const exitCode = await run({ ledger, flows }, options);
+    const exitCode = await run({ ledger, flows, config }, options);
     await ledger.close();
     return exitCode;
   });

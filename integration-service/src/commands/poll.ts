@@ -1,11 +1,11 @@
 /** `npm run poll`: makes a running service poll now. */
-import { isIPv6 } from 'node:net';
 import { parseArgs } from 'node:util';
 import { parseOrExit } from 'service-kit/run';
 import { print } from 'service-kit/terminal';
 import { z } from 'zod';
 import { parseConfig } from '../config.ts';
-import { runProgram, UnableError, UsageError } from './command.ts';
+import { runProgram, UsageError } from './command.ts';
+import { createRunningService } from './running-service.ts';
 
 const USAGE = `Usage: npm run poll -- <flow>
 
@@ -24,28 +24,8 @@ await runProgram(USAGE, async () => {
   const config = parseOrExit('integration-service', () => parseConfig(process.env));
   const [flow, ...more] = positionals.length > 0 ? positionals : config.flows;
   if (flow === undefined || more.length > 0) throw new UsageError('One flow is needed.');
-  const { INTEGRATION_SERVICE_PORT: port, ADMIN_TOKEN: token } = config;
-  const origin = `http://${hostOf(config.INTEGRATION_SERVICE_HOST)}:${port}`;
-  const response = await fetch(`${origin}/flows/${encodeURIComponent(flow)}/poll`, {
-    method: 'POST',
-    headers: token ? { authorization: `Bearer ${token}` } : {},
-    signal: AbortSignal.timeout(15_000),
-  }).catch((cause: unknown) => {
-    throw new UnableError(
-      `No integration-service answers at ${origin}. Start it, or see INTEGRATION_SERVICE_HOST and INTEGRATION_SERVICE_PORT.`,
-      { cause },
-    );
-  });
-  const answer = answerSchema.safeParse(await response.json().catch(() => undefined));
-  const text = answer.data?.detail ?? `${origin} answers ${response.status}.`;
-  if (!response.ok) throw new UnableError(text);
-  print(text);
+  const path = `/flows/${encodeURIComponent(flow)}/poll`;
+  const { detail } = answerSchema.parse(await createRunningService(config).call('POST', path));
+  print(detail);
   return 0;
 });
-
-/** Where a service that listens on all addresses, or on this one, can be called. */
-function hostOf(host: string): string {
-  if (host === '0.0.0.0') return '127.0.0.1';
-  if (host === '::') return '[::1]';
-  return isIPv6(host) ? `[${host}]` : host;
-}

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { examplesOf, PAGES, placeOf } from '../pages.ts';
+import { examplesOf, mask, PAGES, placeOf } from '../pages.ts';
 import { createProject } from './project.ts';
 
 // The default interval, as users have it: the log says how long the service waits.
@@ -15,13 +15,6 @@ beforeAll(async () => {
   await compose('up', '--build', '--wait');
 });
 
-/** The text with the parts masked that differ in every run. */
-const mask = (text: string) =>
-  text
-    .replaceAll(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f…-]+/g, '<id>')
-    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z|\[\d\d:\d\d:\d\d\.\d{3}\]/g, '<time>')
-    .replaceAll(/ +/g, ' ');
-
 const examples = PAGES.flatMap(examplesOf).filter((each) => placeOf(each) === 'compose');
 
 it.each(examples.map((each) => [each.page, each.script, each.answer] as const))(
@@ -33,11 +26,11 @@ it.each(examples.map((each) => [each.page, each.script, each.answer] as const))(
     else if (answer.language === 'json') {
       const shown = JSON.parse(mask(answer.text));
       await expect
-        .poll(async () => JSON.parse(await answered()), { timeout: 30_000 })
+        .poll(async () => JSON.parse(await answered()), { timeout: 60_000 })
         .toEqual(shown);
     } else {
       for (const line of mask(answer.text).split('\n')) {
-        await expect.poll(answered, { timeout: 30_000 }).toContain(line);
+        await expect.poll(answered, { timeout: 60_000 }).toContain(line);
       }
     }
   },

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { temporaryFolder } from '../ledgers.ts';
+import { LEDGER_KINDS, newLocation, temporaryFolder } from '../ledgers.ts';
 import { packageRequest, startHttpServer } from '../support.ts';
 import { runScript, startService } from './processes.ts';
 
@@ -328,14 +328,191 @@ describe('npm run poll', () => {
   });
 });
 
-describe.each(['explain', 'audit', 'replay'])('npm run %s', (name) => {
-  const usage = `Usage: npm run ${name} -- `;
+describe.each(LEDGER_KINDS)('npm run sql on %s', (kind) => {
+  async function setUpSql() {
+    const location = await newLocation(kind);
+    const LEDGER_URL = location.kind === 'sqlite' ? `sqlite:${location.path}` : location.url;
+    const { command, start, refused } = await setUp({ LEDGER_URL });
+    refused.add(ALICE);
+    const service = await start();
+    await service.until(/Giving up on/);
+    await service.until(/Successfully created package request/);
+    return (...args: string[]) => command('sql', ...args);
+  }
+
+  it('shows what a statement reads, in columns or as JSON, each row on one line', async () => {
+    const sql = await setUpSql();
+    const statement = `select lane, status, next_attempt_at, created_at / 1000000000000 as "at\n"
+      from deliveries order by status desc -- the end`;
+    expect(await sql(statement)).toEqual({
+      exitCode: 0,
+      lines: [
+        'lane                                  status     next_attempt_at  at\\n',
+        `${BOB}  delivered  null             1`,
+        `${ALICE}  dead       null             1`,
+      ],
+    });
+    const { lines } = await sql('--json', statement);
+    const rest = { next_attempt_at: null, 'at\n': 1 };
+    expect(JSON.parse(lines.join())).toEqual([
+      { lane: BOB, status: 'delivered', ...rest },
+      { lane: ALICE, status: 'dead', ...rest },
+    ]);
+    const odd = `select 'a\nb\u001b[31m' as a, 9007199254740993 as b, 2 as a, 1.5 as c`;
+    expect((await sql(odd)).lines).toEqual([
+      'a               b                 a  c',
+      'a\\nb\\u001b[31m  9007199254740993  2  1.5',
+    ]);
+    expect(await sql('select * from failed_requests')).toEqual({
+      exitCode: 0,
+      lines: ['No rows.'],
+    });
+    expect((await sql('--json', 'select * from failed_requests')).lines).toEqual(['[]']);
+  });
+
+  it('writes nothing, and says what the database says of a wrong statement', async () => {
+    const sql = await setUpSql();
+    for (const statement of [
+      'delete from deliveries',
+      'delete from deliveries returning key',
+      "update deliveries set status = 'pending'",
+      'create table mine (id text)',
+      'commit',
+      'select 1; delete from deliveries',
+      'commit; delete from deliveries',
+    ]) {
+      const { exitCode, lines } = await sql(statement);
+      expect([statement, exitCode, lines]).toEqual([
+        statement,
+        2,
+        [
+          expect.stringMatching(
+            /^Only what reads is run: |^One statement at a time|multiple commands/,
+          ),
+        ],
+      ]);
+    }
+    expect((await sql('select count(*) as n from deliveries')).lines).toEqual(['n', '2']);
+    const wrong = await sql('select id from nowhere');
+    expect(wrong.exitCode).toBe(2);
+    expect(wrong.lines).toEqual([
+      kind === 'sqlite' ? 'no such table: nowhere' : 'relation "nowhere" does not exist',
+    ]);
+    for (const args of [[], [''], ['select 1', 'select 2']]) {
+      const { exitCode, lines } = await sql(...args);
+      expect([exitCode, lines[0]]).toEqual([2, 'One statement is needed, in quotation marks.']);
+    }
+  });
+});
+
+describe('npm run demo', () => {
+  /** The three services, as `npm start` starts them. */
+  async function setUpDemo(env: NodeJS.ProcessEnv = {}) {
+    const crm = await startService('crm-api');
+    const inventory = await startService('inventory-api');
+    const settings: NodeJS.ProcessEnv = {
+      CRM_API_PORT: crm.port,
+      INVENTORY_API_PORT: inventory.port,
+      LEDGER_URL: `sqlite:${join(temporaryFolder(), 'ledger.sqlite')}`,
+      POLLING_INTERVAL_SECONDS: '3600',
+      ...env,
+    };
+    const service = await startService('integration-service', settings);
+    settings.INTEGRATION_SERVICE_PORT = service.port;
+    const demo = async (...args: string[]) => {
+      const child = runScript('demo', args, settings);
+      return { exitCode: await child.ended, lines: child.lines };
+    };
+    const customers = async () =>
+      (await (await fetch(`${service.url}/api/customers`)).json()) as { id: string }[];
+    return { crm, inventory, service, demo, customers };
+  }
+
+  it('shows what shop, CRM and inventory have of 20 customers, as often as it is run', async () => {
+    const { demo, customers, inventory } = await setUpDemo({ ADMIN_TOKEN: '' });
+    for (const run of [1, 2]) {
+      const { exitCode, lines } = await demo();
+      expect([exitCode, lines.join('\n')]).toEqual([0, expect.anything()]);
+      const rows = lines.slice(1, 22).map((line) => line.split(/ {2,}/));
+      expect(rows[0]).toEqual(['customer', 'name', 'shop', 'CRM', 'inventory']);
+      const shown = rows.slice(1).map(([, ...rest]) => rest.join(', '));
+      for (const [i, each] of shown.entries()) {
+        const version = i < 5 ? 'version 2' : 'version 1';
+        const name = `Demo ${String(i + 1).padStart(2, '0')}`;
+        // A package of a deleted customer may have been requested before.
+        expect(each).toMatch(
+          i < 17
+            ? `${name}, ${version}, ${version}, 1 package`
+            : new RegExp(`^${name}, deleted, deleted, (no packages|1 package)$`),
+        );
+      }
+      expect(lines.slice(-3).map((line) => line.trim())).toEqual([
+        `npm run --silent explain -- ${rows[1]?.[0]}`,
+        'npm run --silent sql -- "select * from customers"',
+        'npm run --silent audit -- --flow customer-sync',
+      ]);
+      expect(await customers()).toHaveLength(17 * run);
+    }
+    const packages = await (await fetch(`${inventory.url}/package-requests`)).json();
+    expect((packages as unknown[]).length).toBeGreaterThanOrEqual(34);
+  });
+
+  it('says what is held until a person decides, and ends with 1', async () => {
+    const { demo } = await setUpDemo({ SURGE_LIMIT: '1' });
+    const { exitCode, lines } = await demo();
+    expect(exitCode).toBe(1);
+    expect(lines.filter((line) => /^welcome-package\/\S+ is held/.test(line))).toHaveLength(17);
+  });
+
+  it('gives up after a time, and names the system that it waits for', async () => {
+    const inventoryUrl = await startHttpServer((request, response) =>
+      request.method === 'GET' ? response.end('[]') : response.writeHead(503).end(),
+    );
+    const { demo, customers } = await setUpDemo({
+      ...{ INVENTORY_API_URL: inventoryUrl, FLOWS: 'welcome-package,customer-sync' },
+    });
+    const { exitCode, lines } = await demo('--wait', '5');
+    expect([exitCode, ...lines.slice(1)]).toEqual([
+      2,
+      expect.stringMatching(
+        /^After 5 s, something is still on its way for \d+ of the 20 customers/,
+      ),
+      expect.stringMatching(/^inventory: The inventory fails: 503/),
+      expect.stringMatching(/^What waits: npm run --silent sql -- "select /),
+    ]);
+    expect(await customers()).toHaveLength(17);
+    expect((await demo('--wait', 'x')).exitCode).toBe(2);
+  });
+
+  it('creates nothing where a flow is off or a system is away', async () => {
+    const { demo, customers, inventory, service, crm } = await setUpDemo();
+    await inventory.stop();
+    const away = await demo();
+    expect(away).toEqual({
+      exitCode: 2,
+      lines: [expect.stringMatching(/^The inventory gave no usable answer: .*ECONNREFUSED/)],
+    });
+    await crm.stop();
+    expect((await demo()).lines[0]).toMatch(/^The CRM gave no usable answer: .*ECONNREFUSED/);
+    expect(await customers()).toEqual([]);
+    await service.stop();
+    expect((await demo()).lines[0]).toMatch(/^No integration-service answers at http:/);
+    const { demo: demoOfOne } = await setUpDemo({ FLOWS: 'welcome-package' });
+    expect(await demoOfOne()).toEqual({
+      exitCode: 2,
+      lines: ["There is no flow 'customer-sync'; switched on are: welcome-package."],
+    });
+  });
+});
+
+describe.each(['explain', 'audit', 'replay', 'sql', 'demo'])('npm run %s', (name) => {
+  const usage = new RegExp(`^Usage: npm run (--silent )?${name}`);
 
   it('tells its options with --help, also where there is no ledger', async () => {
     const { command } = await setUp();
     const { exitCode, lines } = await command(name, '--help');
     expect(exitCode).toBe(0);
-    expect(lines[0]).toContain(usage);
+    expect(lines[0]).toMatch(usage);
   });
 
   it('tells them, too, when it does not understand an option', async () => {
@@ -343,6 +520,6 @@ describe.each(['explain', 'audit', 'replay'])('npm run %s', (name) => {
     const { exitCode, lines } = await command(name, '--what');
     expect(exitCode).toBe(2);
     expect(lines[0]).toContain("Unknown option '--what'");
-    expect(lines.join('\n')).toContain(usage);
+    expect(lines[2]).toMatch(usage);
   });
 });

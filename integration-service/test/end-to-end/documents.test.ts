@@ -10,8 +10,8 @@ import { environmentSchema as crmSchema } from '../../../crm-api/src/config.ts';
 import { environmentSchema as inventorySchema } from '../../../inventory-api/src/config.ts';
 import { environmentSchema } from '../../src/config.ts';
 import { ingestList, open, temporaryFolder } from '../ledgers.ts';
-import { examplesOf, PAGES, placeOf, testOf } from '../pages.ts';
-import { ROOT, startService } from './processes.ts';
+import { examplesOf, mask, PAGES, placeOf, testOf } from '../pages.ts';
+import { ROOT, startService, UNSET } from './processes.ts';
 
 const execute = promisify(execFile);
 
@@ -114,6 +114,61 @@ it('docs/events.md: a webhook that is signed by hand, with the secret made there
   });
   const { stdout } = await bash(sign?.script.replace('localhost:8002', `127.0.0.1:${port}`));
   expect(stdout).toBe(`${sign?.answer?.text}\n`);
+});
+
+it('docs/customer-sync.md: the CRM that lost its memory in an outage is whole again', async () => {
+  const [crm, inventory] = await Promise.all([
+    startService('crm-api'),
+    startService('inventory-api'),
+  ]);
+  const settings = {
+    ...{ CRM_API_PORT: crm.port, INVENTORY_API_PORT: inventory.port },
+    ...{ POLLING_INTERVAL_SECONDS: '0.2', RETRY_DELAY_SECONDS: '0.1' },
+    LEDGER_URL: `sqlite:${join(temporaryFolder(), 'ledger.sqlite')}`,
+  };
+  const service = await startService('integration-service', settings);
+  const bash = async (script: string) => {
+    const here = script
+      .replaceAll('localhost:8002', `127.0.0.1:${service.port}`)
+      .replaceAll('docker compose exec integration-service npm run --silent', 'npm run --silent')
+      .replaceAll(/^curl /gm, 'curl --silent --show-error ');
+    const env = { ...process.env, ...UNSET, ...settings };
+    return (await execute('bash', ['-euo', 'pipefail', '-c', here], { cwd: ROOT, env })).stdout;
+  };
+  const packages = async () => {
+    const response = await fetch(`${inventory.url}/package-requests`);
+    return ((await response.json()) as { customer_id: string }[]).map((each) => each.customer_id);
+  };
+
+  const shown = examplesOf('docs/customer-sync.md');
+  const [create, outage, requests, table, start, empty] = shown.map(({ script, answer }) => ({
+    ...{ script, answer: JSON.parse(answer?.language === 'json' ? mask(answer.text) : 'null') },
+    run: () => bash(script.replace(/^docker compose (stop|start) crm-api\n?/, '')),
+  }));
+  const answerOf = async (example = create) => JSON.parse(mask((await example?.run()) ?? ''));
+  expect(await answerOf()).toEqual(create?.answer);
+  await expect.poll(packages).toHaveLength(1);
+
+  expect(outage?.script).toMatch(/^docker compose stop crm-api\n/);
+  await crm.stop();
+  await outage?.run();
+  await expect
+    .poll(() => answerOf(requests))
+    .toEqual([expect.objectContaining({ operation: 'CREATE', status: 'pending' })]);
+  expect(mask((await table?.run()) ?? '')).toMatch(
+    /\n<id> CREATE (pending|sending) .*ECONNREFUSED/,
+  );
+
+  expect(start?.script).toBe('docker compose start crm-api');
+  await startService('crm-api', { CRM_API_PORT: crm.port });
+  await expect.poll(() => answerOf(empty)).toEqual(empty?.answer);
+  const names = async () => {
+    const response = await fetch(`${crm.url}/api/crm/customers`);
+    return ((await response.json()) as { name: string }[]).map(({ name }) => name).sort();
+  };
+  await expect.poll(names).toEqual(['Ann Lee', 'Tom Ray']);
+  await expect.poll(packages).toHaveLength(2);
+  expect(new Set(await packages()).size).toBe(2);
 });
 
 describe.each(['TECHNICAL_DESIGN.md', ...PAGES])('%s', (page) => {

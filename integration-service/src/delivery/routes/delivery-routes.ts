@@ -32,6 +32,8 @@ export const DELIVERIES_TAG = {
 export interface DeliveryRoutesOptions extends GuardedOptions {
   ledger: Ledger;
   flows: readonly RoutedFlow[];
+  /** Of all flows, also of those that are off. Default: of `flows`. */
+  flowNames?: readonly string[];
   now: () => number;
 }
 
@@ -46,6 +48,7 @@ export interface RoutedFlow {
 /** `/deliveries`: read the ledger, replay dead letters, release held deliveries. */
 export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptions): void {
   const { ledger, flows, now } = options;
+  const { flowNames = flows.map(({ flow }) => flow.name) } = options;
   const blockedUntil = (name: string) =>
     flows.find(({ flow }) => flow.name === name)?.blockedUntil();
   // An id has the same form in every flow.
@@ -68,7 +71,7 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
       summary: 'List deliveries',
       description:
         'In the order in which they were ingested, or the newest first. The `Link` header leads to the next page.',
-      querystring: deliveryQuerySchema,
+      querystring: deliveryQuerySchema(flowNames),
       response: {
         200: {
           ...answer('The deliveries.', z.array(deliverySchema)),

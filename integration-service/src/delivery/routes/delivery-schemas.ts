@@ -72,19 +72,23 @@ export const deliveryWithHistorySchema = deliverySchema
 
 export const deliveryParamsSchema = z.object({ flow: flowSchema, key: keySchema });
 
-export const deliveryQuerySchema = strictObject({
-  status: queryChoices(STATUSES, 'Only those of one of these: `dead,held`, or repeated.'),
-  flow: lastValue(storableTextSchema).optional().meta({ description: 'Only those of this flow.' }),
-  lane: lastValue(storableTextSchema)
-    .optional()
-    .meta({ description: 'Only those of this customer.' }),
-  from: queryTime('Only those that were first ingested then or later.'),
-  to: queryTime('Only those that were first ingested before that.'),
-  order: lastValue(z.enum(['asc', 'desc'], 'Input should be asc or desc'))
-    .default('asc')
-    .meta({ description: 'By the time of the ingest; `desc`: the newest first.' }),
-  ...pagingFields,
-});
+/** @param flowNames the flows that exist: a misspelt one would look like one without deliveries */
+export function deliveryQuerySchema(flowNames: readonly string[]) {
+  const flow = z.enum(flowNames, `Input should be one of ${flowNames.join(', ')}`);
+  return strictObject({
+    status: queryChoices(STATUSES, 'Only those of one of these: `dead,held`, or repeated.'),
+    flow: lastValue(flow).optional().meta({ description: 'Only those of this flow.' }),
+    lane: lastValue(storableTextSchema)
+      .optional()
+      .meta({ description: 'Only those of this customer.' }),
+    from: queryTime('Only those that were first ingested then or later.'),
+    to: queryTime('Only those that were first ingested before that.'),
+    order: lastValue(z.enum(['asc', 'desc'], 'Input should be asc or desc'))
+      .default('asc')
+      .meta({ description: 'By the time of the ingest; `desc`: the newest first.' }),
+    ...pagingFields,
+  });
+}
 
 /** For the routes that take no parameters: `?dry_run=true` must not start a real run. */
 export const noQuerySchema = strictObject({});

@@ -4,7 +4,7 @@ import type { Logger } from 'service-kit/logger';
 import { LedgerError } from '../ledger-error.ts';
 
 const CONNECTIONS = 4;
-const CONNECT_TIMEOUT_MS = 5_000;
+export const CONNECT_TIMEOUT_MS = 5_000;
 /** No statement of the ledger takes this long unless the database is stuck. */
 const QUERY_TIMEOUT_MS = 30_000;
 
@@ -17,11 +17,8 @@ const APPLICATION_NAME = 'integration-service (flows)';
  * @param hasTimeout false for statements that may take long on a large ledger. Default: true
  */
 export function openPostgres(url: string, log: Logger, hasTimeout = true): Dialect {
-  // It would come before our name, by which another version knows this service.
-  const connection = new URL(url);
-  connection.searchParams.delete('application_name');
   const pool = new pg.Pool({
-    connectionString: connection.href,
+    connectionString: withoutName(url),
     max: CONNECTIONS,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     ...(hasTimeout && { query_timeout: QUERY_TIMEOUT_MS }),
@@ -38,6 +35,13 @@ export function openPostgres(url: string, log: Logger, hasTimeout = true): Diale
   pool.on('error', warn);
   pool.on('connect', (client) => client.on('error', () => {}));
   return new PostgresDialect({ pool });
+}
+
+/** A URL without a name for the connection: it would come before our name, by which another version knows us. */
+export function withoutName(url: string): string {
+  const connection = new URL(url);
+  connection.searchParams.delete('application_name');
+  return connection.href;
 }
 
 /** Whether a service of the version before there were several flows is connected to the database. */
