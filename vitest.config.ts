@@ -22,7 +22,7 @@ export default defineConfig({
       {
         test: {
           name: 'end-to-end',
-          include: ['integration-service/test/end-to-end/*.test.ts'],
+          include: ['integration-service/test/end-to-end/**/*.test.ts'],
           isolate: false,
           ...patient,
         },

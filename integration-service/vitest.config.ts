@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     name: 'integration-service',
-    include: ['src/**/*.test.ts', 'test/*.test.ts', 'test/customer-sync/*.test.ts'],
+    include: ['src/**/*.test.ts', 'test/*.test.ts'],
     // A worker keeps its libraries from file to file; the project's own modules are loaded anew.
     isolate: false,
     // More workers than processors, because some tests wait. The same as in the root configuration.

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { expect, it, onTestFinished } from 'vitest';
-import { LEDGER_KINDS, newLocation } from '../ledgers.ts';
+import { LEDGER_KINDS, newLocation } from '../../ledgers.ts';
 import { JANE, setUpShop } from './set-up.ts';
 
 it.runIf(LEDGER_KINDS.includes('postgres'))(

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { LEDGER_KINDS, newLocation } from '../ledgers.ts';
+import { LEDGER_KINDS, newLocation } from '../../ledgers.ts';
 import { startCrm } from './crm.ts';
 import { customerOf, JANE, PATH, setUpShop } from './set-up.ts';
 
@@ -189,6 +189,42 @@ it('asks with the ETag of the list, and does nothing while the CRM answers 304',
   expect(statuses).toEqual([304, 304, 304, 304]);
   const { position } = await ledger.readProgress({ flow: 'customer-sync', source: 'crm' });
   expect(JSON.stringify(position)).not.toContain(crm.url.pathname);
+});
+
+/** The CRM has an earlier list again, with its ETag. */
+function showAsBefore({ crm }: Pick<Awaited<ReturnType<typeof setUp>>, 'crm'>): void {
+  crm.fail(({ headers }) => {
+    const etag = headers['if-none-match'];
+    return etag ? { status: 304, headers: { etag } } : undefined;
+  });
+}
+
+it('reads a list again that it knows, once the shop has changed', async () => {
+  const shop = await setUp();
+  const { crm, compare, create, deliver, advance, versions, warnings } = shop;
+  await compare();
+  const { id } = await create(customerOf(2));
+  await deliver();
+  advance(1_000);
+  await crm.edit('DELETE', id);
+  showAsBefore(shop);
+  await compare();
+  expect(await versions()).toEqual(['1 delivered', '1 delivered', '1 pending']);
+  expect(warnings()).toEqual(['The CRM has lost 1 customer(s): sending them again.']);
+});
+
+it('looks again at a list that lacked what was on its way', async () => {
+  const shop = await setUp();
+  const { compare, create, deliver, advance, versions, crm } = shop;
+  const { id } = await create(customerOf(2));
+  advance(1_000);
+  await compare();
+  await deliver();
+  advance(1_000);
+  await crm.edit('DELETE', id);
+  showAsBefore(shop);
+  await compare();
+  expect((await versions()).at(-1)).toBe('1 pending');
 });
 
 it('comes at once when the CRM is back after an outage, which it has forgotten all by', async () => {

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { describe, expect, it } from 'vitest';
-import { LEDGER_KINDS, newLocation } from '../ledgers.ts';
+import { LEDGER_KINDS, newLocation } from '../../ledgers.ts';
 import { startCrm } from './crm.ts';
 import { JANE, PATH, setUpShop } from './set-up.ts';
 

@@ -2,8 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { sql } from 'kysely';
 import { describe, expect, it } from 'vitest';
-import type { Ledger, LedgerLocation } from '../../src/delivery/ledger/ledger.ts';
-import { LEDGER_KINDS, newLocation } from '../ledgers.ts';
+import type { Ledger, LedgerLocation } from '../../../src/delivery/ledger/ledger.ts';
+import { LEDGER_KINDS, newLocation } from '../../ledgers.ts';
 import { customerOf, setUpShop } from './set-up.ts';
 
 /** A customer whose every text can be recognized. */

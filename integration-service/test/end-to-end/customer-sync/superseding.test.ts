@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { LEDGER_KINDS, newLocation } from '../ledgers.ts';
+import { LEDGER_KINDS, newLocation } from '../../ledgers.ts';
 import { JANE, setUpShop } from './set-up.ts';
 
 describe.each(LEDGER_KINDS)('what the CRM could not take, with a ledger in %s,', (kind) => {

@@ -91,8 +91,24 @@ it('reads a list in pages, to its end, and changes nothing when one of them fail
   expect(asked.slice(-3)).toEqual(
     ['', '?page=2', '?page=3'].map((query) => `${crm.url.pathname}${query}`),
   );
+  // What differs is looked at again, although the list does not change.
+  const positionOf = async () =>
+    (await ledger.readProgress({ flow: 'customer-sync', source: 'crm' })).position;
+  expect(await positionOf()).toBeUndefined();
+});
+
+it('knows the pages of a list on which both agree', async () => {
+  const { list, compare, ids, ledger } = await setUp();
+  list((url) => {
+    const page = Number(/page=(\d)/.exec(url)?.[1] ?? 1);
+    const etag = `"${page}"`;
+    const headers = { etag, ...(page < 3 && { link: `<?page=${page + 1}>; rel="next"` }) };
+    return { status: 200, headers, body: [{ id: ids[page - 1], version: 1 }] };
+  });
+  await compare();
   const { position } = await ledger.readProgress({ flow: 'customer-sync', source: 'crm' });
-  expect(position).toMatchObject({ pages: [{ etag: '"1"' }, { etag: '"2"' }, { etag: '"3"' }] });
+  const pages = [{ etag: '"1"' }, { etag: '"2"' }, { etag: '"3"' }];
+  expect(position).toMatchObject({ snapshot: { pages } });
 });
 
 it('reads the whole list each time where it has no ETag', async () => {
@@ -147,7 +163,9 @@ it('keeps nothing of the URL that can be a secret in the position, nor in the lo
   }));
   await compare();
   const { position } = await ledger.readProgress({ flow: 'customer-sync', source: 'crm' });
-  expect(position).toMatchObject({ pages: [{}, { url: expect.stringContaining('page=2') }] });
+  expect(position).toMatchObject({
+    snapshot: { pages: [{}, { url: expect.stringContaining('page=2') }] },
+  });
   expect(crm.requests.at(-1)?.url).toContain('canary-of-ours&page=2');
   list((path) => ({ status: 500, body: `refused: ${path}` }));
   await compare();

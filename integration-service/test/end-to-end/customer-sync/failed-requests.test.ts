@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { describe, expect, it } from 'vitest';
-import type { FailedRequest } from '../../src/customer-sync/failed-requests-view.ts';
-import { LEDGER_KINDS, newLocation } from '../ledgers.ts';
+import type { FailedRequest } from '../../../src/customer-sync/failed-requests-view.ts';
+import { LEDGER_KINDS, newLocation } from '../../ledgers.ts';
 import { customerOf, setUpShop } from './set-up.ts';
 
 const PATH = '/failed-requests';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { LEDGER_KINDS, newLocation } from '../ledgers.ts';
+import { LEDGER_KINDS, newLocation } from '../../ledgers.ts';
 import { type CrmAnswer, startCrm } from './crm.ts';
 import { customerOf, JANE, PATH, setUpShop } from './set-up.ts';
 

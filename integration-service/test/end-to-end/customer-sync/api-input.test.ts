@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { LedgerError } from '../../src/delivery/ledger/ledger-error.ts';
-import { pathsOfOthers } from '../../src/flows.ts';
-import { LEDGER_KINDS, newLocation } from '../ledgers.ts';
+import { LedgerError } from '../../../src/delivery/ledger/ledger-error.ts';
+import { pathsOfOthers } from '../../../src/flows.ts';
+import { LEDGER_KINDS, newLocation } from '../../ledgers.ts';
 import { JANE, PATH, setUpShop } from './set-up.ts';
 
 const NONE = { street: null, city: null, state: null, postal_code: null, country: null };

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
-import { buildApp } from '../../../crm-api/src/app.ts';
+import { buildApp } from '../../../../crm-api/src/app.ts';
 
 export const RECORDS = '/api/crm/customers';
 
@@ -13,6 +13,7 @@ export interface CrmRequest {
   /** Path and query. */
   url: string;
   body: string;
+  headers: IncomingMessage['headers'];
 }
 
 export interface CrmAnswer {
@@ -47,8 +48,7 @@ export async function startCrm() {
   let fault: Fault = () => undefined;
   const requests: CrmRequest[] = [];
 
-  async function ask(request: CrmRequest, headers: IncomingMessage['headers'] = {}) {
-    const { method, url, body: payload } = request;
+  async function ask({ method, url, body: payload, headers }: CrmRequest) {
     const { host: _, 'content-length': __, ...kept } = headers;
     const response = await app.inject({
       ...{ method: method as 'GET', url, headers: kept },
@@ -64,9 +64,9 @@ export async function startCrm() {
 
   const server = createServer(async (incoming, outgoing) => {
     const { method = '', url = '', headers } = incoming;
-    const request = { method, url, body: await text(incoming) };
+    const request = { method, url, headers, body: await text(incoming) };
     requests.push(request);
-    const store = () => ask(request, headers);
+    const store = () => ask(request);
     const answer = (await fault(request, store)) ?? (await store());
     if (answer === 'hang') return;
     if (answer === 'cut') return outgoing.destroy();
@@ -116,13 +116,13 @@ export async function startCrm() {
     },
     /** What it has, past every fault. */
     customers: async (): Promise<CrmCustomer[]> =>
-      JSON.parse((await ask({ method: 'GET', url: RECORDS, body: '' })).body),
+      JSON.parse((await ask({ method: 'GET', url: RECORDS, body: '', headers: {} })).body),
     /** A write or delete by somebody else, past every fault. */
     edit: (method: 'PUT' | 'DELETE', id: string, body?: object) =>
-      ask(
-        { method, url: `${RECORDS}/${id}`, body: body ? JSON.stringify(body) : '' },
-        body ? { 'content-type': 'application/json' } : {},
-      ),
+      ask({
+        ...{ method, url: `${RECORDS}/${id}`, body: body ? JSON.stringify(body) : '' },
+        headers: body ? { 'content-type': 'application/json' } : {},
+      }),
   };
 }
 

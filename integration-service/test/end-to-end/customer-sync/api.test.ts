@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { UTC_TIME, UUID_V4 } from '../../../service-kit/test/http-contract.ts';
-import { LEDGER_KINDS, newLocation } from '../ledgers.ts';
+import { UTC_TIME, UUID_V4 } from '../../../../service-kit/test/http-contract.ts';
+import { LEDGER_KINDS, newLocation } from '../../ledgers.ts';
 import { customerOf, JANE, PATH, setUpShop } from './set-up.ts';
 
 const NOBODY = '123e4567-e89b-42d3-a456-426614174000';

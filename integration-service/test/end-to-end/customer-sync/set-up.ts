@@ -1,15 +1,15 @@
 import { parseEnvironment } from 'service-kit/environment';
 import { strictSerializerCompiler } from 'service-kit/serialization';
 import { onTestFinished } from 'vitest';
-import { type AppOptions, buildApp } from '../../src/app.ts';
-import type { Customer } from '../../src/customer-sync/customer.ts';
+import { type AppOptions, buildApp } from '../../../src/app.ts';
+import type { Customer } from '../../../src/customer-sync/customer.ts';
 import {
   type CustomerSyncSettings,
   customerSyncEnvironment,
-} from '../../src/customer-sync/environment.ts';
-import { createFlow } from '../../src/customer-sync/flow.ts';
-import { readinessOf } from '../../src/open-flow.ts';
-import { type ServiceTestOptions, setUpService } from '../support.ts';
+} from '../../../src/customer-sync/environment.ts';
+import { createFlow } from '../../../src/customer-sync/flow.ts';
+import { readinessOf } from '../../../src/open-flow.ts';
+import { type ServiceTestOptions, setUpService } from '../../support.ts';
 import { type Crm, startCrm } from './crm.ts';
 
 export const PATH = '/api/customers';

@@ -1,9 +1,9 @@
 /** A process that changes a customer and is killed: inside the transaction, or right after it. */
 import { pino } from 'pino';
-import { createShop } from '../../src/customer-sync/shop.ts';
-import type { IngestRules, LedgerTransaction } from '../../src/delivery/ledger/ledger.ts';
-import { openLedger } from '../../src/delivery/ledger/open-ledger.ts';
-import { FLOW_MIGRATIONS } from '../../src/flows.ts';
+import { createShop } from '../../../src/customer-sync/shop.ts';
+import type { IngestRules, LedgerTransaction } from '../../../src/delivery/ledger/ledger.ts';
+import { openLedger } from '../../../src/delivery/ledger/open-ledger.ts';
+import { FLOW_MIGRATIONS } from '../../../src/flows.ts';
 
 const { location, diesAt, operation, id } = JSON.parse(process.argv[2] as string);
 const flowMigrations = FLOW_MIGRATIONS;
