@@ -92,9 +92,20 @@ describe.each(LEDGER_KINDS)('the comparison with the CRM, with a ledger in %s,',
   });
 
   it('leaves alone what is under way, held or dead', async () => {
-    const { crm, compare, ledger, create, stop, remove, versions, advance, put, jane } =
-      await setUpIn();
-    await stop();
+    const {
+      crm,
+      compare,
+      ledger,
+      create,
+      dispatcher,
+      messages,
+      remove,
+      versions,
+      advance,
+      put,
+      jane,
+    } = await setUpIn();
+    await dispatcher.stop();
     await put(jane.id, { ...JANE, name: 'Pending' });
     const others = [];
     for (let i = 2; i < 6; i++) others.push(await create(customerOf(i)));
@@ -122,6 +133,7 @@ describe.each(LEDGER_KINDS)('the comparison with the CRM, with a ledger in %s,',
     advance(60_000);
     await compare();
     expect(await versions()).toEqual(before);
+    expect(messages()).toContain('No new differences found.');
   });
 });
 
