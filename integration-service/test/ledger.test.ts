@@ -456,6 +456,19 @@ describe.each(LEDGER_KINDS)('a ledger in %s', (kind) => {
     expect(await take(T0 - 86_400_000, { maxMs: 0 })).toMatchObject(known);
   });
 
+  it('says that it is closed to whoever asks it later, or at that moment', async () => {
+    const ledger = await open(await newLocation(kind));
+    const asked = Array.from({ length: 20 }, () => ledger.countByStatus(FLOW));
+    const closed = ledger.close();
+    const answers = await Promise.allSettled([...asked, ledger.countByStatus(FLOW)]);
+    await closed;
+    const reasons = answers.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []));
+    expect(reasons.length).toBeGreaterThan(0);
+    for (const reason of reasons) {
+      expect(reason).toMatchObject({ fault: 'unreachable', message: 'The ledger is closed.' });
+    }
+  });
+
   it('does what is under way when it is closed whole, or fails it and has done nothing', async () => {
     const location = await newLocation(kind);
     const ledger = await open(location);

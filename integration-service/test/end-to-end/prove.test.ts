@@ -141,7 +141,7 @@ function expectBad(result: CellResult, verdict: string): void {
   expect(isGood(result)).toBe(false);
   expect(formatVerdict([result], 1)).toContain(verdict);
   const text = formatBadCell(result, { repeat: 'npm run prove --' });
-  expect(text).toMatch(/Z {2}(delivered|found) {2}attempt \d /);
+  expect(text).toMatch(/Z {2}welcome-package {2}(delivered|found) {2}attempt \d /);
   expect(text).toContain('--only welcome-package/received/none/plain');
   expect(existsSync(join(result.kept as string, 'service-0.log'))).toBe(true);
 }

@@ -73,12 +73,19 @@ export async function openLedger(
     ...createCorrections(db, eraser),
   };
   const health = createHealth(log, options.monotonicNow ?? CLOCKS.monotonicNow);
+  let isClosed = false;
+  const check = () => {
+    if (isClosed) throw new LedgerError('unreachable', 'The ledger is closed.');
+  };
   return {
-    ...watch(parts, health, explain),
+    ...watch(parts, { health, explain, check }),
     isAlone,
     hasOneWriter: isSqlite(db),
     problem: health.problem,
-    close: () => db.destroy(),
+    close() {
+      isClosed = true;
+      return db.destroy();
+    },
   };
 }
 
@@ -170,12 +177,20 @@ function createHealth(log: Logger, monotonicNow: Clocks['monotonicNow']) {
 /** The methods that are called inside a transaction, which they are given. */
 const INSIDE: string[] = ['writeProgress'] satisfies (keyof Parts)[];
 
+interface Watch {
+  health: Health;
+  explain: Opened['explain'];
+  /** Throws when no method may be called any more. */
+  check: () => void;
+}
+
 /** The same methods, whose errors are explained and remembered. */
-function watch(parts: Parts, health: Health, explain: Opened['explain']): Parts {
+function watch(parts: Parts, { health, explain, check }: Watch): Parts {
   const inside = new AsyncLocalStorage<true>();
   const watched = Object.entries(parts).map(([name, method]) => [
     name,
     async (...values: unknown[]) => {
+      check();
       if (inside.getStore() && !INSIDE.includes(name)) {
         throw new Error(
           `ledger.${name} inside a transaction of the ledger would wait for its end.`,
@@ -191,6 +206,8 @@ function watch(parts: Parts, health: Health, explain: Opened['explain']): Parts 
         health.worked(name);
         return result;
       } catch (error) {
+        // Whatever a driver says that was closed meanwhile.
+        check();
         const explained = explain(error);
         if (explained instanceof LedgerError) health.failed(name, explained);
         throw explained;
