@@ -1,24 +1,23 @@
 /** What the CRM lost is sent again, and what it must not have is deleted again. */
-import type { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
-import { openTemporary } from '../delivery/audit/audit-book.ts';
-import { chunksOf } from '../delivery/chunks.ts';
-import type { PolledSource, Reading } from '../delivery/flow.ts';
+import type { Change, PolledSource, Reading } from '../delivery/flow.ts';
 import type { CycleLog } from '../delivery/ingest/cycle-log.ts';
 import type { Ledger } from '../delivery/ledger/ledger.ts';
 import { nameSome } from '../delivery/name-some.ts';
 import { ReadError } from '../delivery/target.ts';
 import { withoutExcerpt } from '../http/response.ts';
 import { type CustomerRecords, staleReason } from '../systems/crm/customer-records.ts';
+import { createHeldVersions, type HeldVersions } from './held-versions.ts';
 import { CUSTOMER_SYNC, keyOf } from './item.ts';
 import type { Shop } from './shop.ts';
+import { isAnyOpen, isChangedSince, isNewShop, removeAgain } from './shop-deliveries.ts';
 
 export interface ComparisonOptions extends Pick<PolledSource, 'pause' | 'intervalMs'> {
   sweepIntervalMs: number;
   crm: CustomerRecords;
-  /** Known once the flow is open. */
-  shop: () => Shop;
-  ledger: Pick<Ledger, 'sendAgain' | 'giveUp'>;
+  shop: Pick<Shop, 'list'>;
+  change: Change;
+  ledger: Pick<Ledger, 'read' | 'sendAgain' | 'giveUp' | 'endedLanes'>;
   /** Unix time in milliseconds. */
   now: () => number;
 }
@@ -44,12 +43,12 @@ const PAGE = 1_000;
  * way, held or dead is left alone, and so are customers that the shop never knew.
  */
 export function createComparison(options: ComparisonOptions): PolledSource {
-  const { crm, ledger, now } = options;
+  const { crm, shop, change, ledger, now } = options;
   const { pause, intervalMs, sweepIntervalMs } = options;
   let isEmptinessTold = false;
 
   async function isShopEmpty(log: Log): Promise<boolean> {
-    const isEmpty = await options.shop().isNew();
+    const isEmpty = await ledger.read(isNewShop);
     if (isEmpty && !isEmptinessTold) {
       isEmptinessTold = true;
       log.info('The shop has no customers yet: it takes none over from the CRM.');
@@ -63,8 +62,9 @@ export function createComparison(options: ComparisonOptions): PolledSource {
    */
   async function agreedOn(from: unknown): Promise<unknown> {
     const position = positionSchema.safeParse(from).data;
-    const isOld = position && (await options.shop().isChangedSince(position.askedAt));
-    return isOld ? undefined : position?.snapshot;
+    if (!position) return undefined;
+    const isOld = await ledger.read((db) => isChangedSince(db, position.askedAt));
+    return isOld ? undefined : position.snapshot;
   }
 
   async function read(from: unknown, signal: AbortSignal, log: Log): Promise<Reading> {
@@ -74,45 +74,53 @@ export function createComparison(options: ComparisonOptions): PolledSource {
     const reading = await crm.read({ known, signal });
     pause.succeed();
     if (!reading) return { kind: 'unchanged' };
-    const book = createBook();
+    const held = createHeldVersions();
     try {
-      for await (const { id, version } of reading.records) book.enter(id, version);
-      const compared = await compareShop(book, askedAt, log);
-      const removed = await removeAgain(book, askedAt, log);
+      for await (const { id, version } of reading.records) held.add(id, version);
+      const compared = await compareShop(held, askedAt, log);
+      const removed = await compareDeleted(held, askedAt, { log, signal });
       const differences = compared.count + removed.count;
       const isSettled = differences === 0 && compared.isSettled && removed.isSettled;
       const position = isSettled ? { askedAt, snapshot: reading.snapshot() } : undefined;
       return { kind: 'compared', position, differences };
     } finally {
-      book.close();
+      held.close();
     }
   }
 
   /** Looks for each customer of the shop in the CRM, and sends them again or gives them up. */
-  async function compareShop(book: Book, deliveredBefore: number, log: Log): Promise<Compared> {
+  async function compareShop(
+    held: HeldVersions,
+    deliveredBefore: number,
+    log: Log,
+  ): Promise<Compared> {
     let [again, ahead] = [0, 0];
     let isSettled = true;
     const named: string[] = [];
-    const list = (after?: number) => options.shop().list(PAGE, after);
+    const list = (after?: number) => shop.list(PAGE, after);
     for (let page = await list(); page.length > 0; page = await list(page.at(-1)?.number)) {
       const [lost, overtaken] = [new Map<string, string>(), new Map<string, string>()];
       for (const { id, version } of page.map(({ customer }) => customer)) {
-        const held = book.take(id);
-        if (held === undefined) lost.set(keyOf(id, version), 'the CRM does not have it');
-        else if (held !== null && held < version)
-          lost.set(keyOf(id, version), `${staleReason(held)}, which is older`);
-        else if (held !== null && held > version)
-          overtaken.set(keyOf(id, version), staleReason(held));
+        const [key, theirs] = [keyOf(id, version), held.find(id)];
+        if (theirs === undefined) lost.set(key, 'the CRM does not have it');
+        else if (theirs !== null && theirs < version)
+          lost.set(key, `${staleReason(theirs)}, which is older`);
+        else if (theirs !== null && theirs > version) overtaken.set(key, staleReason(theirs));
       }
       const at = { deliveredBefore, now: now() };
       const sent = await ledger.sendAgain(CUSTOMER_SYNC, lost, at);
-      if (sent < lost.size) isSettled &&= !(await options.shop().isAnyOpen([...lost.keys()]));
+      if (sent < lost.size) {
+        isSettled &&= !(await ledger.read((db) => isAnyOpen(db, [...lost.keys()])));
+      }
       again += sent;
       const gaveUp = await ledger.giveUp(CUSTOMER_SYNC, overtaken, at);
       ahead += gaveUp;
       if (gaveUp > 0) named.push(...overtaken.keys());
     }
-    if (again > 0) log.warn(`The CRM has lost ${again} customer(s): sending them again.`);
+    if (again > 0)
+      log.warn(
+        `The CRM has lost ${again} customer(s), or their latest versions: sending them again.`,
+      );
     if (ahead > 0) {
       log.warn(
         `The CRM has later versions than the shop of ${ahead} customer(s) (${nameSome(named, ahead)}): they are dead letters. npm run audit -- --flow ${CUSTOMER_SYNC} --repair sends what the shop has.`,
@@ -122,13 +130,23 @@ export function createComparison(options: ComparisonOptions): PolledSource {
   }
 
   /** Deletes whom the CRM has and the shop has deleted. */
-  async function removeAgain(book: Book, deliveredBefore: number, log: Log): Promise<Compared> {
+  async function compareDeleted(
+    held: HeldVersions,
+    deliveredBefore: number,
+    { log, signal }: { log: Log; signal: AbortSignal },
+  ): Promise<Compared> {
     let count = 0;
     let isSettled = true;
-    for (const rest of chunksOf(book.rest())) {
-      for (const id of await options.shop().deletedOf(rest.map((each) => each.id))) {
-        const { version } = rest.find((each) => each.id === id) ?? {};
-        const done = await options.shop().removeAgain(id, version ?? 0, deliveredBefore);
+    for (
+      let rest = held.rest(PAGE, '');
+      rest.length > 0;
+      rest = held.rest(PAGE, rest.at(-1)?.id ?? '')
+    ) {
+      const deleted = new Set(await ledger.endedLanes(rest.map(({ id }) => id)));
+      for (const { id, version } of rest) {
+        // Some systems list for a while whom they have deleted.
+        if (!deleted.has(id) || !(await crm.has(id, signal))) continue;
+        const done = await removeAgain(change, { id, held: version ?? 0, deliveredBefore });
         if (done === 'removed') count += 1;
         if (done === 'on its way') isSettled = false;
       }
@@ -154,33 +172,5 @@ export function createComparison(options: ComparisonOptions): PolledSource {
         };
       }
     },
-  };
-}
-
-type Book = ReturnType<typeof createBook>;
-
-/** The versions that the CRM has, in a temporary file: a million customers need no memory. */
-function createBook() {
-  const database: DatabaseSync = openTemporary(
-    'create table held (id text primary key, version integer, is_taken integer) without rowid',
-  );
-  const insert = database.prepare(
-    'insert into held (id, version) values (?, ?) on conflict do update set version = max(version, excluded.version)',
-  );
-  const take = database.prepare('update held set is_taken = 1 where id = ? returning version');
-  const rest = database.prepare('select id, version from held where is_taken is null order by id');
-  return {
-    enter: (id: string, version: number | undefined) => void insert.run(id, version ?? null),
-    /** The version of a customer, `null` if the CRM does not say; `undefined` if it does not have it. */
-    take(id: string): number | null | undefined {
-      return take.get(id)?.version as number | null | undefined;
-    },
-    /** Those that nobody has taken. */
-    *rest(): Generator<{ id: string; version: number | null }> {
-      for (const { id, version } of rest.iterate()) {
-        yield { id: String(id), version: version as number | null };
-      }
-    },
-    close: () => database.close(),
   };
 }

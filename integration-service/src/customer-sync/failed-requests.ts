@@ -38,7 +38,7 @@ const failedRequestSchema = z
 
 export function addFailedRequestsRoute(
   app: HttpService,
-  ledger: Pick<Ledger, 'within'>,
+  ledger: Pick<Ledger, 'read'>,
   { guarded: options, blockedUntil }: RouteParts,
 ): void {
   const guarded = createGuarded({ ...options, tag: SHOP_TAG.name });
@@ -58,10 +58,10 @@ export function addFailedRequestsRoute(
       },
     }),
     async ({ query: { limit, cursor = 0 }, url }, reply) => {
-      const { rows } = await ledger.within((transaction) =>
+      const { rows } = await ledger.read((db) =>
         sql<FailedRequest>`
           select * from failed_requests where sequence > ${cursor}
-          order by sequence limit ${limit + 1}`.execute(transaction),
+          order by sequence limit ${limit + 1}`.execute(db),
       );
       const page = rows.slice(0, limit);
       if (rows.length > limit) reply.header('link', nextPage(url, page.at(-1)?.sequence));

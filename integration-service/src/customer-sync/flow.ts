@@ -11,7 +11,7 @@ import type { CustomerSyncSettings } from './environment.ts';
 import { addFailedRequestsRoute } from './failed-requests.ts';
 import { CUSTOMER_SYNC, versionItem, versionOf } from './item.ts';
 import { createRepair } from './repair.ts';
-import { createShop, type Shop } from './shop.ts';
+import { createShop } from './shop.ts';
 import { addShopRoutes, SHOP_TAG } from './shop-routes.ts';
 import { createCrmTarget } from './target.ts';
 
@@ -23,12 +23,16 @@ export function createFlow(settings: CustomerSyncSettings, parts: FlowParts): Fl
   });
   const target = createCrmTarget(crm);
   const intervalMs = settings.SYNC_COMPARE_SECONDS * 1_000;
-  const shopWith = (change: Change): Shop => createShop({ change, ledger, now });
-  let shop = shopWith(() => Promise.reject(new Error('The flow is not open.')));
+  let changeOpen: Change | undefined;
+  const change: Change = async (produce) => {
+    if (!changeOpen) throw new Error('The flow is not open.');
+    await changeOpen(produce);
+  };
+  const shop = createShop({ change, ledger, now });
   const api: PushedSource = {
     ...{ kind: 'pushed', name: 'shop', noun: 'customer' },
-    open(_sink, _metrics, change) {
-      shop = shopWith(change);
+    open(_sink, _metrics, open) {
+      changeOpen = open;
       return {
         problem: () => undefined,
         async close() {},
@@ -41,7 +45,7 @@ export function createFlow(settings: CustomerSyncSettings, parts: FlowParts): Fl
     },
   };
   const comparison = createComparison({
-    ...{ crm, ledger, now, shop: () => shop, intervalMs },
+    ...{ crm, shop, change, ledger, now, intervalMs },
     pause: parts.pauseOf(target.name),
     sweepIntervalMs: settings.SWEEP_INTERVAL_SECONDS * 1_000,
   });

@@ -1,9 +1,10 @@
 /** What the ledger knows of the shop's customers, also of those who are deleted. */
 import { type Kysely, sql } from 'kysely';
 import type { Operation, Status } from '../delivery/delivery.ts';
+import type { Change } from '../delivery/flow.ts';
 import { isSqlite, textsOf, unindexed } from '../delivery/ledger/rows.ts';
 import type { LedgerTransaction } from '../delivery/ledger/tables.ts';
-import { CUSTOMER_SYNC } from './item.ts';
+import { CUSTOMER_SYNC, deletionItem, versionOf } from './item.ts';
 
 /** Whether the shop never had a customer. */
 export async function isNewShop(db: Kysely<unknown>): Promise<boolean> {
@@ -33,7 +34,7 @@ export async function isAnyOpen(db: Kysely<unknown>, keys: readonly string[]): P
 const DELETION_LOCK = 2_026_113_002;
 
 /** The last delete of a customer, whom nobody else deletes once more before the transaction ends. */
-export async function lockDeletion(
+export async function lockLastDeletion(
   transaction: LedgerTransaction,
   id: string,
 ): Promise<LastDelivery | undefined> {
@@ -66,4 +67,28 @@ export async function lastDelivery(
       and status != 'superseded' and ${operation === undefined ? sql`true` : sql`operation = ${operation}`}
     order by sequence desc limit 1`.execute(transaction);
   return rows[0];
+}
+
+/**
+ * Deletes a deleted customer from the CRM once more, unless a delete is on its way or dead.
+ *
+ * @param held the version that the CRM has
+ * @param deliveredBefore when the CRM was asked, Unix time in milliseconds: a later delete was on its way
+ */
+export async function removeAgain(
+  change: Change,
+  { id, held, deliveredBefore }: { id: string; held: number; deliveredBefore: number },
+): Promise<'removed' | 'on its way' | 'dead'> {
+  let done: 'removed' | 'on its way' | 'dead' = 'on its way';
+  await change(async (transaction) => {
+    const last = await lockLastDeletion(transaction, id);
+    const isOver = last?.status === 'delivered' && last.updatedAt < deliveredBefore;
+    if (last && !isOver) {
+      done = last.status === 'dead' || last.status === 'held' ? 'dead' : 'on its way';
+      return [];
+    }
+    done = 'removed';
+    return [deletionItem(id, Math.max(held, last ? versionOf(last.key) : 0) + 1)];
+  });
+  return done;
 }

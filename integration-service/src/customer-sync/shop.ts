@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { HttpError } from 'service-kit/errors';
+import type { Item } from '../delivery/delivery.ts';
 import type { Change } from '../delivery/flow.ts';
 import type { Ledger, LedgerTransaction } from '../delivery/ledger/ledger.ts';
 import type { Customer, CustomerInput } from './customer.ts';
@@ -14,8 +15,7 @@ import {
   type Numbered,
   updateCustomer,
 } from './customer-table.ts';
-import { deletionItem, versionItem, versionOf } from './item.ts';
-import { isAnyOpen, isChangedSince, isNewShop, lockDeletion } from './shop-deliveries.ts';
+import { deletionItem, versionItem } from './item.ts';
 
 /** Decides by a customer's version whether a change may go on. */
 export type Precondition = (version: number) => boolean;
@@ -34,37 +34,31 @@ export interface Shop {
   get(id: string): Promise<Customer>;
   /** Up to `limit` customers in order of creation, behind the one with the number `after`. */
   list(limit: number, after?: number): Promise<Numbered[]>;
-  /** It never had a customer. */
-  isNew(): Promise<boolean>;
-  /** A customer was changed then or later, Unix time in milliseconds. */
-  isChangedSince(time: number): Promise<boolean>;
-  /** Those of these ids whose customers were deleted here. */
-  deletedOf(ids: readonly string[]): Promise<string[]>;
-  /** Whether the outcome of some of these deliveries is open, or has come just now. */
-  isAnyOpen(keys: readonly string[]): Promise<boolean>;
-  /**
-   * Deletes a deleted customer from the CRM once more, unless a delete is on its way or dead.
-   *
-   * @param version which the CRM has
-   * @param deliveredBefore when the CRM was asked: a later delete was on its way
-   */
-  removeAgain(
-    id: string,
-    version: number,
-    deliveredBefore: number,
-  ): Promise<'removed' | 'on its way' | 'dead'>;
 }
 
 export interface ShopOptions {
   change: Change;
-  ledger: Pick<Ledger, 'within' | 'endedLanes'>;
+  ledger: Pick<Ledger, 'read'>;
   /** Unix time in milliseconds. */
   now: () => number;
 }
 
 export function createShop({ change, ledger, now }: ShopOptions): Shop {
+  /** Makes a change, and returns the customer that it makes, once that is committed. */
+  async function returning(
+    run: (transaction: LedgerTransaction) => Promise<{ customer: Customer; items: Item[] }>,
+  ): Promise<Customer> {
+    let made: Customer | undefined;
+    await change(async (transaction) => {
+      const { customer, items } = await run(transaction);
+      made = customer;
+      return items;
+    });
+    return made as Customer;
+  }
+
   /** Finds a customer to be changed, whom nobody else changes meanwhile. */
-  async function take(
+  async function lock(
     transaction: LedgerTransaction,
     id: string,
     precondition: Precondition | undefined,
@@ -77,67 +71,37 @@ export function createShop({ change, ledger, now }: ShopOptions): Shop {
   return {
     async create(input) {
       const id = randomUUID();
-      const { promise, resolve } = Promise.withResolvers<Customer>();
-      await change(async (transaction) => {
+      return await returning(async (transaction) => {
         if (await isEmailTaken(transaction, input.email, id)) throw emailTaken(input.email);
         const customer = await insertCustomer(transaction, id, input, now());
-        resolve(customer);
-        return [versionItem(customer)];
+        return { customer, items: [versionItem(customer)] };
       });
-      return promise;
     },
 
     async replace(id, input, precondition) {
-      const { promise, resolve } = Promise.withResolvers<Customer>();
-      await change(async (transaction) => {
-        const held = await take(transaction, id, precondition);
-        if (isDeepStrictEqual({ ...held, ...input }, held)) {
-          resolve(held);
-          return [];
-        }
+      return await returning(async (transaction) => {
+        const held = await lock(transaction, id, precondition);
+        if (isDeepStrictEqual({ ...held, ...input }, held)) return { customer: held, items: [] };
         if (input.email !== held.email && (await isEmailTaken(transaction, input.email, id))) {
           throw emailTaken(input.email);
         }
         const next = { ...input, id, version: held.version + 1 };
         const customer = await updateCustomer(transaction, next, now());
-        resolve(customer);
-        return [versionItem(customer)];
+        return { customer, items: [versionItem(customer)] };
       });
-      return promise;
     },
 
     async remove(id, precondition) {
       await change(async (transaction) => {
-        const { version } = await take(transaction, id, precondition);
+        const { version } = await lock(transaction, id, precondition);
         await deleteCustomer(transaction, id);
         return [deletionItem(id, version + 1)];
       });
     },
 
-    get: async (id) => (await ledger.within((db) => findCustomer(db, id))) ?? notThere(id),
+    get: async (id) => (await ledger.read((db) => findCustomer(db, id))) ?? notThere(id),
 
-    list: (limit, after) => ledger.within((db) => listCustomers(db, limit, after)),
-
-    isNew: () => ledger.within(isNewShop),
-
-    isChangedSince: (time) => ledger.within((db) => isChangedSince(db, time)),
-
-    deletedOf: ledger.endedLanes,
-
-    isAnyOpen: (keys) => ledger.within((db) => isAnyOpen(db, keys)),
-
-    async removeAgain(id, version, deliveredBefore) {
-      const { promise, resolve } = Promise.withResolvers<'removed' | 'on its way' | 'dead'>();
-      await change(async (transaction) => {
-        const last = await lockDeletion(transaction, id);
-        const isDead = last?.status === 'dead' || last?.status === 'held';
-        const isOver = last?.status === 'delivered' && last.updatedAt < deliveredBefore;
-        resolve(isDead ? 'dead' : isOver || !last ? 'removed' : 'on its way');
-        if (last && !isOver) return [];
-        return [deletionItem(id, Math.max(version, last ? versionOf(last.key) : 0) + 1)];
-      });
-      return promise;
-    },
+    list: (limit, after) => ledger.read((db) => listCustomers(db, limit, after)),
   };
 }
 

@@ -6,7 +6,7 @@ import type { Eraser } from './eraser.ts';
 import { insertEvents, storable } from './history.ts';
 import type { CommitEntry, Committed, Ledger } from './ledger.ts';
 import { isSqlite, rowsOf, unindexed } from './rows.ts';
-import { scrubEnded } from './superseding.ts';
+import { LATER_STATE, scrubEnded } from './superseding.ts';
 import type { DeliveryRow, LedgerTransaction } from './tables.ts';
 
 /** How long a claim holds without being renewed. */
@@ -209,7 +209,7 @@ async function write(
     now,
     kept.flatMap(({ claim, transition: { event, nextAttemptAt } }) => {
       const delivery = claim.sequence;
-      const superseded = { delivery, what: 'superseded' };
+      const superseded = { delivery, what: 'superseded', reason: LATER_STATE };
       const isEnd = isSuperseded(claim);
       return [
         ...(event ? [{ ...event, delivery, nextAttemptAt: isEnd ? null : nextAttemptAt }] : []),

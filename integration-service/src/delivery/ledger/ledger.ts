@@ -1,3 +1,4 @@
+import type { Kysely } from 'kysely';
 import type { Claim, Event, Item, Status, Transition } from '../delivery.ts';
 import type { LedgerError } from './ledger-error.ts';
 import type { DeliveryRow, HistoryEvent, LedgerTransaction } from './tables.ts';
@@ -183,6 +184,8 @@ export interface Ledger {
   /** What is wrong with the ledger, according to its latest use; `undefined` when nothing is. */
   problem(): LedgerError | undefined;
   close(): Promise<void>;
+  /** Reads a flow's own tables, and others. On SQLite, other processes may write meanwhile. */
+  read<Value>(run: (db: Kysely<unknown>) => Promise<Value>): Promise<Value>;
   /** Runs statements on a flow's own tables, in a transaction. */
   within<Value>(run: (transaction: LedgerTransaction) => Promise<Value>): Promise<Value>;
 

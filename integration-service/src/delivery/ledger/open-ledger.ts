@@ -6,7 +6,7 @@ import type { Logger } from 'service-kit/logger';
 import { CLOCKS, type Clocks } from '../clocks.ts';
 import { createClaims } from './claims.ts';
 import { createCorrections } from './corrections.ts';
-import { createEraser } from './eraser.ts';
+import { createEraser, rewriteFile } from './eraser.ts';
 import { createIngesting } from './ingesting.ts';
 import type { Ledger, LedgerLocation } from './ledger.ts';
 import { LedgerError } from './ledger-error.ts';
@@ -45,6 +45,7 @@ export async function openLedger(
   log: Logger,
   options: LedgerOptions = {},
 ): Promise<Ledger> {
+  const { isService = true, monotonicNow = CLOCKS.monotonicNow } = options;
   const migrations = { ...MIGRATIONS, ...options.flowMigrations };
   const opened = await open(location, log, Object.keys(migrations), options);
   const { dialect, isAlone, isOldServiceAtWork, explain } = opened;
@@ -57,13 +58,16 @@ export async function openLedger(
       ...{ ledgerName, migrations, log },
       isOldServiceAtWork: () => isOldServiceAtWork(db),
     });
+    // A process that was killed could not.
+    if (isService) await rewriteFile(migrating);
     if (migrating !== db) await migrating.destroy();
   } catch (error) {
     for (const each of new Set([migrating, db])) await each.destroy();
     throw explain(error);
   }
-  const eraser = createEraser(db);
+  const eraser = createEraser(db, monotonicNow);
   const parts: Parts = {
+    read: (run) => run(db),
     within: (run) => db.transaction().execute(run),
     ...createIngesting(db),
     ...createSources(db),
@@ -72,7 +76,7 @@ export async function openLedger(
     ...createReading(db),
     ...createCorrections(db, eraser),
   };
-  const health = createHealth(log, options.monotonicNow ?? CLOCKS.monotonicNow);
+  const health = createHealth(log, monotonicNow);
   let isClosed = false;
   const check = () => {
     if (isClosed) throw new LedgerError('unreachable', 'The ledger is closed.');
@@ -82,9 +86,11 @@ export async function openLedger(
     isAlone,
     hasOneWriter: isSqlite(db),
     problem: health.problem,
-    close() {
+    async close() {
+      if (isClosed) return;
       isClosed = true;
-      return db.destroy();
+      if (isService) await eraser.rewrite();
+      await db.destroy();
     },
   };
 }

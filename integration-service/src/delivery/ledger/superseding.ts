@@ -14,6 +14,8 @@ import type { LedgerTransaction } from './tables.ts';
 
 /** Why a delivery of an ended lane is superseded, as its history says. */
 export const RECORD_GONE = 'its record is gone';
+/** Why any other is. */
+export const LATER_STATE = 'a later state of its record replaces it';
 
 interface Superseded {
   sequence: number;
@@ -43,7 +45,7 @@ export async function supersedeOlder(
     cross join deliveries as older
     where older.flow = ${flow} and older.lane = wanted.lane and older.lane != older.key
       and older.sequence < wanted.successor)`;
-  await supersede(transaction, older, sql`true`, now, 'a later state of its record replaces it');
+  await supersede(transaction, older, sql`true`, now, LATER_STATE);
 }
 
 /**
@@ -135,7 +137,7 @@ export async function scrubEnded(
   await sql`
     update events set reason = null
     where delivery in ${numbersOf(transaction, sequences)}`.execute(transaction);
-  eraser.note();
+  await eraser.note(transaction);
 }
 
 /**

@@ -50,6 +50,12 @@ export interface CustomerRecords {
   /** One attempt to delete a customer; delivered when a read says that it is gone. Never throws. */
   remove(id: string, version: number, call: Call): Promise<Outcome>;
   /**
+   * Whether the CRM has a customer.
+   *
+   * @throws {ReadError} also at an answer that says neither
+   */
+  has(id: string, signal?: AbortSignal): Promise<boolean>;
+  /**
    * Reads all customers. Returns `undefined` if the list is still the one that is known.
    *
    * @throws {ReadError}
@@ -136,6 +142,20 @@ export function createCustomerRecords(options: CustomerRecordsOptions): Customer
         list?.close();
         return lookFor(id, version, signal);
       }),
+
+    async has(id, signal) {
+      const at = urlOf(url, id);
+      const response = await http
+        .send({ method: 'GET', url: at, maxBytes: MAX_ANSWER_BYTES, signal })
+        .catch((cause: CallError) => {
+          throw new ReadError(hideSecrets(cause.message, url), { system: 'CRM', cause });
+        });
+      const { status } = response;
+      if (GONE.includes(status)) return false;
+      if (recordOf(response)?.id === id) return true;
+      const message = hideSecrets(describeResponse(response), url);
+      throw new ReadError(message, { system: 'CRM', status });
+    },
 
     async read(options) {
       const reading = await reader.read(options);

@@ -184,7 +184,7 @@ it('says of each of its routes that the flow is off', async () => {
 
 it('answers 503 while the ledger cannot be used, and changes nothing', async () => {
   const full = () => Promise.reject(new LedgerError('full', 'The disk is full.'));
-  const shop = await setUpShop({ ledgerFails: { ingest: full, within: full } });
+  const shop = await setUpShop({ ledgerFails: { ingest: full, read: full } });
   const id = '123e4567-e89b-42d3-a456-426614174000';
   for (const response of [
     await shop.post(),

@@ -20,7 +20,9 @@ describe.each(LEDGER_KINDS)('the comparison with the CRM, with a ledger in %s,',
     const { crm, compare, deliver, warnings, jane, joe, versions, ledger } = await setUpIn();
     await crm.forget();
     await compare();
-    expect(warnings()).toEqual(['The CRM has lost 2 customer(s): sending them again.']);
+    expect(warnings()).toEqual([
+      'The CRM has lost 2 customer(s), or their latest versions: sending them again.',
+    ]);
     expect(await versions()).toEqual(['1 pending', '1 pending']);
     await deliver();
     expect((await crm.customers()).map(({ id }) => id)).toEqual([jane.id, joe.id]);
@@ -39,7 +41,9 @@ describe.each(LEDGER_KINDS)('the comparison with the CRM, with a ledger in %s,',
     await crm.edit('PUT', jane.id, old);
     advance(1_000);
     await compare();
-    expect(warnings()).toEqual(['The CRM has lost 2 customer(s): sending them again.']);
+    expect(warnings()).toEqual([
+      'The CRM has lost 2 customer(s), or their latest versions: sending them again.',
+    ]);
     await deliver();
     expect(await crm.customers()).toMatchObject([
       ...[{ id: jane.id, version: 2, name: 'Jane Roe' }, { version: 1 }],
@@ -79,7 +83,7 @@ describe.each(LEDGER_KINDS)('the comparison with the CRM, with a ledger in %s,',
     advance(1_000);
     await compare();
     expect(warnings()).toEqual([
-      'The CRM has lost 1 customer(s): sending them again.',
+      'The CRM has lost 1 customer(s), or their latest versions: sending them again.',
       'The CRM has 1 deleted customer(s): deleting them again.',
     ]);
     await deliver();
@@ -222,7 +226,9 @@ it('reads a list again that it knows, once the shop has changed', async () => {
   showAsBefore(shop);
   await compare();
   expect(await versions()).toEqual(['1 delivered', '1 delivered', '1 pending']);
-  expect(warnings()).toEqual(['The CRM has lost 1 customer(s): sending them again.']);
+  expect(warnings()).toEqual([
+    'The CRM has lost 1 customer(s), or their latest versions: sending them again.',
+  ]);
 });
 
 it('looks again at a list that lacked what was on its way', async () => {

@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import {
   CompiledQuery,
@@ -10,6 +11,7 @@ import {
   SqliteQueryCompiler,
 } from 'kysely';
 import { LedgerError } from '../ledger-error.ts';
+import { IN_MEMORY } from './sqlite-file.ts';
 import {
   type Answer,
   type Request,
@@ -34,6 +36,8 @@ export interface SqliteOptions extends ServerOptions {
 export async function openSqlite(
   options: SqliteOptions,
 ): Promise<{ dialect: Dialect; isAlone: boolean }> {
+  // To write a file anew takes as much room: a container may have none but where its ledger is.
+  if (options.path !== IN_MEMORY) process.env.SQLITE_TMPDIR ??= dirname(options.path);
   const server = startServer(options);
   const { isAlone } = await server.answer<{ isAlone: boolean }>();
   return { dialect: dialectOf(server), isAlone };
