@@ -80,6 +80,8 @@ export async function runService(config: Config, onEvent?: OnEvent): Promise<voi
     }
   }
 
+  // Before the service can be stopped, because a stop closes the ledger.
+  const waiting = await countWaiting(config.flows, ledger);
   await serve({
     app,
     log,
@@ -93,23 +95,33 @@ export async function runService(config: Config, onEvent?: OnEvent): Promise<voi
     },
   });
   log.info('Integration service started.');
-  await tellFlows(config.flows, ledger, log);
+  tellFlows(config.flows, waiting, log);
   // If one of these rejects, nothing can handle the error: it ends the process.
   await Promise.all(flows.map((flow) => flow.run()));
 }
 
-/** Says which flows are on if not all are, and what waits in the ledger for the others. */
-async function tellFlows(on: readonly string[], ledger: Ledger, log: Logger): Promise<void> {
-  if (on.length < FLOW_NAMES.length) log.info(`Flows that are on: ${on.join(', ')} (see FLOWS).`);
+/** How many deliveries wait for flows that are off, by flow; those that the ledger cannot count are left out. */
+async function countWaiting(
+  on: readonly string[],
+  ledger: Ledger,
+): Promise<ReadonlyMap<string, number>> {
+  const waiting = new Map<string, number>();
   for (const flow of FLOW_NAMES.filter((name) => !on.includes(name))) {
     const counts = await ledger.countByStatus(flow).catch((error: unknown) => {
       // The ledger logs its own errors.
       if (!(error instanceof LedgerError)) throw error;
       return undefined;
     });
-    if (!counts) return;
-    const { pending, sending, unknown } = counts;
-    const count = pending + sending + unknown;
+    if (!counts) break;
+    waiting.set(flow, counts.pending + counts.sending + counts.unknown);
+  }
+  return waiting;
+}
+
+/** Says which flows are on if not all are, and what waits in the ledger for the others. */
+function tellFlows(on: readonly string[], waiting: ReadonlyMap<string, number>, log: Logger): void {
+  if (on.length < FLOW_NAMES.length) log.info(`Flows that are on: ${on.join(', ')} (see FLOWS).`);
+  for (const [flow, count] of waiting) {
     if (count > 0)
       log.warn(`${count} deliveries of ${flow} wait until this flow is on (see FLOWS).`);
   }
