@@ -23,8 +23,10 @@ export async function runCells(cells: Cell[], options: StageOptions): Promise<Ce
   for (const cell of cells) courses.push(await runCell(cell, stage, options));
   // Replicas take over the work of the one that was killed; nobody starts it again.
   if (stage.alive().length === 0) await stage.startMissing();
-  // A record that comes after the last kill must be served, too.
-  courses.at(-1)?.ids.push(...(await stage.systems.create(1)));
+  // A record that comes after the last kill must be served, too, and those that nobody was there to take.
+  const last = courses.at(-1) as Course;
+  const missing = last.cell.records - last.ids.length;
+  last.ids.push(...(await stage.systems.create(Math.max(1, missing))));
   return await assess(courses, stage, options.signal);
 }
 
@@ -35,6 +37,8 @@ async function runCell(cell: Cell, stage: Stage, options: StageOptions): Promise
   const ids: string[] = [];
   const course: Course = { cell, ids, disturbed: [], problems: [], kills: [] };
   const disturb = createDisturb(course, stage, { ...options, random });
+  // Where records come through the service, none would be there to be lost.
+  if (!cell.point) await stage.startMissing();
   for (let i = 0; i < cell.disturbances; i++) {
     const until = Math.floor((cell.records * (i + 1)) / cell.disturbances);
     // What is disturbed must be at work.

@@ -50,8 +50,14 @@ export function createDisturb(
 
   async function killAndRestart(turn: number): Promise<void> {
     const alive = stage.alive();
-    const child = alive[wholeNumberFrom(random, 0, alive.length - 1)] as Child;
+    let child = alive[wholeNumberFrom(random, 0, alive.length - 1)] as Child;
     const isAtStart = random() < SHARE_AT_START;
+    if (isAtStart && child.url) {
+      // Where records come through the service, the next one waits until it has started.
+      await child.kill();
+      await stage.startMissing();
+      child = stage.children.at(-1) as Child;
+    }
     if (!isAtStart) await child.listening;
     const from = isAtStart ? child.spawnedAt : performance.now();
     const killAt = from + random() * (isAtStart ? START_MS : WAIT_MS);

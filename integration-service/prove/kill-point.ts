@@ -3,18 +3,24 @@ import type { EngineEvent } from '../src/delivery/engine-event.ts';
 /** Steps that the service itself reports. */
 type ServiceStep = EngineEvent['kind'];
 
-/** Steps of a call that only the target can observe. */
-export type TargetStep = 'storing' | 'stored' | 'answering';
+/**
+ * Steps that only the systems at both ends can observe: of a call to the target, of a call that reads one record
+ * back from it, and of a call to the service's own API.
+ */
+export type SystemStep =
+  | ('storing' | 'stored' | 'answering')
+  | ('reading' | 'read')
+  | ('requested' | 'answered');
 
 /** A kill at the `nth` time, from 1, that a step is reached. */
 export interface Kill {
-  step: ServiceStep | TargetStep;
+  step: ServiceStep | SystemStep;
   nth: number;
 }
 
 /** A place of a kill. */
 export interface KillPoint {
-  step: ServiceStep | TargetStep;
+  step: ServiceStep | SystemStep;
   /** The label in the matrix. */
   label: string;
   /** The first and last time that makes sense for this step. */

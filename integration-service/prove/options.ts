@@ -12,14 +12,16 @@ export const HELP = `Usage: npm run prove -- [options]
 ${PROOFS.map(({ description }) => description).join('\n\n')}
 Needs nothing that runs; leaves nothing behind.
 
-  --source <names>   how customers come, some of ${ALL_SOURCES} (default: ${DEFAULT_SOURCES}). For
-                     ${WITH_DOCKER}, starts a broker of its own, which needs Docker
-  --kills <n>        kills at random times of a service that polls (default: 50, with --quick 8)
-  --customers <n>    customers whose events each source sends, or some more (default: 200, with
-                     --quick 40)
-  --disturbances <n> kills, cuts and restarts meanwhile, one of three a kill (default: 24, with --quick 12)
+  --source <names>   how customers come, some of ${ALL_SOURCES} (default:
+                     ${DEFAULT_SOURCES}). For ${WITH_DOCKER}, starts a broker of its own,
+                     which needs Docker
+  --kills <n>        kills at random times of a service that polls; half as many of one whose API is
+                     used (default: 50, with --quick 8)
+  --customers <n>    customers of each other source, or some more (default: 200, with --quick 40)
+  --disturbances <n> kills, cuts, restarts and restores meanwhile, one of three a kill (default: 24,
+                     with --quick 12; fewer for a source whose disturbances take longer)
   --quick            a part of the matrix, for CI
-  --only <text>      only cells with this in their name, such as stored/drops/plain or webhook/
+  --only <text>      only cells with this in their name, such as stored/drops/plain or customer-sync/
   --seed <n>         repeats the choices of an earlier run (default: a new one)
   --ledger <url>     postgres://…: a PostgreSQL server on which a database is made for each cell
                      (default: SQLite files in the temporary folder)

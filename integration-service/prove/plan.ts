@@ -1,9 +1,10 @@
+import { customerSync } from './customer-sync/proof.ts';
 import type { KillPoint } from './kill-point.ts';
 import type { Proof, Setting, Source } from './proof.ts';
 import { welcomePackage } from './welcome-package/proof.ts';
 
 /** The proofs of all flows; no other file of the prover names a flow. */
-export const PROOFS: readonly Proof[] = [welcomePackage];
+export const PROOFS: readonly Proof[] = [welcomePackage, customerSync];
 
 /** One experiment. */
 export interface Cell extends Setting {
@@ -20,13 +21,13 @@ export interface Cell extends Setting {
 export interface PlanOptions {
   /** The names of the sources. */
   sources: readonly string[];
-  /** Kills at random times for each source whose cells kill at steps, too. */
+  /** Kills at random times for each source whose cells kill at steps, too, or fewer by its weight. */
   kills: number;
-  /** Disturbances of each other source. */
+  /** Disturbances of each other source, or fewer by its weight. */
   disturbances: number;
   /** Records meanwhile. */
   customers: number;
-  /** Only a part of the cells, in which every kill point, fault and kind of target occurs. */
+  /** Only a part of the cells, in which every fault and kind of target occurs, and every kill point of some flow. */
   quick: boolean;
   /** Only cells with this in their name. */
   only?: string | undefined;
@@ -57,9 +58,10 @@ export function planCells(options: PlanOptions): Cell[] {
 function planDisturbances(settings: Setting[], options: PlanOptions): Cell[] {
   const kinds = settings[0]?.proof.targetKinds.length ?? 1;
   const chosen = settings.filter((_, i) => !options.quick || i % (kinds + 1) === 0);
+  const disturbances = weigh(options.disturbances, settings);
   return chosen.map((setting, i) => ({
     ...{ ...setting, name: nameOf(setting, setting.source.name) },
-    disturbances: shareOf(options.disturbances, i, chosen.length),
+    disturbances: shareOf(disturbances, i, chosen.length),
     records: shareOf(options.customers, i, chosen.length),
   }));
 }
@@ -70,7 +72,7 @@ function planKills(
   { kills, quick }: PlanOptions,
 ): Cell[] {
   const atRandom = settings.map((setting, i): Cell => {
-    const disturbances = shareOf(kills, i, settings.length);
+    const disturbances = shareOf(weigh(kills, settings), i, settings.length);
     const records = disturbances * RECORDS_PER_KILL;
     return { ...setting, name: nameOf(setting, 'random'), disturbances, records };
   });
@@ -83,6 +85,11 @@ function planKills(
       }),
   );
   return [...atRandom.filter(({ disturbances }) => disturbances > 0), ...atPoints];
+}
+
+/** What a source gets of an amount that is asked for. */
+function weigh(amount: number, [setting]: Setting[]): number {
+  return Math.ceil(amount / (setting?.source.weight ?? 1));
 }
 
 /** The share of the `i`-th of `count`. The remainder goes to some far from each other. */

@@ -1,10 +1,11 @@
-import type { Proof } from './proof.ts';
+import type { Disturbance, Proof } from './proof.ts';
 import type { CellResult } from './result.ts';
 
-/** Widths of columns: labels, cells of the matrix, sums. */
+/** Widths of columns: labels, cells of the matrix. */
 const LABEL = 21;
 const CELL = 6;
-const SUM = 12;
+/** Between two columns of sums. */
+const GAP = 3;
 
 /** Whether nothing was lost, doubled or otherwise wrong. */
 export function isGood({ lost, doubled, problems }: CellResult): boolean {
@@ -50,10 +51,12 @@ function center(text: string, width: number): string {
 
 type Columns = Record<string, (results: CellResult[]) => string | number>;
 
-const DISTURBANCES: Columns = {
-  cuts: sumOf(({ disturbed }) => disturbed.filter((kind) => kind === 'cut').length),
-  restarts: sumOf(({ disturbed }) => disturbed.filter((kind) => kind === 'restart').length),
-};
+/** What disturbs a flow, and how the report explains it. */
+const DISTURBANCES: { kind: Disturbance['kind']; note: (nouns: Proof['nouns']) => string }[] = [
+  { kind: 'cut', note: () => 'cuts: of connections, in sending and in receiving' },
+  { kind: 'restart', note: ({ restarted }) => `restarts: of the ${restarted}` },
+  { kind: 'restore', note: () => 'restores: of a backup of the ledger' },
+];
 const RECOVERY: Columns = {
   'first call': timesOf(({ recovery }) => recovery?.firstCallMs),
   delivered: timesOf(({ recovery }) => recovery?.deliveredMs),
@@ -65,13 +68,20 @@ export function formatSums({ nouns }: Proof, results: CellResult[], replicas: nu
     cells: (own) => own.length,
     kills: sumOf(({ kills }) => kills.length),
     [`${nouns.record}s`]: sumOf(({ ids }) => ids.length),
+    ...(sumOf(({ changes }) => changes)(results) > 0 && {
+      changes: sumOf(({ changes }) => changes),
+    }),
     [nouns.effects]: sumOf(({ effects }) => effects),
+    ...(sumOf(({ dead }) => dead)(results) > 0 && { 'of them dead': sumOf(({ dead }) => dead) }),
     lost: sumOf(({ lost }) => lost.length),
     doubled: sumOf(({ doubled }) => doubled.length),
   };
   const isKilledAtSteps = ({ cell }: CellResult) => cell.source.killPoints.length > 0;
   const killed = results.filter(isKilledAtSteps);
   const others = results.filter((result) => !isKilledAtSteps(result));
+  const kinds = DISTURBANCES.filter(({ kind }) =>
+    others.some(({ disturbed }) => disturbed.includes(kind)),
+  );
   const tables = [
     ...formatTable(
       Map.groupBy(killed, ({ cell }) => cell.targetKind),
@@ -80,8 +90,16 @@ export function formatSums({ nouns }: Proof, results: CellResult[], replicas: nu
     ),
     ...formatTable(
       Map.groupBy(others, ({ cell }) => cell.source.label),
-      { ...counts, ...DISTURBANCES },
-      'cuts: of connections, in sending and in receiving; restarts: of the broker',
+      {
+        ...counts,
+        ...Object.fromEntries(
+          kinds.map(({ kind }) => [
+            `${kind}s`,
+            sumOf(({ disturbed }) => disturbed.filter((each) => each === kind).length),
+          ]),
+        ),
+      },
+      kinds.map(({ note }) => note(nouns)).join('; '),
     ),
   ];
   return tables.join('\n\n');
@@ -90,17 +108,23 @@ export function formatSums({ nouns }: Proof, results: CellResult[], replicas: nu
 /** A row for each group; no table if there is none. */
 function formatTable(groups: Map<string, CellResult[]>, columns: Columns, note: string): string[] {
   if (groups.size === 0) return [];
-  const values = Object.values(columns);
-  const rows = [...groups]
-    .toSorted(([a], [b]) => a.localeCompare(b))
-    .map(([label, own]) =>
-      formatRow(
-        label,
-        values.map((of) => of(own)),
-        SUM,
-      ),
-    );
-  return [[formatRow('', Object.keys(columns), SUM), ...rows, note].join('\n')];
+  const sorted = [...groups].toSorted(([a], [b]) => a.localeCompare(b));
+  const texts = Object.entries(columns).map(([name, of]) => [
+    name,
+    ...sorted.map(([, own]) => String(of(own))),
+  ]);
+  const aligned = texts.map((column) => {
+    const width = Math.max(...column.map((text) => text.length)) + GAP;
+    return column.map((text) => text.padStart(width));
+  });
+  const rows = ['', ...sorted.map(([label]) => label)].map((label, i) =>
+    formatRow(
+      label,
+      aligned.map((column) => column[i] as string),
+      0,
+    ),
+  );
+  return [[...rows, note].join('\n')];
 }
 
 function sumOf(of: (result: CellResult) => number): (results: CellResult[]) => number {
@@ -140,9 +164,12 @@ export function formatVerdict(results: CellResult[], seconds: number): string {
   const lost = sumOf((result) => result.lost.length)(results);
   const doubled = sumOf((result) => result.doubled.length)(results);
   const records = sumOf(({ ids }) => ids.length)(results);
+  const changes = sumOf((result) => result.changes)(results);
+  const changed = sumOf(({ ids, changes }) => (changes > 0 ? ids.length : 0))(results);
   const kills = sumOf((result) => result.kills.length)(results);
   const facts = [
     `${lost} lost, ${doubled} doubled: ${records} ${results[0]?.cell.proof.nouns.record}s`,
+    ...(changes > 0 ? [`${changes} changes of ${changed} of them`] : []),
     `${kills} kills`,
     ...(cuts > 0 ? [`${cuts} cuts and restarts`] : []),
     `${results.length} cells`,

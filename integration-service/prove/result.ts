@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Delivery, explain, untilDelivered } from './deliveries.ts';
+import { explain, mayEnd, untilDelivered } from './deliveries.ts';
+import { type Delivery, openOnes } from './delivery.ts';
 import type { Cell } from './plan.ts';
 import type { Disturbance } from './proof.ts';
 import type { Stage } from './stage.ts';
@@ -18,6 +19,10 @@ export interface Course {
 }
 
 export interface CellResult extends Course {
+  /** Number of changes at the source; 0 if the proof counts none. */
+  changes: number;
+  /** Records that have no effect, or an old one, and whose dead letter says so. */
+  dead: number;
   /** Number of effects at the target. */
   effects: number;
   /** Records without an effect. */
@@ -60,29 +65,42 @@ export async function assess(
   return results;
 }
 
-function resultOf(course: Course, stage: Stage, deliveries: Map<string, Delivery>): CellResult {
+function resultOf(course: Course, stage: Stage, deliveries: Map<string, Delivery[]>): CellResult {
   const { ids } = course;
-  const { effects } = stage.systems;
+  const { effects, changes } = stage.systems;
   const lost = ids.filter((id) => effects(id) === 0);
   const doubled = ids.flatMap((id) => Array<string>(Math.max(0, effects(id) - 1)).fill(id));
   const problems = [
     ...course.problems,
-    ...describeOpen(ids, deliveries),
+    ...describeOpen(ids, stage, deliveries),
     ...stage.systems.problems(),
     ...unexpectedEnds(stage),
   ];
   return {
     ...{ ...course, lost, doubled, problems, histories: {} },
+    dead: ids.filter((id) => {
+      const own = deliveries.get(id) ?? [];
+      return openOnes(own).length > 0 && mayEnd(stage.systems, id, own);
+    }).length,
+    changes: ids.reduce((sum, id) => sum + (changes?.(id) ?? 0), 0),
     effects: ids.length - lost.length + doubled.length,
     recovery: problems.length > 0 ? undefined : recoveryOf(course, stage, deliveries),
     kept: lost.length + doubled.length + problems.length > 0 ? stage.keep() : undefined,
   };
 }
 
-function describeOpen(ids: string[], deliveries: Map<string, Delivery>): string[] {
-  const statuses = ids.map((id) => deliveries.get(id)?.status ?? 'not ingested');
+function describeOpen(
+  ids: string[],
+  { systems }: Stage,
+  deliveries: Map<string, Delivery[]>,
+): string[] {
+  const statuses = ids.flatMap((id) => {
+    const own = deliveries.get(id) ?? [];
+    if (mayEnd(systems, id, own)) return [];
+    if (own.length === 0) return 'not ingested';
+    return openOnes(own).map(({ status }) => status);
+  });
   const open = Map.groupBy(statuses, (status) => status);
-  open.delete('delivered');
   const parts = [...open].map(([status, { length }]) => `${length} ${status}`);
   return parts.length > 0 ? [`not all was delivered: ${parts.join(', ')}`] : [];
 }
@@ -97,15 +115,15 @@ function unexpectedEnds({ children }: Stage): string[] {
 function recoveryOf(
   { ids, kills }: Course,
   { children, systems }: Stage,
-  deliveries: Map<string, Delivery>,
+  deliveries: Map<string, Delivery[]>,
 ): Recovery | undefined {
   const kill = kills.at(-1);
   if (!kill) return undefined;
   const from = children.find(({ spawnedAt }) => spawnedAt > kill.at)?.spawnedAt ?? kill.at;
   const firstCall = systems.firstCallAfter(from, kill.process);
-  const times = ids.map(
-    (id) => Date.parse(deliveries.get(id)?.updated_at ?? '') - performance.timeOrigin,
-  );
+  const times = ids
+    .flatMap((id) => deliveries.get(id) ?? [])
+    .map(({ updated_at }) => Date.parse(updated_at) - performance.timeOrigin);
   const deliveredAt = times.reduce((latest, at) => Math.max(latest, at), from);
   return { firstCallMs: firstCall && firstCall - from, deliveredMs: deliveredAt - from };
 }

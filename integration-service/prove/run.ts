@@ -52,7 +52,8 @@ export async function runCells(options: RunOptions): Promise<CellResult[]> {
     const runs = groupCells(cells, replicas).map(run);
     for (const each of runs) each.catch((error: unknown) => failed.abort(error));
     await Promise.allSettled(runs);
-    await Promise.all(runs);
+    // The first error: those of the others are that they were aborted.
+    failed.signal.throwIfAborted();
   } finally {
     rmSync(join(folder, 'compile-cache'), { recursive: true, force: true });
     const isKept = results.some(({ kept }) => kept) && !signal.aborted;

@@ -1,10 +1,10 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Child, type Crash, startChild } from './child-process.ts';
-import { createDatabase } from './database.ts';
 import type { Kill } from './kill-point.ts';
+import { createPostgresLedger, createSqliteLedger } from './ledger.ts';
 import type { Limit } from './limit.ts';
-import type { Setting, Systems } from './proof.ts';
+import type { ServiceProcess, Setting, Systems } from './proof.ts';
 import { createRandom } from './random.ts';
 
 /** What all cells of a run share. */
@@ -64,12 +64,14 @@ export async function setStage(
   parts.defer(() => {
     if (!isKept) rmSync(folder, { recursive: true, force: true });
   });
-  const database = options.ledger ? await createDatabase(options.ledger) : undefined;
-  parts.defer(() => (isKept && !signal.aborted ? undefined : database?.drop()));
+  const ledger = options.ledger
+    ? await createPostgresLedger(options.ledger)
+    : createSqliteLedger(folder);
+  parts.defer(() => (isKept && !signal.aborted ? undefined : ledger.drop()));
   const children: Child[] = [];
   const alive = () => children.filter((child) => !child.end);
   const systems = await setting.proof.open(setting, {
-    ...{ cleanUp: parts, timeoutMs: TIMEOUT_MS, folder, signal },
+    ...{ cleanUp: parts, timeoutMs: TIMEOUT_MS, folder, ledger, restart, untilListening, signal },
     random: createRandom(`${seed} ${setting.name}, systems`),
     serviceUrls: () => alive().flatMap(({ url }) => url ?? []),
     kill: (process) => void children[process]?.kill(),
@@ -80,7 +82,7 @@ export async function setStage(
   const env = {
     ...environment,
     FLOWS: setting.proof.flow,
-    LEDGER_URL: database?.url ?? `sqlite:${join(folder, 'ledger.sqlite')}`,
+    LEDGER_URL: ledger.url,
     NODE_COMPILE_CACHE: join(options.folder, 'compile-cache'),
   };
 
@@ -104,12 +106,33 @@ export async function setStage(
     void child.listening.then(() => turn[Symbol.dispose]());
   }
 
+  async function restart(meanwhile: () => Promise<void>): Promise<number> {
+    await Promise.all(alive().map((child) => child.kill()));
+    await meanwhile();
+    const first = children.length;
+    await startMissing();
+    await untilListening();
+    return first;
+  }
+
+  async function untilListening(): Promise<ServiceProcess[]> {
+    for (;;) {
+      signal.throwIfAborted();
+      const listening = children.flatMap(({ url, end }, number) =>
+        url && !end ? { url, number } : [],
+      );
+      const starting = alive().filter(({ url }) => !url);
+      if (listening.length > 0 || starting.length === 0) return listening;
+      await Promise.race(starting.map((child) => child.listening));
+    }
+  }
+
   const rest = parts.move();
   return {
     ...{ systems, env, children, alive, startMissing },
     keep() {
       isKept = true;
-      return database ? `${folder}, database ${database.name}` : folder;
+      return ledger.name ? `${folder}, database ${ledger.name}` : folder;
     },
     [Symbol.asyncDispose]: () => rest.disposeAsync(),
   };

@@ -1,8 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { startChild } from '../child-process.ts';
 import type { Disturbance, Systems, Tools } from '../proof.ts';
+import { startCrmApi } from '../systems/crm-api.ts';
 import { answerJson, createStandIn } from '../systems/stand-in.ts';
 
 /** A CRM, and the way on which the service gets its customers. */
@@ -44,22 +42,15 @@ export async function openPolledCrm({ cleanUp }: Tools): Promise<Crm> {
   };
 }
 
-const CRM_API = fileURLToPath(new URL('../../../crm-api/src/main.ts', import.meta.url));
-
 /**
  * A real crm-api, in a process that is never killed: its customers and its events are in its memory. It tells the
  * service of customers by events alone: the list that the service polls stays empty. A customer counts when its
  * creation was answered with 201.
  */
 export async function openEventCrm(route: EventRoute, tools: Tools): Promise<Crm> {
-  const { folder, signal, cleanUp } = tools;
+  const { signal } = tools;
   const list = await openPolledCrm(tools);
-  const logFile = join(folder, 'crm-api.log');
-  const env = { CRM_API_PORT: '0', LOG_FORMAT: 'json', ...route.crmEnv };
-  const child = startChild({ program: CRM_API, env, logFile });
-  cleanUp.defer(() => child.kill().then(() => {}));
-  const url = await child.listening;
-  if (!url) throw new Error(`crm-api does not start: ${logFile}`);
+  const { url, child } = await startCrmApi(tools, route.crmEnv);
   let asked = 0;
 
   async function createOne(): Promise<string> {
@@ -76,6 +67,6 @@ export async function openEventCrm(route: EventRoute, tools: Tools): Promise<Crm
     serviceEnv: { ...list.serviceEnv, POLLING_INTERVAL_SECONDS: '3600', ...route.serviceEnv },
     create: (count) => Array.fromAsync({ length: count }, createOne),
     disturbances: route.disturbances,
-    problems: () => (child.end ? [`crm-api ended by itself: ${logFile}`] : []),
+    problems: () => (child.end ? [`crm-api ended by itself: ${child.logFile}`] : []),
   };
 }

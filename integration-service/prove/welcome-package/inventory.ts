@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { json } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Kill, TargetStep } from '../kill-point.ts';
 import type { Systems, Tools } from '../proof.ts';
 import { answerJson, createStandIn } from '../systems/stand-in.ts';
+import { createWatch } from '../systems/watch.ts';
 
 /**
  * What the inventory does to the first request for a customer; it handles later ones normally.
@@ -55,8 +55,7 @@ export async function createInventory(
   /** By customer; empty if nothing was stored for a customer yet. */
   const requests = new Map<string, PackageRequest[]>();
   const byKey = new Map<string, PackageRequest>();
-  const calls: { by: number; at: number }[] = [];
-  let armed: (Kill & { fromProcess: number }) | undefined;
+  const { called, reach, arm, firstCallAfter } = createWatch(kill);
   let posts = 0;
   let faults = 0;
   let hasListed = false;
@@ -65,7 +64,7 @@ export async function createInventory(
     const url = new URL(request.url ?? '/', 'http://inventory');
     if (!url.pathname.startsWith(base)) return answerJson(response, 503, { detail: 'not you' });
     const by = Number(url.pathname.split('/')[2]);
-    calls.push({ by, at: performance.now() });
+    called(by);
     if (request.method === 'GET') return list(url, response);
     await take(request, response, by);
   });
@@ -111,12 +110,6 @@ export async function createInventory(
     response.once('close', () => void server.goDown(DOWN_MS));
   }
 
-  function reach(step: TargetStep, by: number): void {
-    if (armed?.step !== step || by < armed.fromProcess) return;
-    armed.nth -= 1;
-    if (armed.nth === 0) kill(by);
-  }
-
   /** Synchronous, so it is atomic like a transaction. */
   function store(customer_id: string, key: string | undefined) {
     const known = kind === 'keyed' && key !== undefined ? byKey.get(key) : undefined;
@@ -132,10 +125,7 @@ export async function createInventory(
   return {
     urlFor: (process) => `${server.origin}${base}/${process}/package-requests`,
     effects: (customerId) => requests.get(customerId)?.length ?? 0,
-    firstCallAfter: (time, except) => calls.find(({ by, at }) => at >= time && by !== except)?.at,
-    arm(kill, fromProcess) {
-      armed = { ...kill, fromProcess };
-    },
+    ...{ arm, firstCallAfter },
     idle: server.idle,
     [Symbol.dispose]: server[Symbol.dispose],
   };

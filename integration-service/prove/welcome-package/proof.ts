@@ -16,7 +16,7 @@ export const welcomePackage: Proof = {
 step of a delivery and at random times, under each kind of fault of the inventory, with an inventory
 that honours idempotency keys and one that does not. Where a real crm-api sends events instead of being
 polled, also cuts connections on their way, sends webhooks twice and restarts the broker.`,
-  nouns: { record: 'customer', target: 'inventory', effects: 'packages' },
+  nouns: { record: 'customer', target: 'inventory', effects: 'packages', restarted: 'broker' },
   sources: [
     { name: 'poll', label: 'at random times', killPoints: KILL_POINTS, faults: FAULTS },
     { ...events, name: 'webhook', label: 'events by webhook' },
