@@ -34,10 +34,18 @@ export default defineConfig({
             'integration-service/test/deep/*.test.ts',
             'integration-service/test/{state-machine,webhook-mutations}.test.ts',
             'integration-service/src/http/json-array.test.ts',
-            'integration-service/test/end-to-end/{ledger-processes,outage,trio}.test.ts',
+            'integration-service/test/end-to-end/{customer-sync,ledger-processes,outage,trio}.test.ts',
           ],
-          // Larger amounts than in the other projects: runs, customers, and a minute of outage.
-          env: { RUNS_FACTOR: '63', CUSTOMERS: '10000', PROBES: '5', PROCESSES: '20' },
+          // Larger amounts than in the other projects: runs, customers, kills, and a minute of outage.
+          env: {
+            ...{ RUNS_FACTOR: '63', CUSTOMERS: '10000', PROBES: '5', PROCESSES: '20' },
+            ...{
+              SYNC_CUSTOMERS: '2000',
+              SYNC_CHANGES: '10000',
+              SYNC_DELETES: '200',
+              SYNC_KILLS: '40',
+            },
+          },
           ...patient,
           testTimeout: 900_000,
           fileParallelism: false,
