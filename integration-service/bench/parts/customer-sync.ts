@@ -1,9 +1,11 @@
-import { mkdtempDisposableSync } from 'node:fs';
+import { closeSync, fdatasyncSync, mkdtempDisposableSync, openSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { json } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../../prove/free-port.ts';
-import type { BenchOptions, Figure } from '../figures.ts';
+import { answerJson, createStandIn } from '../../prove/systems/stand-in.ts';
+import { type BenchOptions, type Figure, median, percentile } from '../figures.ts';
 import { load } from '../http-load.ts';
 import { type RunningServer, startScript, startService } from '../processes.ts';
 
@@ -39,6 +41,7 @@ export async function* benchCustomerSync({ runs, max }: BenchOptions): AsyncGene
     ...{ what: `drain of ${many} into the CRM`, unit: '/s', values: valuesOf('drained') },
     ...{ limits: valuesOf('packages'), target: 'ratio 0.9' },
   };
+  yield* benchLatency(runs);
   yield { what: 'the same creates, with all flows', unit: '/s', values: [all.created] };
   yield { what: 'the same drain, with all flows', unit: '/s', values: [all.drained] };
 }
@@ -67,6 +70,68 @@ async function run(flows: string, count: number) {
     LEDGER_URL: `sqlite:${join(packagesFolder.path, 'ledger.sqlite')}`,
   });
   return { created, drained, packages: await rateOf(others, REQUESTED, count) };
+}
+
+/** The time from a create to its arrival in the CRM, at 50 a second, and how long the disk takes for one write. */
+async function* benchLatency(runs: number): AsyncGenerator<Figure> {
+  const measured = await Array.fromAsync({ length: runs }, async () => {
+    return { writeMs: median(measureWrites()), latenciesMs: await measureLatency() };
+  });
+  const writes = measured.map(({ writeMs }) => writeMs);
+  const medians = measured.map(({ latenciesMs }) => median(latenciesMs));
+  const p99s = measured.map(({ latenciesMs }) => percentile(latenciesMs, 0.99));
+  const what = 'created to in the CRM, at 50 a second';
+  yield {
+    what: `${what}, median; limit: one fdatasync`,
+    unit: 'ms',
+    values: medians,
+    limits: writes,
+  };
+  yield { what: `${what}, p99`, unit: 'ms', values: p99s, target: 'under 50 ms' };
+}
+
+const LATENCY = { count: 500, everyMs: 20 };
+
+async function measureLatency(): Promise<number[]> {
+  const arrivals = new Map<string, number>();
+  using crm = await createStandIn(async (request, response) => {
+    if (request.method === 'GET') return answerJson(response, 200, []);
+    const customer = (await json(request)) as { email: string };
+    arrivals.set(customer.email, performance.now());
+    answerJson(response, 201, customer);
+  });
+  using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'));
+  await using service = await startService('integration-service', {
+    ...{ FLOWS: 'customer-sync', CUSTOMER_SYNC_URL: `${crm.origin}/customers` },
+    LEDGER_URL: `sqlite:${join(folder.path, 'ledger.sqlite')}`,
+  });
+  await service.untilReady();
+  const begun = new Map<string, number>();
+  const beginning = performance.now();
+  const calls = Array.from({ length: LATENCY.count }, async (_, i) => {
+    await sleep(Math.max(1, beginning + i * LATENCY.everyMs - performance.now()));
+    const email = `jane${made++}@example.com`;
+    begun.set(email, performance.now());
+    const headers = { 'content-type': 'application/json' };
+    const body = JSON.stringify({ name: 'Jane Doe', email });
+    await (await fetch(`${service.url}${PATH}`, { method: 'POST', headers, body })).arrayBuffer();
+  });
+  await Promise.all(calls);
+  while (arrivals.size < LATENCY.count) await sleep(20);
+  return [...begun].map(([email, at]) => (arrivals.get(email) as number) - at);
+}
+
+function measureWrites(): number[] {
+  using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'));
+  const file = openSync(join(folder.path, 'file'), 'w');
+  const durations = Array.from({ length: 100 }, () => {
+    const startedAt = performance.now();
+    writeSync(file, Buffer.alloc(4_096));
+    fdatasyncSync(file);
+    return performance.now() - startedAt;
+  });
+  closeSync(file);
+  return durations;
 }
 
 let made = 0;
