@@ -77,7 +77,10 @@ export async function runCommand<Options>(
 }
 
 /** The environment variable with the URL of each system. */
-const URLS: Record<string, string> = { CRM: 'CRM_API_URL', inventory: 'INVENTORY_API_URL' };
+const URLS: Record<string, string> = {
+  CRM: 'CRM_API_URL or CUSTOMER_SYNC_URL',
+  inventory: 'INVENTORY_API_URL',
+};
 
 /** What went wrong. Splits only texts of our own into lines: a text from another system stays on one line. */
 function explain(error: unknown, usage: string): string[] {

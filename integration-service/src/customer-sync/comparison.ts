@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Change, PolledSource, Reading } from '../delivery/flow.ts';
 import type { CycleLog } from '../delivery/ingest/cycle-log.ts';
 import type { Ledger } from '../delivery/ledger/ledger.ts';
-import { nameSome } from '../delivery/name-some.ts';
+import { MOST_NAMED, nameSome } from '../delivery/name-some.ts';
 import { ReadError } from '../delivery/target.ts';
 import { withoutExcerpt } from '../http/response.ts';
 import { type CustomerRecords, staleReason } from '../systems/crm/customer-records.ts';
@@ -34,6 +34,9 @@ interface Compared {
   isSettled: boolean;
 }
 
+/** How long before its commit, at most, a change is stamped with its time. */
+const STAMPED_BEFORE_MS = 60_000;
+
 /** Customers that are compared together: few, so that others who write get their turn. */
 const PAGE = 1_000;
 
@@ -63,7 +66,9 @@ export function createComparison(options: ComparisonOptions): PolledSource {
   async function agreedOn(from: unknown): Promise<unknown> {
     const position = positionSchema.safeParse(from).data;
     if (!position) return undefined;
-    const isOld = await ledger.read((db) => isChangedSince(db, position.askedAt));
+    // A change is stamped before its transaction, and the clocks of replicas differ a bit.
+    const since = position.askedAt - STAMPED_BEFORE_MS;
+    const isOld = await ledger.read((db) => isChangedSince(db, since));
     return isOld ? undefined : position.snapshot;
   }
 
@@ -77,7 +82,7 @@ export function createComparison(options: ComparisonOptions): PolledSource {
     const held = createHeldVersions();
     try {
       for await (const { id, version } of reading.records) held.add(id, version);
-      const compared = await compareShop(held, askedAt, log);
+      const compared = await compareShop(held, askedAt, { log, signal });
       const removed = await compareDeleted(held, askedAt, { log, signal });
       const differences = compared.count + removed.count;
       const isSettled = differences === 0 && compared.isSettled && removed.isSettled;
@@ -92,13 +97,14 @@ export function createComparison(options: ComparisonOptions): PolledSource {
   async function compareShop(
     held: HeldVersions,
     deliveredBefore: number,
-    log: Log,
+    { log, signal }: { log: Log; signal: AbortSignal },
   ): Promise<Compared> {
     let [again, ahead] = [0, 0];
     let isSettled = true;
     const named: string[] = [];
     const list = (after?: number) => shop.list(PAGE, after);
     for (let page = await list(); page.length > 0; page = await list(page.at(-1)?.number)) {
+      signal.throwIfAborted();
       const [lost, overtaken] = [new Map<string, string>(), new Map<string, string>()];
       for (const { id, version } of page.map(({ customer }) => customer)) {
         const [key, theirs] = [keyOf(id, version), held.find(id)];
@@ -115,7 +121,7 @@ export function createComparison(options: ComparisonOptions): PolledSource {
       again += sent;
       const gaveUp = await ledger.giveUp(CUSTOMER_SYNC, overtaken, at);
       ahead += gaveUp;
-      if (gaveUp > 0) named.push(...overtaken.keys());
+      if (gaveUp > 0 && named.length < MOST_NAMED) named.push(...overtaken.keys());
     }
     if (again > 0)
       log.warn(
@@ -163,6 +169,12 @@ export function createComparison(options: ComparisonOptions): PolledSource {
       try {
         return await read(from, signal, log);
       } catch (error) {
+        // Of the temporary file, when its disk is full: the errors of the ledger are of another class.
+        if (error instanceof Error && 'errcode' in error) {
+          const reason = `a temporary file cannot be written (${error.message})`;
+          log.error(`Failed to compare with the CRM: ${reason}`);
+          return { kind: 'failed', reason, isUnauthorized: false };
+        }
         if (!(error instanceof ReadError)) throw error;
         const { message, isUnauthorized, isThrottled, retryAfterMs } = error;
         if (!signal.aborted) log.error(`Failed to read the customers of the CRM: ${message}`);

@@ -58,8 +58,12 @@ export async function openLedger(
       ...{ ledgerName, migrations, log },
       isOldServiceAtWork: () => isOldServiceAtWork(db),
     });
-    // A process that was killed could not.
-    if (isService) await rewriteFile(migrating);
+    // A process that was killed could not. If this one cannot either, the next one tries.
+    if (isService) {
+      await rewriteFile(migrating).catch((error: Error) =>
+        log.warn(`${ledgerName} still has copies of what was scrubbed: ${error.message}`),
+      );
+    }
     if (migrating !== db) await migrating.destroy();
   } catch (error) {
     for (const each of new Set([migrating, db])) await each.destroy();

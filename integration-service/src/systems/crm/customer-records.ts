@@ -132,12 +132,23 @@ export function createCustomerRecords(options: CustomerRecordsOptions): Customer
         });
         const { status } = response;
         if (status >= 200 && status < 300) return lookFor(id, version, signal);
+        // A later deletion is what was wanted.
+        if (status === STALE) {
+          const looked = await lookFor(id, version, signal);
+          return looked.kind === 'delivered' ? looked : stale(response);
+        }
         if (!GONE.includes(status)) return otherwise(response, () => undefined);
         // At a wrong address nothing is there, either: only what lists customers can say that one is gone.
         const list = await reader.read({ signal }).catch((error: ReadError) => error);
         if (list instanceof ReadError) {
           const reason = `${describeResponse(response)}, and it has no list: ${list.message}`;
-          return { kind: 'permanent', reason, statusCode: status };
+          const { status: statusCode, isUnauthorized, isThrottled, retryAfterMs } = list;
+          const ofList = statusCode === undefined ? {} : { statusCode };
+          if (isUnauthorized) return { kind: 'unauthorized', reason, ...ofList };
+          if (isThrottled) return { kind: 'throttled', reason, ...ofList, retryAfterMs };
+          // A list that cannot be read just now does not say that the address is wrong.
+          const isWrong = statusCode !== undefined && statusCode < 500;
+          return { kind: isWrong ? 'permanent' : 'unknown', reason, statusCode: status };
         }
         list?.close();
         return lookFor(id, version, signal);

@@ -61,6 +61,27 @@ it('is no success at a wrong address, where nothing is', async () => {
   ]);
 });
 
+it.each<[CrmAnswer | 'cut', string]>([
+  [json(503, {}), 'unknown'],
+  [json(401, {}), 'unauthorized'],
+  ['cut', 'unknown'],
+])('is no dead letter while the list cannot be read: %j', async (answer, kind) => {
+  const { id, remove, deliver, crm, outcomes, until, advance } = await setUp();
+  await crm.edit('DELETE', id);
+  let isFailing = true;
+  crm.fail(({ method, url }) => {
+    if (method === 'DELETE') return json(404, { detail: 'no' });
+    return isFailing && url === crm.url.pathname ? answer : undefined;
+  });
+  await remove(id);
+  await until(async () => (await outcomes()).includes(kind));
+  expect(await outcomes()).not.toContain('dead');
+  isFailing = false;
+  advance(60_000);
+  await deliver();
+  expect((await outcomes()).slice(-3)).toEqual(GONE);
+});
+
 it('is no success where the customer is still there', async () => {
   const shop = await setUp({ settings: { MAX_ATTEMPTS: 2 } });
   const { id, remove, deliver, crm, outcomes } = shop;
@@ -98,6 +119,15 @@ it('is stale where the CRM says so', async () => {
   await remove(id);
   await deliver();
   expect(await outcomes()).toEqual(['stale', 'dead', 'the CRM has version 9']);
+});
+
+it('counts as delivered where the CRM has deleted the customer at a later version', async () => {
+  const { id, remove, deliver, crm, outcomes } = await setUp();
+  await crm.edit('PUT', id, { ...JANE, address: null, version: 8 });
+  await crm.edit('DELETE', id);
+  await remove(id);
+  await deliver();
+  expect(await outcomes()).toEqual(GONE);
 });
 
 it.each<[string, CrmAnswer | 'cut', string]>([

@@ -65,6 +65,6 @@ export function corrupt(path: string, detail: string): LedgerError {
   const [finding = detail] = detail.split('\n').filter((line) => line && !line.startsWith('***'));
   return new LedgerError(
     'unusable',
-    `The ledger ${path} is corrupt (${finding}). Move it away with its -wal and -shm files, then restore it from a backup, or begin a new one, which asks the target what it already holds.`,
+    `The ledger ${path} is corrupt (${finding}). Move it away with its -wal and -shm files, then restore it from a backup. A new one asks the inventory what it already holds, but has none of the shop's customers.`,
   );
 }

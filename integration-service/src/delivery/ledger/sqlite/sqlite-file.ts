@@ -112,7 +112,7 @@ export function watchFiles(path: string): () => void {
       if (statSync(file, { throwIfNoEntry: false })?.ino === inodes[i]) return;
       throw new LedgerError(
         'unusable',
-        `The ledger ${file} was deleted or replaced while in use. Stop the service, put the file back (or leave it deleted: a new ledger asks the target what it already holds) and start again.`,
+        `The ledger ${file} was deleted or replaced while in use. Stop the service, put the file back and start again. A new ledger asks the inventory what it already holds, but has none of the shop's customers.`,
       );
     });
   };
