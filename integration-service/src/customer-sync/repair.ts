@@ -4,7 +4,7 @@ import type { Audited } from '../delivery/flow.ts';
 import { versionInReason } from '../systems/crm/customer-records.ts';
 import { lockCustomer, updateCustomer } from './customer-table.ts';
 import { deletionItem, versionItem, versionOf } from './item.ts';
-import { type LastDelivery, lastDelivery, lockLastDeletion } from './shop-deliveries.ts';
+import { type LastDelivery, lastDelivery, lockDeletion } from './shop-deliveries.ts';
 
 /** Far below the numbers of which some are the same. */
 const MAX_VERSION = 2 ** 52;
@@ -22,7 +22,7 @@ export function createRepair(now: () => number): NonNullable<Audited['repair']> 
   return async (transaction, drift) => {
     const { lane: id } = drift;
     const customer = await lockCustomer(transaction, id);
-    if (!customer) await lockLastDeletion(transaction, id);
+    if (!customer) await lockDeletion(transaction, id);
     const last = await lastDelivery(transaction, id);
     // Whoever has changed it since the audit has sent it, too.
     if (last?.key !== drift.key || last?.status !== drift.status) return [];

@@ -33,15 +33,10 @@ export async function isAnyOpen(db: Kysely<unknown>, keys: readonly string[]): P
 /** An arbitrary number that nothing else locks in the same database. */
 const DELETION_LOCK = 2_026_113_002;
 
-/** The last delete of a customer, whom nobody else deletes once more before the transaction ends. */
-export async function lockLastDeletion(
-  transaction: LedgerTransaction,
-  id: string,
-): Promise<LastDelivery | undefined> {
-  if (!isSqlite(transaction)) {
-    await sql`select pg_advisory_xact_lock(${DELETION_LOCK}, hashtext(${id}))`.execute(transaction);
-  }
-  return lastDelivery(transaction, id, 'delete');
+/** Nobody else deletes this customer once more before the transaction ends. */
+export async function lockDeletion(transaction: LedgerTransaction, id: string): Promise<void> {
+  if (isSqlite(transaction)) return;
+  await sql`select pg_advisory_xact_lock(${DELETION_LOCK}, hashtext(${id}))`.execute(transaction);
 }
 
 /** The latest delivery of a customer that is not superseded. */
@@ -81,7 +76,8 @@ export async function removeAgain(
 ): Promise<'removed' | 'on its way' | 'dead'> {
   let done: 'removed' | 'on its way' | 'dead' = 'on its way';
   await change(async (transaction) => {
-    const last = await lockLastDeletion(transaction, id);
+    await lockDeletion(transaction, id);
+    const last = await lastDelivery(transaction, id, 'delete');
     const isOver = last?.status === 'delivered' && last.updatedAt < deliveredBefore;
     if (last && !isOver) {
       done = last.status === 'dead' || last.status === 'held' ? 'dead' : 'on its way';

@@ -50,7 +50,7 @@ export interface PageRequest {
 }
 
 /** A list with more pages is taken for an endless one. */
-const MAX_PAGES = 10_000;
+export const MAX_PAGES = 10_000;
 
 const ANEW = {
   // Caches on the way must ask the system itself. Not no-cache: many systems give that a wider meaning.

@@ -146,8 +146,8 @@ export function createCustomerRecords(options: CustomerRecordsOptions): Customer
           const ofList = statusCode === undefined ? {} : { statusCode };
           if (isUnauthorized) return { kind: 'unauthorized', reason, ...ofList };
           if (isThrottled) return { kind: 'throttled', reason, ...ofList, retryAfterMs };
-          // A list that cannot be read just now does not say that the address is wrong.
-          const isWrong = statusCode !== undefined && statusCode < 500;
+          // Only where no list is, the address is wrong; any other failure may pass.
+          const isWrong = GONE.includes(statusCode ?? 0);
           return { kind: isWrong ? 'permanent' : 'unknown', reason, statusCode: status };
         }
         list?.close();

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ReadError } from '../../delivery/target.ts';
-import { type ListSource, openPage, type Page } from '../../http/pages.ts';
+import { type ListSource, MAX_PAGES, openPage, type Page } from '../../http/pages.ts';
 import { createTrail } from '../../http/trail.ts';
 import { fingerprintOfList, restoreUrl, shortenUrl } from './position-url.ts';
 
@@ -30,7 +30,6 @@ export interface ReadOptions {
 
 /** More pages than this are not worth a request each. */
 const MOST_KNOWN = 10;
-const MAX_PAGES = 10_000;
 
 /** Reads a list whole, or finds out by a request for each page that it is still what was read before. */
 export function createListReader(source: ListSource, url: URL) {

@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers';
 import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
 import { buildApp } from '../../../../crm-api/src/app.ts';
+import type { CrmCustomer } from '../../../src/customer-sync/mapper.ts';
 
 export const RECORDS = '/api/crm/customers';
 
@@ -30,16 +31,6 @@ type Fault = (
   request: CrmRequest,
   store: () => Promise<CrmAnswer>,
 ) => Promise<CrmAnswer | 'hang' | 'cut' | undefined> | CrmAnswer | 'hang' | 'cut' | undefined;
-
-export interface CrmCustomer {
-  id: string;
-  version: number;
-  name: string;
-  email: string;
-  phone: string | null;
-  address: string | null;
-  created_at: string;
-}
 
 /** The code of crm-api behind a real server on loopback that can fail in every way. It ends with the test. */
 export async function startCrm() {

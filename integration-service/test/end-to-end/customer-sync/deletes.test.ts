@@ -63,6 +63,7 @@ it('is no success at a wrong address, where nothing is', async () => {
 
 it.each<[CrmAnswer | 'cut', string]>([
   [json(503, {}), 'unknown'],
+  [json(408, {}), 'unknown'],
   [json(401, {}), 'unauthorized'],
   ['cut', 'unknown'],
 ])('is no dead letter while the list cannot be read: %j', async (answer, kind) => {
