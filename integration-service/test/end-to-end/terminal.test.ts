@@ -56,16 +56,18 @@ describe.each([
   });
 });
 
-it.each(['CRM', 'inventory'])(
+it.each([
+  ['CRM', 'CRM_API_URL', 'CRM_API_URL or CUSTOMER_SYNC_URL'],
+  ['inventory', 'INVENTORY_API_URL', 'INVENTORY_API_URL'],
+])(
   'a command says what to check when the %s does not let it in',
-  async (name) => {
+  async (name, variable, variables) => {
     const env = await setUp('an-id');
-    const variable = `${name.toUpperCase()}_API_URL`;
     const url = await startHttpServer((_request, response) => response.writeHead(401).end('Who?'));
     const child = command(['src/commands/audit.ts'], { ...env, [variable]: url });
     expect(await child.ended).toBe(2);
     expect(child.lines).toEqual([
-      `The ${name} gave no usable answer: 401 Unauthorized: Who?. Check the user name and password in ${variable}.`,
+      `The ${name} gave no usable answer: 401 Unauthorized: Who?. Check the user name and password in ${variables}.`,
     ]);
   },
 );
