@@ -1,4 +1,5 @@
-import { availableParallelism } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 /**
@@ -9,6 +10,9 @@ const patient = {
   hookTimeout: 240_000,
   expect: { poll: { timeout: 200_000 } },
 };
+
+// For the processes that tests start.
+process.env.NODE_COMPILE_CACHE ??= join(tmpdir(), 'mini-integration-platform-compiled');
 
 export default defineConfig({
   test: {
@@ -34,7 +38,7 @@ export default defineConfig({
             'integration-service/test/deep/*.test.ts',
             'integration-service/test/{state-machine,webhook-mutations}.test.ts',
             'integration-service/src/http/json-array.test.ts',
-            'integration-service/test/end-to-end/{customer-sync,ledger-processes,outage,trio}.test.ts',
+            'integration-service/test/end-to-end/{customer-sync,ledger-processes,outage,prove,trio}.test.ts',
           ],
           // Larger amounts than in the other projects: runs, customers, kills, and a minute of outage.
           env: {

@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Kill } from './kill-point.ts';
 
@@ -41,6 +43,9 @@ export interface End {
   signal: NodeJS.Signals | null;
 }
 
+/** Starting is most of the cost of a proof, and half of it is compiling. */
+const COMPILED =
+  process.env.NODE_COMPILE_CACHE ?? join(tmpdir(), 'mini-integration-platform-compiled');
 const SERVICE = fileURLToPath(new URL('child.ts', import.meta.url));
 
 /** Starts a service that inherits nothing of this process's environment but `PATH`. */
@@ -48,7 +53,7 @@ export function startChild({ program = SERVICE, env, crash, logFile }: ChildOpti
   const log = openSync(logFile, 'a');
   const spawnedAt = performance.now();
   const started = spawn(process.execPath, [program, ...(crash ? [JSON.stringify(crash)] : [])], {
-    env: { PATH: process.env.PATH, ...env },
+    env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: COMPILED, ...env },
     stdio: ['ignore', log, log, 'ipc'],
     // A Ctrl-C at the terminal must reach only the prover, not the services under test.
     detached: true,

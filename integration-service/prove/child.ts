@@ -3,6 +3,7 @@
  * the environment, as usual. Needs an IPC channel to its parent, and does not outlive it.
  */
 import { closeSync, openSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { parseOrExit } from 'service-kit/run';
 import { parseConfig } from '../src/config.ts';
 import { runService } from '../src/service.ts';
@@ -21,6 +22,8 @@ await runService(config, ({ kind }) => {
   reached += 1;
   if (reached === crash.nth && isFirstToTake(crash.ticket)) killMyself();
 });
+// Otherwise, only a process that ends by itself would write it down.
+flushCompileCache();
 
 /** Of several processes, only one gets the ticket. */
 function isFirstToTake(ticket: string): boolean {

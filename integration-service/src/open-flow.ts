@@ -9,14 +9,19 @@ import { createGate, type Gate } from './delivery/dispatch/gate.ts';
 import type { DeliveryMetrics } from './delivery/dispatch/metrics.ts';
 import type { Pause } from './delivery/dispatch/pauses.ts';
 import type { OnEvent } from './delivery/engine-event.ts';
-import type { Change, Flow, PolledSource, PushedSource } from './delivery/flow.ts';
+import type { Flow, PolledSource, PushedSource } from './delivery/flow.ts';
 import { createGroupChange } from './delivery/ingest/group-change.ts';
 import { createGroupCommit } from './delivery/ingest/group-commit.ts';
 import { createIngest, type Ingest } from './delivery/ingest/ingest.ts';
 import type { EventMetrics, PollMetrics } from './delivery/ingest/metrics.ts';
 import { createPoller, type Poller } from './delivery/ingest/poller.ts';
 import { createSurgeGuard, type SurgeGuard } from './delivery/ingest/surge-guard.ts';
-import { INGEST_RESULTS, type Ledger, type SourceId } from './delivery/ledger/ledger.ts';
+import {
+  INGEST_RESULTS,
+  type Ledger,
+  type Produce,
+  type SourceId,
+} from './delivery/ledger/ledger.ts';
 import type { GuardedOptions } from './delivery/routes/guarded.ts';
 import { withoutExcerpt } from './http/response.ts';
 
@@ -98,12 +103,12 @@ export function openFlow(flow: Flow, options: OpenFlowOptions): OpenFlow {
         ...{ source: source.name, noun: source.noun, ingest, log },
         ...{ guard: guardFor(surgeWindowMs), metrics: eventMetrics },
       });
-      const write: Change = async (produce) => {
+      const write = async (produce: Produce) => {
         const counts = await ingest.change(produce);
         for (const result of INGEST_RESULTS) eventMetrics.count(result, counts[result]);
       };
       // With several writers, two groups could lock the same records, each in an order of its own.
-      const change = ledger.hasOneWriter ? createGroupChange(write) : write;
+      const change = createGroupChange({ write, isGrouped: ledger.hasOneWriter });
       return { ...source.open(sink, eventMetrics, change), closeSink: close };
     });
 

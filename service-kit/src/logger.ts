@@ -31,7 +31,7 @@ function createTurnStream() {
     if (lines) destination.write(lines);
     lines = '';
   };
-  process.on('exit', flushSync);
+  beforeExit(flushSync);
   return {
     write(line: string): void {
       if (!lines) setImmediate(flushSync);
@@ -41,6 +41,17 @@ function createTurnStream() {
     // Pino calls this after a fatal line.
     flushSync,
   };
+}
+
+const atExit: (() => void)[] = [];
+
+/** One listener for all logs: of many, Node.js warns. */
+function beforeExit(run: () => void): void {
+  const isFirst = atExit.push(run) === 1;
+  if (!isFirst) return;
+  process.on('exit', () => {
+    for (const each of atExit) each();
+  });
 }
 
 function createPrettyStream() {

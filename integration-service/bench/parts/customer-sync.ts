@@ -11,6 +11,7 @@ import { type RunningServer, startScript, startService } from '../processes.ts';
 
 const CONNECTIONS = 32;
 const CUSTOMERS = 10_000;
+const DRAINED_WITHIN_MS = 10 * 60_000;
 const PATH = '/api/customers';
 const requests = (method: string, route: string, status: number) =>
   `http_request_duration_seconds_count{method="${method}",route="${route}",status_code="${status}"}`;
@@ -145,12 +146,14 @@ async function create({ port }: RunningServer, count: number): Promise<number> {
 /** How many requests per second a server has answered, from the first until it has answered so many. */
 async function rateOf(server: RunningServer, line: string, count: number): Promise<number> {
   let first: { at: number; answered: number } | undefined;
+  const giveUpAt = performance.now() + DRAINED_WITHIN_MS;
   for (;;) {
     const answered = (await server.metric(line)) || 0;
     if (answered > 0) first ??= { at: performance.now(), answered };
     if (first && answered >= count) {
       return ((answered - first.answered) * 1_000) / (performance.now() - first.at);
     }
+    if (performance.now() > giveUpAt) throw new Error(`Only ${answered} of ${count} arrived.`);
     await sleep(20);
   }
 }

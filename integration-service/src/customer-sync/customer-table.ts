@@ -1,5 +1,5 @@
 import { type Kysely, sql } from 'kysely';
-import { isSqlite } from '../delivery/ledger/rows.ts';
+import { isSqlite, rowsOf } from '../delivery/ledger/rows.ts';
 import type { LedgerTransaction } from '../delivery/ledger/tables.ts';
 import type { Customer, CustomerInput } from './customer.ts';
 
@@ -73,32 +73,46 @@ export async function listCustomers(
 /** An arbitrary number that nothing else locks in the same database. */
 const EMAIL_LOCK = 2_026_113_001;
 
+/** On PostgreSQL, nobody else takes or frees an e-mail address before the transaction ends; SQLite has one writer. */
+async function lockEmail(transaction: LedgerTransaction, email: string): Promise<void> {
+  if (isSqlite(transaction)) return;
+  await sql`select pg_advisory_xact_lock(${EMAIL_LOCK}, hashtext(${email}))`.execute(transaction);
+}
+
 /** Whether a customer other than this one has an e-mail address, which nobody else takes meanwhile. */
 export async function isEmailTaken(
   transaction: LedgerTransaction,
   email: string,
   id: string,
 ): Promise<boolean> {
-  if (!isSqlite(transaction)) {
-    await sql`select pg_advisory_xact_lock(${EMAIL_LOCK}, hashtext(${email}))`.execute(transaction);
-  }
+  await lockEmail(transaction, email);
   const { rows } = await sql`
     select 1 from customers where email = ${email} and id != ${id}`.execute(transaction);
   return rows.length > 0;
 }
 
-export async function insertCustomer(
+/**
+ * Inserts new customers, in this order. Returns them by id, without those whose e-mail address another customer
+ * has, also one of them.
+ */
+export async function insertCustomers(
   transaction: LedgerTransaction,
-  id: string,
-  { name, email, phone, address }: CustomerInput,
+  inputs: readonly (CustomerInput & { id: string })[],
   now: number,
-): Promise<Customer> {
+): Promise<Map<string, Customer>> {
+  const emails = inputs.map(({ email }) => email);
+  // In one order, so that no two transactions wait for each other.
+  for (const email of emails.toSorted()) await lockEmail(transaction, email);
+  const values = inputs.map(({ id, name, email, phone, address }) => [
+    ...[id, name, email, phone, address && JSON.stringify(address)],
+  ]);
   const { rows } = await sql<Row>`
-    insert into customers (id, version, name, email, phone, address, created_at, updated_at)
-    values (${id}, 1, ${name}, ${email}, ${phone}, ${address && JSON.stringify(address)},
-      ${now}, ${now})
-    returning *`.execute(transaction);
-  return toCustomer(rows[0] as Row);
+    insert into customers (id, name, email, phone, address, version, created_at, updated_at)
+    select value->>0, value->>1, value->>2, value->>3, value->>4, 1,
+      cast(${now} as bigint), cast(${now} as bigint)
+    from ${rowsOf(transaction, values)} where true
+    on conflict (email) do nothing returning *`.execute(transaction);
+  return new Map(rows.map((row) => [row.id, toCustomer(row)]));
 }
 
 /** Writes a locked customer at a later version. */

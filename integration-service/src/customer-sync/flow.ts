@@ -24,9 +24,9 @@ export function createFlow(settings: CustomerSyncSettings, parts: FlowParts): Fl
   const target = createCrmTarget(crm);
   const intervalMs = settings.SYNC_COMPARE_SECONDS * 1_000;
   let changeOpen: Change | undefined;
-  const change: Change = async (produce) => {
+  const change: Change = async (make, input) => {
     if (!changeOpen) throw new Error('The flow is not open.');
-    await changeOpen(produce);
+    return changeOpen(make, input);
   };
   const shop = createShop({ change, ledger, now });
   const api: PushedSource = {

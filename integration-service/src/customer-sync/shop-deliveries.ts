@@ -2,6 +2,7 @@
 import { type Kysely, sql } from 'kysely';
 import type { Operation, Status } from '../delivery/delivery.ts';
 import type { Change } from '../delivery/flow.ts';
+import { oneByOne } from '../delivery/ingest/group-change.ts';
 import { isSqlite, textsOf, unindexed } from '../delivery/ledger/rows.ts';
 import type { LedgerTransaction } from '../delivery/ledger/tables.ts';
 import { CUSTOMER_SYNC, deletionItem, versionOf } from './item.ts';
@@ -64,27 +65,30 @@ export async function lastDelivery(
   return rows[0];
 }
 
-/**
- * Deletes a deleted customer from the CRM once more, unless a delete is on its way or dead.
- *
- * @param held the version that the CRM has
- * @param deliveredBefore when the CRM was asked, Unix time in milliseconds: a later delete was on its way
- */
-export async function removeAgain(
-  change: Change,
-  { id, held, deliveredBefore }: { id: string; held: number; deliveredBefore: number },
-): Promise<'removed' | 'on its way' | 'dead'> {
-  let done: 'removed' | 'on its way' | 'dead' = 'on its way';
-  await change(async (transaction) => {
+interface Removal {
+  id: string;
+  /** The version that the CRM has. */
+  held: number;
+  /** When the CRM was asked, Unix time in milliseconds: a later delete was on its way. */
+  deliveredBefore: number;
+}
+type Removed = 'removed' | 'on its way' | 'dead';
+
+/** Deletes a deleted customer from the CRM once more, unless a delete is on its way or dead. */
+export async function removeAgain(change: Change, removal: Removal): Promise<Removed> {
+  return change(removeOneAgain, removal);
+}
+
+const removeOneAgain = oneByOne<Removal, Removed>(
+  async (transaction, { id, held, deliveredBefore }) => {
     await lockDeletion(transaction, id);
     const last = await lastDelivery(transaction, id, 'delete');
     const isOver = last?.status === 'delivered' && last.updatedAt < deliveredBefore;
     if (last && !isOver) {
-      done = last.status === 'dead' || last.status === 'held' ? 'dead' : 'on its way';
-      return [];
+      const isGivenUp = last.status === 'dead' || last.status === 'held';
+      return { result: isGivenUp ? 'dead' : 'on its way', items: [] };
     }
-    done = 'removed';
-    return [deletionItem(id, Math.max(held, last ? versionOf(last.key) : 0) + 1)];
-  });
-  return done;
-}
+    const version = Math.max(held, last ? versionOf(last.key) : 0) + 1;
+    return { result: 'removed', items: [deletionItem(id, version)] };
+  },
+);

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { HttpError } from 'service-kit/errors';
-import type { Item } from '../delivery/delivery.ts';
-import type { Change } from '../delivery/flow.ts';
+import type { Change, Made, Make } from '../delivery/flow.ts';
+import { oneByOne } from '../delivery/ingest/group-change.ts';
 import type { Ledger, LedgerTransaction } from '../delivery/ledger/ledger.ts';
 import type { Customer, CustomerInput } from './customer.ts';
 import {
   deleteCustomer,
   findCustomer,
-  insertCustomer,
+  insertCustomers,
   isEmailTaken,
   listCustomers,
   lockCustomer,
@@ -44,65 +44,64 @@ export interface ShopOptions {
 }
 
 export function createShop({ change, ledger, now }: ShopOptions): Shop {
-  /** Makes a change, and returns the customer that it makes, once that is committed. */
-  async function returning(
-    run: (transaction: LedgerTransaction) => Promise<{ customer: Customer; items: Item[] }>,
-  ): Promise<Customer> {
-    let made: Customer | undefined;
-    await change(async (transaction) => {
-      const { customer, items } = await run(transaction);
-      made = customer;
-      return items;
+  const createAll: Make<CustomerInput & { id: string }, Customer> = async (transaction, inputs) => {
+    const made = await insertCustomers(transaction, inputs, now());
+    return inputs.map(({ id, email }) => {
+      const customer = made.get(id);
+      return customer ? deliver(customer) : emailTaken(email);
     });
-    return made as Customer;
-  }
+  };
 
-  /** Finds a customer to be changed, whom nobody else changes meanwhile. */
-  async function lock(
-    transaction: LedgerTransaction,
-    id: string,
-    precondition: Precondition | undefined,
-  ): Promise<Customer> {
-    const customer = (await lockCustomer(transaction, id)) ?? notThere(id);
-    if (precondition?.(customer.version) !== false) return customer;
-    throw new HttpError(412, `The customer has version ${customer.version}.`);
-  }
+  const replaceOne = oneByOne<Replacement, Customer>(
+    async (transaction, { id, input, precondition }) => {
+      const held = await lock(transaction, id, precondition);
+      if (isDeepStrictEqual({ ...held, ...input }, held)) return { result: held, items: [] };
+      if (input.email !== held.email && (await isEmailTaken(transaction, input.email, id))) {
+        throw emailTaken(input.email);
+      }
+      const next = { ...input, id, version: held.version + 1 };
+      return deliver(await updateCustomer(transaction, next, now()));
+    },
+  );
 
   return {
-    async create(input) {
-      const id = randomUUID();
-      return await returning(async (transaction) => {
-        if (await isEmailTaken(transaction, input.email, id)) throw emailTaken(input.email);
-        const customer = await insertCustomer(transaction, id, input, now());
-        return { customer, items: [versionItem(customer)] };
-      });
-    },
-
-    async replace(id, input, precondition) {
-      return await returning(async (transaction) => {
-        const held = await lock(transaction, id, precondition);
-        if (isDeepStrictEqual({ ...held, ...input }, held)) return { customer: held, items: [] };
-        if (input.email !== held.email && (await isEmailTaken(transaction, input.email, id))) {
-          throw emailTaken(input.email);
-        }
-        const next = { ...input, id, version: held.version + 1 };
-        const customer = await updateCustomer(transaction, next, now());
-        return { customer, items: [versionItem(customer)] };
-      });
-    },
-
-    async remove(id, precondition) {
-      await change(async (transaction) => {
-        const { version } = await lock(transaction, id, precondition);
-        await deleteCustomer(transaction, id);
-        return [deletionItem(id, version + 1)];
-      });
-    },
+    create: (input) => change(createAll, { ...input, id: randomUUID() }),
+    replace: (id, input, precondition) => change(replaceOne, { id, input, precondition }),
+    remove: (id, precondition) => change(removeOne, { id, precondition }),
 
     get: async (id) => (await ledger.read((db) => findCustomer(db, id))) ?? notThere(id),
 
     list: (limit, after) => ledger.read((db) => listCustomers(db, limit, after)),
   };
+}
+
+interface Target {
+  id: string;
+  precondition: Precondition | undefined;
+}
+interface Replacement extends Target {
+  input: CustomerInput;
+}
+
+const removeOne = oneByOne<Target, void>(async (transaction, { id, precondition }) => {
+  const { version } = await lock(transaction, id, precondition);
+  await deleteCustomer(transaction, id);
+  return { result: undefined, items: [deletionItem(id, version + 1)] };
+});
+
+/** Finds a customer to be changed, whom nobody else changes meanwhile. */
+async function lock(
+  transaction: LedgerTransaction,
+  id: string,
+  precondition: Precondition | undefined,
+): Promise<Customer> {
+  const customer = (await lockCustomer(transaction, id)) ?? notThere(id);
+  if (precondition?.(customer.version) !== false) return customer;
+  throw new HttpError(412, `The customer has version ${customer.version}.`);
+}
+
+function deliver(customer: Customer): Made<Customer> {
+  return { result: customer, items: [versionItem(customer)] };
 }
 
 function notThere(id: string): never {

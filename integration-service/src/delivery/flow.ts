@@ -1,10 +1,11 @@
+import type { HttpError } from 'service-kit/errors';
 import type { HttpService } from 'service-kit/http-service';
 import type { AuditKind, Difference, Drift } from './audit/kinds.ts';
 import type { Item } from './delivery.ts';
 import type { Pause } from './dispatch/pauses.ts';
 import type { CycleLog } from './ingest/cycle-log.ts';
 import type { EventMetrics } from './ingest/metrics.ts';
-import type { IngestCounts, LedgerTransaction, Produce, RejectedRecord } from './ledger/ledger.ts';
+import type { IngestCounts, LedgerTransaction, RejectedRecord } from './ledger/ledger.ts';
 import type { GuardedOptions } from './routes/guarded.ts';
 import type { Holding, Target } from './target.ts';
 
@@ -202,10 +203,25 @@ export interface OpenSource {
  */
 export type Sink = (items: readonly Item[]) => Promise<IngestCounts>;
 
+/** What a change returns, and what it delivers. */
+export interface Made<Result> {
+  result: Result;
+  items: readonly Item[];
+}
+
+/** An error says why a change is refused: then it has written nothing. */
+export type Outcome<Result> = Made<Result> | HttpError;
+
+/** Makes changes of one kind, in a transaction. Returns the outcome of each, in their order. */
+export type Make<Input, Result> = (
+  transaction: LedgerTransaction,
+  inputs: readonly Input[],
+) => Promise<Outcome<Result>[]>;
+
 /**
- * Takes what `produce` makes, in one transaction with whatever else it writes. Others may be committed with it:
- * what refuses a change throws an `HttpError` before it writes anything, and only this change fails then.
+ * Makes a change and takes in what it delivers, in one transaction. Others may be committed with it. Resolves
+ * with its result once that is durable.
  *
- * @throws {LedgerError}, or what `produce` throws; nothing is written then
+ * @throws {HttpError} when it is refused; {LedgerError}, or what `make` throws; nothing is written then
  */
-export type Change = (produce: Produce) => Promise<void>;
+export type Change = <Input, Result>(make: Make<Input, Result>, input: Input) => Promise<Result>;

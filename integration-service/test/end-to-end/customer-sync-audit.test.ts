@@ -12,6 +12,7 @@ import { audit } from '../../src/delivery/audit/audit.ts';
 import { AUDIT_KINDS } from '../../src/delivery/audit/kinds.ts';
 import { CLOCKS } from '../../src/delivery/clocks.ts';
 import type { Flow } from '../../src/delivery/flow.ts';
+import { createGroupChange } from '../../src/delivery/ingest/group-change.ts';
 import type { Ledger, LedgerLocation } from '../../src/delivery/ledger/ledger.ts';
 import { LEDGER_KINDS, newLocation } from '../ledgers.ts';
 import { setUpService } from '../support.ts';
@@ -45,9 +46,7 @@ async function setUp(kind: LedgerLocation['kind']) {
       ),
   });
   const { flow, ledger, ingest, dispatcher, now } = service;
-  const change = async (produce: Parameters<typeof ingest.change>[0]) => {
-    await ingest.change(produce);
-  };
+  const change = createGroupChange({ write: ingest.change, isGrouped: false });
   const shop = createShop({ change, ledger, now });
   /** Resolves when the CRM has been told of everything, or has refused it. */
   const untilSent = () =>

@@ -1,8 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { EventEmitter, on, once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import { freePort as findFreePort } from '../../prove/free-port.ts';
@@ -46,7 +44,7 @@ export function run(
       PATH: process.env.PATH,
       HOME: process.env.HOME,
       // Starting is most of the cost of such a test, and half of it is compiling.
-      NODE_COMPILE_CACHE: join(tmpdir(), 'mini-integration-platform-compiled'),
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
       LOG_FORMAT: 'json',
       LEDGER_URL: 'sqlite::memory:',
       ...env,

@@ -7,6 +7,7 @@ import type { Proof, Systems } from '../../prove/proof.ts';
 import { formatBadCell, formatVerdict, isGood } from '../../prove/report.ts';
 import type { CellResult } from '../../prove/result.ts';
 import { runCells } from '../../prove/run.ts';
+import { isDeep } from '../runs.ts';
 import { runScript } from './processes.ts';
 
 /** The folder for the prover's files; removed after the test. */
@@ -169,7 +170,7 @@ describe('the prover', () => {
     expectBad(result, 'FAILED: 0 lost, 1 doubled', 'welcome-package/received/none/plain');
   });
 
-  it('sees a package that the inventory has lost', async () => {
+  it.runIf(isDeep)('sees a package that the inventory has lost', async () => {
     const result = await runCell(
       'received/none/plain',
       miscounting(() => 0),
@@ -211,13 +212,13 @@ describe('the prover, of customers whom a CRM follows,', () => {
     expectBad(result, 'FAILED: 1 lost, 0 doubled', 'customer-sync/crm/none/guarded');
   });
 
-  it('takes no dead letter for an answer when no backup was restored', async () => {
+  it.runIf(isDeep)('takes no dead letter for an answer when no backup was restored', async () => {
     const ahead = editing(({ version }) => ({ version: Number(version) + 5 }));
     const result = await runCell('customer-sync/crm/none', ahead, UNDISTURBED);
     expect(result.problems).toEqual(['not all was delivered: 1 dead']);
   });
 
-  it('sees customers whom the CRM has lost, and who are not sent again', async () => {
+  it.runIf(isDeep)('sees customers whom the CRM has lost, and who are not sent again', async () => {
     const result = await runCell(
       'customer-sync/crm/none',
       (systems) => ({
@@ -233,33 +234,39 @@ describe('the prover, of customers whom a CRM follows,', () => {
     );
   });
 
-  it('takes a dead letter that says why for an answer after a restored backup', async () => {
-    const amounts = { kills: 0, customers: 24, disturbances: 12 };
-    const result = await runCell('customer-sync/backup/none', untilRestored, amounts);
-    expect(result).toMatchObject({ disturbed: ['restore'], lost: [], doubled: [], problems: [] });
-    expect(result.dead).toBeGreaterThan(0);
-  });
+  it.runIf(isDeep)(
+    'takes a dead letter that says why for an answer after a restored backup',
+    async () => {
+      const amounts = { kills: 0, customers: 24, disturbances: 12 };
+      const result = await runCell('customer-sync/backup/none', untilRestored, amounts);
+      expect(result).toMatchObject({ disturbed: ['restore'], lost: [], doubled: [], problems: [] });
+      expect(result.dead).toBeGreaterThan(0);
+    },
+  );
 
-  it('sees who is behind after a restored backup, and of whom no dead letter tells', async () => {
-    const result = await runCell(
-      'customer-sync/backup/none',
-      (systems) => ({
-        ...untilRestored(systems),
-        examine: (deliveries) =>
-          systems.examine?.(
-            new Map(
-              [...deliveries].map(([id, own]) => [
-                id,
-                own.map((each) => ({ ...each, last_error: null })),
-              ]),
-            ),
-          ) ?? Promise.resolve(true),
-      }),
-      { kills: 0, customers: 24, disturbances: 12 },
-    );
-    expect(result.lost.length).toBeGreaterThan(0);
-    expect(isGood(result)).toBe(false);
-  });
+  it.runIf(isDeep)(
+    'sees who is behind after a restored backup, and of whom no dead letter tells',
+    async () => {
+      const result = await runCell(
+        'customer-sync/backup/none',
+        (systems) => ({
+          ...untilRestored(systems),
+          examine: (deliveries) =>
+            systems.examine?.(
+              new Map(
+                [...deliveries].map(([id, own]) => [
+                  id,
+                  own.map((each) => ({ ...each, last_error: null })),
+                ]),
+              ),
+            ) ?? Promise.resolve(true),
+        }),
+        { kills: 0, customers: 24, disturbances: 12 },
+      );
+      expect(result.lost.length).toBeGreaterThan(0);
+      expect(isGood(result)).toBe(false);
+    },
+  );
 });
 
 function expectBad(result: CellResult, verdict: string, name: string): void {

@@ -2,9 +2,11 @@
 import { sql } from 'kysely';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
+import type { Item } from '../../src/delivery/delivery.ts';
 import { createDeliveryMetrics } from '../../src/delivery/dispatch/metrics.ts';
 import { createPause } from '../../src/delivery/dispatch/pauses.ts';
 import type { Change } from '../../src/delivery/flow.ts';
+import { oneByOne } from '../../src/delivery/ingest/group-change.ts';
 import { createEventMetrics, createPollMetrics } from '../../src/delivery/ingest/metrics.ts';
 import type { LedgerTransaction } from '../../src/delivery/ledger/ledger.ts';
 import { openLedger } from '../../src/delivery/ledger/open-ledger.ts';
@@ -25,6 +27,23 @@ export interface ChildOptions {
 /** Leases end sooner, so that what another process left is taken over soon. */
 const SPEED = 5;
 const CHANGES = 25;
+
+const changeOne = oneByOne<{ id: string; isDelete: boolean }, void>(
+  async (transaction, { id, isDelete }) => {
+    const version = await nextVersion(transaction, id, isDelete);
+    if (version === undefined) return { result: undefined, items: [] };
+    const email = `${id}.${version}@example.com`;
+    const item: Item = {
+      key: `${id}@${version}`,
+      lane: id,
+      payload: JSON.stringify(isDelete ? { version } : { version, email }),
+      operation: isDelete ? 'delete' : version === 1 ? 'create' : 'update',
+      label: `name of ${id}`,
+      endsLane: isDelete && breakage !== 'a delete does not end its lane',
+    };
+    return { result: undefined, items: [item] };
+  },
+);
 
 const options: ChildOptions = JSON.parse(process.argv[2] as string);
 const { location, url, path, seed, killRate, breakage } = options;
@@ -94,21 +113,7 @@ function mayDie(times = 1): void {
 async function change(): Promise<void> {
   const id = `customer-${Math.floor(random() * 30)}`;
   const isDelete = random() < 0.25;
-  await changeShop(async (transaction) => {
-    const version = await nextVersion(transaction, id, isDelete);
-    if (version === undefined) return [];
-    const email = `${id}.${version}@example.com`;
-    return [
-      {
-        key: `${id}@${version}`,
-        lane: id,
-        payload: JSON.stringify(isDelete ? { version } : { version, email }),
-        operation: isDelete ? 'delete' : version === 1 ? 'create' : 'update',
-        label: `name of ${id}`,
-        endsLane: isDelete && breakage !== 'a delete does not end its lane',
-      },
-    ];
-  });
+  await changeShop(changeOne, { id, isDelete });
   if (isDelete) for (const lane of await ledger.within(readEnded)) ended.add(lane);
 }
 

@@ -1,23 +1,28 @@
 import { HttpError } from 'service-kit/errors';
-import type { Item } from '../delivery.ts';
-import type { Change } from '../flow.ts';
-import type { Produce } from '../ledger/ledger.ts';
+import type { Change, Made, Make, Outcome } from '../flow.ts';
+import type { LedgerTransaction, Produce } from '../ledger/ledger.ts';
 
-interface Waiting extends PromiseWithResolvers<void> {
-  produce: Produce;
+interface Waiting extends PromiseWithResolvers<unknown> {
+  make: Make<unknown, unknown>;
+  input: unknown;
 }
 
 /** The most changes that are committed together. */
 const MAX_AT_ONCE = 100;
 
+interface GroupChangeOptions {
+  /** Takes what `produce` makes, in one transaction. */
+  write: (produce: Produce) => Promise<unknown>;
+  /** Whether changes wait for the commit of those before them. Otherwise, each has a transaction of its own. */
+  isGrouped: boolean;
+}
+
 /**
  * Commits changes that come at the same time together, in the order in which they came: a commit waits for the
- * disk, however much is in it. A change that is refused, by an `HttpError` before it writes, fails alone; any
- * other error fails all that would have been committed with it.
- *
- * @param write takes what `produce` makes, in one transaction
+ * disk, however much is in it. Neighbours of the same kind are made by one call. A change that is refused fails
+ * alone; an error fails all that would have been committed with it.
  */
-export function createGroupChange(write: (produce: Produce) => Promise<unknown>): Change {
+export function createGroupChange({ write, isGrouped }: GroupChangeOptions): Change {
   const waiting: Waiting[] = [];
   let isWriting = false;
 
@@ -28,36 +33,65 @@ export function createGroupChange(write: (produce: Produce) => Promise<unknown>)
   }
 
   async function writeTogether(changes: readonly Waiting[]): Promise<void> {
-    const refusals = new Map<Waiting, HttpError>();
+    const outcomes: Outcome<unknown>[] = [];
     try {
       await write(async (transaction) => {
-        const items: Item[] = [];
-        for (const each of changes) {
-          try {
-            items.push(...(await each.produce(transaction)));
-          } catch (error) {
-            // After an error of the database, the transaction may be over.
-            if (!(error instanceof HttpError)) throw error;
-            refusals.set(each, error);
-          }
+        for (const { make, inputs } of kindsOf(changes)) {
+          outcomes.push(...(await make(transaction, inputs)));
         }
-        return items;
+        return outcomes.flatMap((each) => (each instanceof HttpError ? [] : each.items));
       });
     } catch (error) {
-      for (const each of changes) each.reject(refusals.get(each) ?? error);
+      changes.forEach(({ reject }, i) => {
+        const outcome = outcomes[i];
+        reject(outcome instanceof HttpError ? outcome : error);
+      });
       return;
     }
-    for (const each of changes) {
-      const refusal = refusals.get(each);
-      if (refusal) each.reject(refusal);
-      else each.resolve();
-    }
+    changes.forEach(({ resolve, reject }, i) => {
+      const outcome = outcomes[i] as Outcome<unknown>;
+      if (outcome instanceof HttpError) reject(outcome);
+      else resolve(outcome.result);
+    });
   }
 
-  return (produce) => {
-    const entry = { produce, ...Promise.withResolvers<void>() };
-    waiting.push(entry);
-    if (!isWriting) void writeAll();
-    return entry.promise;
+  return <Input, Result>(make: Make<Input, Result>, input: Input) => {
+    const entry = { make, input, ...Promise.withResolvers<unknown>() } as Waiting;
+    if (!isGrouped) void writeTogether([entry]);
+    else {
+      waiting.push(entry);
+      if (!isWriting) void writeAll();
+    }
+    return entry.promise as Promise<Result>;
+  };
+}
+
+/** The inputs of neighbours of the same kind. */
+function kindsOf(changes: readonly Waiting[]) {
+  const kinds: { make: Waiting['make']; inputs: unknown[] }[] = [];
+  for (const { make, input } of changes) {
+    const last = kinds.at(-1);
+    if (last?.make === make) last.inputs.push(input);
+    else kinds.push({ make, inputs: [input] });
+  }
+  return kinds;
+}
+
+/** Makes changes one after another. What refuses a change throws an `HttpError` before it writes anything. */
+export function oneByOne<Input, Result>(
+  make: (transaction: LedgerTransaction, input: Input) => Promise<Made<Result>>,
+): Make<Input, Result> {
+  return async (transaction, inputs) => {
+    const outcomes: Outcome<Result>[] = [];
+    for (const input of inputs) {
+      try {
+        outcomes.push(await make(transaction, input));
+      } catch (error) {
+        // After an error of the database, the transaction may be over.
+        if (!(error instanceof HttpError)) throw error;
+        outcomes.push(error);
+      }
+    }
+    return outcomes;
   };
 }

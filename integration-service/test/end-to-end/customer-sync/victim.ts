@@ -1,6 +1,7 @@
 /** A process that changes a customer and is killed: inside the transaction, or right after it. */
 import { pino } from 'pino';
 import { createShop } from '../../../src/customer-sync/shop.ts';
+import { createGroupChange } from '../../../src/delivery/ingest/group-change.ts';
 import type { IngestRules, LedgerTransaction } from '../../../src/delivery/ledger/ledger.ts';
 import { openLedger } from '../../../src/delivery/ledger/open-ledger.ts';
 import { FLOW_MIGRATIONS } from '../../../src/flows.ts';
@@ -20,13 +21,16 @@ const die = () => {
 };
 const shop = createShop({
   ...{ ledger, now: Date.now },
-  async change(produce) {
-    const dying = async (transaction: LedgerTransaction) => {
-      const items = await produce(transaction);
-      return diesAt === 'inside' ? die() : items;
-    };
-    await ledger.ingest(rules, dying, { now: Date.now() });
-  },
+  change: createGroupChange({
+    isGrouped: true,
+    write(produce) {
+      const dying = async (transaction: LedgerTransaction) => {
+        const items = await produce(transaction);
+        return diesAt === 'inside' ? die() : items;
+      };
+      return ledger.ingest(rules, dying, { now: Date.now() });
+    },
+  }),
 });
 const email = `${operation}@example.com`;
 const input = { name: 'Jane Roe', email, phone: null, address: null };

@@ -83,7 +83,8 @@ function createRunner(database: DatabaseSync, checkFiles: () => void) {
   }
 
   return (sql: string, parameters: readonly unknown[]): Result => {
-    checkFiles();
+    // Nothing is on the disk before the commit.
+    if (!database.isTransaction || sql === 'commit') checkFiles();
     // On a full disk, SQLite has already rolled back; a second rollback would hide the reason.
     if (sql === 'rollback' && !database.isTransaction) return NOTHING;
     const statement = prepare(sql);
