@@ -32,7 +32,9 @@ describe('the log of cycles', () => {
   function setUp() {
     let now = 0;
     const { log, messages } = captureLog();
-    const cycles = createCycleLog(log, 'customer', () => now);
+    const cycles = createCycleLog({
+      ...{ log, cycle: 'Polling cycle', noun: 'customer', monotonicNow: () => now },
+    });
     const run = async (line: string, passesMs = 10_000) => {
       await cycles.run(async () => {
         cycles.log.info(line);
@@ -46,11 +48,11 @@ describe('the log of cycles', () => {
   it('sums up idle cycles every ten minutes', async () => {
     const { run, messages } = setUp();
     for (let i = 0; i < 150; i++) await run('idle');
-    const sum = '60 polling cycles in the last 10 minutes found no new customers.';
+    const sum = 'Polling cycle: 60 in the last 10 minutes found no new customers.';
     expect(messages('info')).toEqual(['idle', sum, sum]);
     await run('found');
     for (let i = 0; i < 3; i++) await run('idle', 3_600_000);
-    const hour = '1 polling cycle in the last 60 minutes found no new customers.';
+    const hour = 'Polling cycle: 1 in the last 60 minutes found no new customers.';
     expect(messages('info').slice(3)).toEqual(['found', 'idle', hour, hour]);
   });
 

@@ -349,13 +349,17 @@ describe('POST /deliveries/replay', () => {
     ...['flow', 'lane', 'reason'].map((name) => ({ [name]: '' })),
     { keys: [''] },
     { reason: 'a'.repeat(60_000) },
-  ])('refuses a filter that is empty or too long, and replays nothing: %.40j', async (body) => {
-    const { post, keysOf } = await setUp();
-    for (const route of ['replay', 'release']) {
-      expect((await post(`/deliveries/${route}`, body)).statusCode).toBe(422);
-    }
-    expect(await keysOf('dead')).toEqual([ALICE.id, BOB.id]);
-  });
+    { flow: 'welcome-packge' },
+  ])(
+    'refuses a filter that is empty, too long or of no flow, and replays nothing: %.40j',
+    async (body) => {
+      const { post, keysOf } = await setUp();
+      for (const route of ['replay', 'release']) {
+        expect((await post(`/deliveries/${route}`, body)).statusCode).toBe(422);
+      }
+      expect(await keysOf('dead')).toEqual([ALICE.id, BOB.id]);
+    },
+  );
 
   it.each([{ all: true, dryrun: true }, { dry_run: 'true' }, { keys: 'a' }, { keys: [7] }, []])(
     'refuses %j, and replays nothing',

@@ -29,7 +29,7 @@ const USAGE = `Usage: npm run demo -- [options]
 
 Creates ${CUSTOMERS} customers in the shop of the running service, changes ${CHANGED} and deletes ${DELETED} of them, waits until all of it
 has arrived, and shows what the shop, the CRM and the inventory have of each. It touches no other customers,
-and leaves the other ${CUSTOMERS - DELETED} where they are.
+and leaves the other ${CUSTOMERS - DELETED} where they are. The flows ${FLOWS.join(' and ')} must be on.
 
   --wait <seconds>   gives up after this time. Default: ${GIVE_UP_AFTER}
   --help             this text

@@ -10,7 +10,13 @@ import { type CustomerRecords, staleReason } from '../systems/crm/customer-recor
 import { createHeldVersions, type HeldVersions } from './held-versions.ts';
 import { CUSTOMER_SYNC, keyOf } from './item.ts';
 import type { Shop } from './shop.ts';
-import { isAnyOpen, isChangedSince, isNewShop, removeAgain } from './shop-deliveries.ts';
+import {
+  firstDelivered,
+  isAnyOpen,
+  isChangedSince,
+  isNewShop,
+  removeAgain,
+} from './shop-deliveries.ts';
 
 export interface ComparisonOptions extends Pick<PolledSource, 'pause' | 'intervalMs'> {
   sweepIntervalMs: number;
@@ -101,19 +107,24 @@ export function createComparison(options: ComparisonOptions): PolledSource {
   ): Promise<Compared> {
     let [again, ahead] = [0, 0];
     let isSettled = true;
+    let isListWhole: boolean | undefined;
     const named: string[] = [];
     const list = (after?: number) => shop.list(PAGE, after);
     for (let page = await list(); page.length > 0; page = await list(page.at(-1)?.number)) {
       signal.throwIfAborted();
       const [lost, overtaken] = [new Map<string, string>(), new Map<string, string>()];
+      const missing: string[] = [];
       for (const { id, version } of page.map(({ customer }) => customer)) {
         const [key, theirs] = [keyOf(id, version), held.find(id)];
-        if (theirs === undefined) lost.set(key, 'the CRM does not have it');
+        if (theirs === undefined) missing.push(key);
         else if (theirs !== null && theirs < version)
           lost.set(key, `${staleReason(theirs)}, which is older`);
         else if (theirs !== null && theirs > version) overtaken.set(key, staleReason(theirs));
       }
       const at = { deliveredBefore, now: now() };
+      isListWhole ??= await isReallyMissing(missing, deliveredBefore, { log, signal });
+      if (isListWhole === false) isSettled = false;
+      else for (const key of missing) lost.set(key, 'the CRM does not have it');
       const sent = await ledger.sendAgain(CUSTOMER_SYNC, lost, at);
       if (sent < lost.size) {
         isSettled &&= !(await ledger.read((db) => isAnyOpen(db, [...lost.keys()])));
@@ -133,6 +144,24 @@ export function createComparison(options: ComparisonOptions): PolledSource {
       );
     }
     return { count: again + ahead, isSettled };
+  }
+
+  /**
+   * Whether the CRM does not have a customer who is missing in its list: a list may be cut off and not say so.
+   * Returns `undefined` when there is nobody to ask for.
+   */
+  async function isReallyMissing(
+    missing: readonly string[],
+    deliveredBefore: number,
+    { log, signal }: { log: Log; signal: AbortSignal },
+  ): Promise<boolean | undefined> {
+    const id = await ledger.read((db) => firstDelivered(db, missing, deliveredBefore));
+    if (id === undefined) return undefined;
+    if (!(await crm.has(id, signal))) return true;
+    log.warn(
+      `The list of the CRM lacks a customer whom the CRM has (${id}): it may be cut off. Nobody is sent again who is missing in it.`,
+    );
+    return false;
   }
 
   /** Deletes whom the CRM has and the shop has deleted. */

@@ -31,6 +31,19 @@ export async function isAnyOpen(db: Kysely<unknown>, keys: readonly string[]): P
   return rows.length > 0;
 }
 
+/** Of these deliveries, the id of the customer who was delivered first, before a time, Unix in milliseconds. */
+export async function firstDelivered(
+  db: Kysely<unknown>,
+  keys: readonly string[],
+  deliveredBefore: number,
+): Promise<string | undefined> {
+  const { rows } = await sql<{ lane: string }>`
+    select lane from deliveries where flow = ${CUSTOMER_SYNC} and key in ${textsOf(db, keys)}
+      and ${unindexed(sql`status = 'delivered'`)} and updated_at < ${deliveredBefore}
+    order by updated_at, sequence limit 1`.execute(db);
+  return rows[0]?.lane;
+}
+
 /** An arbitrary number that nothing else locks in the same database. */
 const DELETION_LOCK = 2_026_113_002;
 

@@ -17,11 +17,17 @@ export interface CycleLog {
   show(): void;
 }
 
-/**
- * @param noun what people call a record of the source: `customer`
- * @param monotonicNow milliseconds of a clock that never jumps
- */
-export function createCycleLog(log: Logger, noun: string, monotonicNow: () => number): CycleLog {
+export interface CycleLogOptions {
+  log: Logger;
+  /** What people call a cycle: `Polling cycle`. */
+  cycle: string;
+  /** What people call a record of the source: `customer`. */
+  noun: string;
+  /** Milliseconds of a clock that never jumps. */
+  monotonicNow: () => number;
+}
+
+export function createCycleLog({ log, cycle, noun, monotonicNow }: CycleLogOptions): CycleLog {
   let isShown = true;
   let isIdle = false;
   /** Info lines of a cycle that may turn out to be idle. */
@@ -44,9 +50,8 @@ export function createCycleLog(log: Logger, noun: string, monotonicNow: () => nu
     idle.count += 1;
     const passedMs = monotonicNow() - idle.since;
     if (idle.count === 0 || passedMs < SUM_UP_MS) return;
-    const cycles = idle.count === 1 ? '1 polling cycle' : `${idle.count} polling cycles`;
     const minutes = Math.round(passedMs / 60_000);
-    log.info(`${cycles} in the last ${minutes} minutes found no new ${noun}s.`);
+    log.info(`${cycle}: ${idle.count} in the last ${minutes} minutes found no new ${noun}s.`);
     idle = { count: 0, since: monotonicNow() };
   }
 

@@ -64,7 +64,7 @@ export function createPoller(options: PollerOptions): Poller {
   const { system, noun, pause, intervalMs, sweepIntervalMs, cycle = 'Polling cycle' } = source;
   const of = { flow: flow.name, source: source.name };
   const metrics = options.metrics(of);
-  const cycleLog = createCycleLog(log, noun, monotonicNow);
+  const cycleLog = createCycleLog({ log, cycle, noun, monotonicNow });
   const stopping = new AbortController();
   let running: Promise<void> | undefined;
   const health = createPollHealth(options);

@@ -55,7 +55,7 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
   const laneOf = flows[0]?.flow.laneOf ?? ((id: string) => id);
   const guarded = createGuarded({ ...options, tag: DELIVERIES_TAG.name });
 
-  function filterOf(request: z.output<typeof releaseRequestSchema>) {
+  function filterOf(request: z.output<ReturnType<typeof releaseRequestSchema>>) {
     const { lane, keys, all: _, ...filter } = request;
     return { ...filter, lane: lane && laneOf(lane), keys: keys?.map(laneOf) };
   }
@@ -130,7 +130,7 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
       description:
         'Asks the target first: what it already has becomes delivered, the rest pending. Only dead deliveries match.',
       querystring: noQuerySchema,
-      body: replayRequestSchema,
+      body: replayRequestSchema(flowNames),
       response: {
         ...bodyErrors,
         502: errorAnswer(
@@ -157,7 +157,7 @@ export function addDeliveryRoutes(app: HttpService, options: DeliveryRoutesOptio
       description:
         'What the surge guard holds is sent. What is held after an attempt of unknown outcome is looked up once more, and sent when the target does not list it.',
       querystring: noQuerySchema,
-      body: releaseRequestSchema,
+      body: releaseRequestSchema(flowNames),
       response: {
         ...bodyErrors,
         200: answer('What was let go.', releaseReportSchema),

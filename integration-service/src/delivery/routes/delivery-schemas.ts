@@ -72,12 +72,16 @@ export const deliveryWithHistorySchema = deliverySchema
 
 export const deliveryParamsSchema = z.object({ flow: flowSchema, key: keySchema });
 
-/** @param flowNames the flows that exist: a misspelt one would look like one without deliveries */
+/** The name of a flow that exists: a misspelt one would look like one without deliveries. */
+const knownFlowSchema = (flowNames: readonly string[]) =>
+  z.enum(flowNames, `Input should be one of ${flowNames.join(', ')}`);
+
 export function deliveryQuerySchema(flowNames: readonly string[]) {
-  const flow = z.enum(flowNames, `Input should be one of ${flowNames.join(', ')}`);
   return strictObject({
     status: queryChoices(STATUSES, 'Only those of one of these: `dead,held`, or repeated.'),
-    flow: lastValue(flow).optional().meta({ description: 'Only those of this flow.' }),
+    flow: lastValue(knownFlowSchema(flowNames))
+      .optional()
+      .meta({ description: 'Only those of this flow.' }),
     lane: lastValue(storableTextSchema)
       .optional()
       .meta({ description: 'Only those of this customer.' }),
@@ -103,11 +107,15 @@ export const totalSchema = z.string().meta({
 /** The longest `reason` that a filter can have. */
 export const MAX_REASON_LENGTH = 1_000;
 
+const filteredFlowSchema = (flowNames: readonly string[]) =>
+  knownFlowSchema(flowNames)
+    .optional()
+    .meta({ description: 'Only those of this flow.', examples: ['welcome-package'] });
+
 /** An empty text would match everything, and probably comes from a variable that is not set. */
 const some = (schema: typeof storableTextSchema) => schema.min(1, 'Input should not be empty');
 
 const filterFields = {
-  flow: some(flowSchema).optional(),
   keys: z.array(some(keySchema)).max(10_000).optional().meta({ description: 'Only these.' }),
   lane: some(laneSchema).optional(),
   reason: some(storableTextSchema)
@@ -116,7 +124,7 @@ const filterFields = {
     .meta({ description: 'Only those whose last_error has this in it.', examples: ['422'] }),
 };
 
-const FILTERS = Object.keys(filterFields);
+const FILTERS = ['flow', ...Object.keys(filterFields)];
 const SHOWN_FILTERS = FILTERS.map((name) => `\`${name}\``).join(', ');
 
 /**
@@ -144,21 +152,23 @@ function selectionRule(exempt?: 'dry_run') {
 }
 
 /** Strict: a misspelt `dry_run` must not start a real run. */
-export const replayRequestSchema = strictObject({
-  ...filterFields,
-  all: z.boolean().default(false).meta({ description: 'Take all of them, without a filter.' }),
-  dry_run: z.boolean().default(false).meta({ description: 'Ask the target and change nothing.' }),
-  trust_list: z.boolean().default(false).meta({
-    description:
-      'Send also when the target lists less than was delivered to it: it was reset, say, and its list is not cut off.',
-  }),
-})
-  .superRefine(checkSelection)
-  .meta({
-    description: `Which dead letters: those that fit ${SHOWN_FILTERS}, or \`all\`. A dry run takes all where nothing is said.`,
-    examples: [{ flow: 'welcome-package', dry_run: true }],
-    ...selectionRule('dry_run'),
-  });
+export const replayRequestSchema = (flowNames: readonly string[]) =>
+  strictObject({
+    flow: filteredFlowSchema(flowNames),
+    ...filterFields,
+    all: z.boolean().default(false).meta({ description: 'Take all of them, without a filter.' }),
+    dry_run: z.boolean().default(false).meta({ description: 'Ask the target and change nothing.' }),
+    trust_list: z.boolean().default(false).meta({
+      description:
+        'Send also when the target lists less than was delivered to it: it was reset, say, and its list is not cut off.',
+    }),
+  })
+    .superRefine(checkSelection)
+    .meta({
+      description: `Which dead letters: those that fit ${SHOWN_FILTERS}, or \`all\`. A dry run takes all where nothing is said.`,
+      examples: [{ flow: 'welcome-package', dry_run: true }],
+      ...selectionRule('dry_run'),
+    });
 
 export const replayReportSchema = z
   .object({
@@ -176,16 +186,18 @@ export const replayReportSchema = z
   })
   .meta({ id: 'ReplayReport', description: 'What this replay did, or would do.' });
 
-export const releaseRequestSchema = strictObject({
-  ...filterFields,
-  all: z.boolean().default(false).meta({ description: 'Release all of them, without a filter.' }),
-})
-  .superRefine(checkSelection)
-  .meta({
-    description: `Which held deliveries: those that fit ${SHOWN_FILTERS}, or \`all\`.`,
-    examples: [{ all: true }],
-    ...selectionRule(),
-  });
+export const releaseRequestSchema = (flowNames: readonly string[]) =>
+  strictObject({
+    flow: filteredFlowSchema(flowNames),
+    ...filterFields,
+    all: z.boolean().default(false).meta({ description: 'Release all of them, without a filter.' }),
+  })
+    .superRefine(checkSelection)
+    .meta({
+      description: `Which held deliveries: those that fit ${SHOWN_FILTERS}, or \`all\`.`,
+      examples: [{ all: true }],
+      ...selectionRule(),
+    });
 
 export const releaseReportSchema = z
   .object({ released: z.int().describe('How many deliveries were let go.') })

@@ -131,7 +131,11 @@ export function createCustomerRecords(options: CustomerRecordsOptions): Customer
           ...{ method: 'DELETE', url: at, maxBytes: MAX_ANSWER_BYTES, signal, onSend },
         });
         const { status } = response;
-        if (status >= 200 && status < 300) return lookFor(id, version, signal);
+        if (status >= 200 && status < 300) {
+          const looked = await lookFor(id, version, signal);
+          // The status of the read, 404, would look like an error.
+          return looked.kind === 'delivered' ? { ...looked, statusCode: status } : looked;
+        }
         // A later deletion is what was wanted.
         if (status === STALE) {
           const looked = await lookFor(id, version, signal);

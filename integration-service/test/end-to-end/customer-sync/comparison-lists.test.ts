@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { type CrmAnswer, startCrm } from './crm.ts';
+import { type CrmAnswer, RECORDS, startCrm } from './crm.ts';
 import { customerOf, setUpShop } from './set-up.ts';
 
 /** A shop with three customers, of whom the CRM has all; the test says what it lists. */
@@ -9,8 +9,15 @@ async function setUp(options: Parameters<typeof setUpShop>[0] = {}) {
   for (let i = 0; i < 3; i++) ids.push((await shop.create(customerOf(i))).id);
   await shop.deliver();
   shop.advance(1_000);
-  const list = (answer: (url: string) => CrmAnswer | 'cut' | undefined) =>
-    shop.crm.fail(({ method, url }) => (method === 'GET' ? answer(url) : undefined));
+  /** What the CRM lists. Asked for one customer, it has nobody, or answers `one`. */
+  const list = (
+    answer: (url: string) => CrmAnswer | 'cut' | undefined,
+    one: CrmAnswer | undefined = { status: 404 },
+  ) =>
+    shop.crm.fail(({ method, url }) => {
+      if (method !== 'GET') return undefined;
+      return url.startsWith(`${RECORDS}/`) ? one : answer(url);
+    });
   return { ...shop, ids, list };
 }
 
@@ -66,6 +73,36 @@ it('takes an empty list for a CRM that has lost all', async () => {
   list(() => ({ status: 200, body: '[]' }));
   await compare();
   expect(await versions()).toEqual(['1 pending', '1 pending', '1 pending']);
+});
+
+it('sends nobody again who is missing in a list that lacks whom the CRM has', async () => {
+  const { list, compare, versions, ids, warnings, crm, open, advance } = await setUp();
+  const [first, second] = ids as [string, string];
+  const cut = () => ({ status: 200, body: [{ id: first, version: 1 }] });
+  list(cut, { status: 200, body: { id: second, version: 1 } });
+  await compare();
+  expect(await versions()).toEqual(['1 delivered', '1 delivered', '1 delivered']);
+  expect(warnings().at(-1)).toMatch(
+    /^The list of the CRM lacks a customer whom the CRM has \(.{36}\)/,
+  );
+  expect(crm.requests.filter(({ url }) => url.startsWith(`${RECORDS}/`)).at(-1)?.url).toContain(
+    second,
+  );
+  // What is older in the list is sent all the same.
+  list(() => ({ status: 200, body: [{ id: first, version: 0 }] }), {
+    ...{ status: 200, body: { id: second, version: 1 } },
+  });
+  await compare();
+  expect(await versions()).toEqual(['1 pending', '1 delivered', '1 delivered']);
+  expect(open.checkReadiness().ready).toBe(true);
+  list(cut, { status: 500 });
+  await compare();
+  expect(await versions()).toEqual(['1 pending', '1 delivered', '1 delivered']);
+  crm.fail();
+  await crm.forget();
+  advance(60_000);
+  await compare();
+  expect((await versions()).slice(1)).toEqual(['1 pending', '1 pending']);
 });
 
 it('reads a list in pages, to its end, and changes nothing when one of them fails', async () => {

@@ -21,10 +21,12 @@ const json = (status: number, body: object): CrmAnswer => {
 };
 
 it('counts as delivered when a read says that the customer is gone', async () => {
-  const { id, remove, deliver, crm, outcomes } = await setUp();
+  const { id, remove, deliver, crm, outcomes, ledger } = await setUp();
   await remove(id);
   await deliver();
   expect(await outcomes()).toEqual(GONE);
+  const { history } = (await ledger.get('customer-sync', `${id}:2`)) ?? {};
+  expect(history?.at(-1)).toMatchObject({ what: 'delivered', status_code: 204 });
   expect(crm.requests.slice(1).map(({ method, url }) => `${method} ${url}`)).toEqual([
     `DELETE ${crm.url.pathname}/${id}?version=2`,
     `GET ${crm.url.pathname}/${id}`,
