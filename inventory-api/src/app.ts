@@ -1,4 +1,11 @@
-import { answer, bodyErrors, commonErrors, validationErrorSchema } from 'service-kit/answers';
+import {
+  answer,
+  bodyErrors,
+  commonErrors,
+  errorAnswer,
+  validationErrorSchema,
+} from 'service-kit/answers';
+import { HttpError } from 'service-kit/errors';
 import {
   createHttpService,
   type HttpService,
@@ -18,20 +25,27 @@ import {
   packageRequestSchema,
 } from './package-request.ts';
 import { createPackageRequestStore } from './package-request-store.ts';
+import { productParamsSchema, productSchema } from './product.ts';
+import { createProductCatalogue } from './product-catalogue.ts';
 
 /** The Inventory API with an empty store; does not listen. */
 export async function buildApp(
   options: Pick<HttpServiceOptions, 'log' | 'serializerCompiler'>,
 ): Promise<HttpService> {
   const { log, serializerCompiler } = options;
-  const store = createPackageRequestStore(
-    createSerializer(packageRequestSchema, serializerCompiler),
-  );
+  const catalogue = createProductCatalogue(createSerializer(productSchema, serializerCompiler));
+  const store = createPackageRequestStore({
+    serialize: createSerializer(packageRequestSchema, serializerCompiler),
+    onCreated: ({ package_type }) => catalogue.takeOne(package_type),
+  });
   const app = await createHttpService({
     ...options,
     title: 'Mock Inventory API',
-    description: 'A fulfilment system in memory that takes package requests.',
-    tags: [{ name: 'package requests', description: 'Create and list package requests.' }],
+    description: 'A fulfilment system in memory that takes package requests and has products.',
+    tags: [
+      { name: 'package requests', description: 'Create and list package requests.' },
+      { name: 'products', description: 'The catalogue, and how many of each there are.' },
+    ],
   });
 
   app.post(
@@ -92,6 +106,44 @@ export async function buildApp(
       },
     },
     async (request, reply) => sendList(request, reply, store.list(request.query.customer_id)),
+  );
+
+  app.get(
+    '/products',
+    {
+      schema: {
+        operationId: 'listProducts',
+        summary: 'List products',
+        description:
+          'All products. A package request takes one of the product whose `sku` is its `package_type`; it is accepted although none is left.',
+        tags: ['products'],
+        headers: listRequestHeadersSchema,
+        response: { ...commonErrors, ...listAnswers('The products.', productSchema) },
+      },
+    },
+    async (request, reply) => sendList(request, reply, catalogue.list()),
+  );
+
+  app.get(
+    '/products/:id',
+    {
+      schema: {
+        operationId: 'getProduct',
+        summary: 'One product',
+        tags: ['products'],
+        params: productParamsSchema,
+        response: {
+          ...commonErrors,
+          200: answer('The product.', productSchema),
+          404: errorAnswer('There is no such product.', 'Not Found'),
+        },
+      },
+    },
+    async ({ params: { id } }, reply) => {
+      const json = catalogue.get(id);
+      if (json === undefined) throw new HttpError(404, 'Not Found');
+      return sendJson(reply, json);
+    },
   );
 
   return app;

@@ -18,14 +18,18 @@ export interface PackageRequestStore {
   list(customerId?: string): JsonArray;
 }
 
-/**
- * Keeps package requests in memory; they are lost when the process ends.
- *
- * @param serialize turns a package request into JSON text; called once per package request
- */
-export function createPackageRequestStore(
-  serialize: (request: PackageRequest) => string,
-): PackageRequestStore {
+export interface PackageRequestStoreOptions {
+  /** Turns a package request into JSON text; called once per package request. */
+  serialize: (request: PackageRequest) => string;
+  /** Called once with each package request that is stored. Default: nobody is told. */
+  onCreated?: (request: PackageRequestCreate) => void;
+}
+
+/** Keeps package requests in memory; they are lost when the process ends. */
+export function createPackageRequestStore({
+  serialize,
+  onCreated,
+}: PackageRequestStoreOptions): PackageRequestStore {
   const records = createRecordList();
   /** Positions in the list; for most customers a single number. */
   const byCustomer = new Map<string, number | number[]>();
@@ -52,6 +56,7 @@ export function createPackageRequestStore(
       if (Array.isArray(others)) others.push(position);
       else byCustomer.set(customer_id, others === undefined ? position : [others, position]);
       if (idempotencyKey !== undefined) byKey.set(idempotencyKey, position);
+      onCreated?.({ customer_id, package_type });
       return { outcome: 'created', json };
     },
     list(customerId) {

@@ -47,12 +47,17 @@ export const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-
 export const UTC_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,6}Z$/;
 
 /** Posts a value as JSON, or JSON text as it is. */
-export function postJson(app: HttpService, url: string, body: object | string) {
+export function postJson(
+  app: HttpService,
+  url: string,
+  body: object | string,
+  headers: Record<string, string> = {},
+) {
   return app.inject({
     method: 'POST',
     url,
     payload: typeof body === 'string' ? body : JSON.stringify(body),
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...headers },
   });
 }
 
