@@ -1,0 +1,11 @@
+/** Light: the migrations run while the flow is off, too. */
+import type { FlowMigrations } from '../delivery/ledger/migrations.ts';
+import { createFileTable } from './files/file-table.ts';
+
+export const analyticsMigrations: FlowMigrations = {
+  '2026-12-01-analytics': {
+    async up(db) {
+      await createFileTable(db);
+    },
+  },
+};
