@@ -116,6 +116,7 @@ export function openFlow(flow: Flow, options: OpenFlowOptions): OpenFlow {
     const problems = [
       { part: target.name, reason: failureOf(target.name, breaker.problem()) },
       { part: target.name, reason: pauseOf(target.name, pause.until()) },
+      { part: target.name, reason: target.problem?.() },
       ...pushed.map((source) => ({ part: 'events', reason: source.problem() })),
     ];
     const degraded = problems.flatMap(({ part, reason }) => (reason ? { part, reason } : []));
@@ -148,6 +149,7 @@ export function openFlow(flow: Flow, options: OpenFlowOptions): OpenFlow {
           await source.closeSink();
         }),
       ]);
+      await target.close?.();
     },
   };
 }

@@ -21,6 +21,7 @@ import { type Flow, ONE_BY_ONE, type Policy } from '../src/delivery/flow.ts';
 import { createEventMetrics, createPollMetrics } from '../src/delivery/ingest/metrics.ts';
 import type { Poller } from '../src/delivery/ingest/poller.ts';
 import type { Ledger, LedgerLocation } from '../src/delivery/ledger/ledger.ts';
+import type { FlowMigrations } from '../src/delivery/ledger/migrations.ts';
 import { openLedger } from '../src/delivery/ledger/open-ledger.ts';
 import type { FlowParts } from '../src/flow-parts.ts';
 import { FLOW_MIGRATIONS } from '../src/flows.ts';
@@ -153,6 +154,8 @@ export interface ServiceTestOptions {
   onEvent?: OnEvent;
   /** Another flow than welcome packages. */
   createFlow?: (parts: FlowParts) => Flow;
+  /** Default: those of all flows. */
+  flowMigrations?: FlowMigrations;
 }
 
 /** What the engine must know of welcome packages, for tests that have no flow. */
@@ -177,7 +180,7 @@ export async function setUpService(options: ServiceTestOptions = {}) {
   const monotonicNow = () => (options.isClockStill ? 0 : performance.now()) + offsetMs;
   const opened = await openLedger(options.ledger ?? { kind: 'sqlite', path: ':memory:' }, log, {
     hasThread: false,
-    flowMigrations: FLOW_MIGRATIONS,
+    flowMigrations: options.flowMigrations ?? FLOW_MIGRATIONS,
   });
   const ledger: Ledger = { ...opened, ...options.ledgerFails };
   const client = createHttpClient({

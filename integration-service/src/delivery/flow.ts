@@ -5,7 +5,7 @@ import type { Item } from './delivery.ts';
 import type { Pause } from './dispatch/pauses.ts';
 import type { CycleLog } from './ingest/cycle-log.ts';
 import type { EventMetrics } from './ingest/metrics.ts';
-import type { IngestCounts, LedgerTransaction, RejectedRecord } from './ledger/ledger.ts';
+import type { IngestCounts, LedgerTransaction, Produce, RejectedRecord } from './ledger/ledger.ts';
 import type { GuardedOptions } from './routes/guarded.ts';
 import type { Holding, Target } from './target.ts';
 
@@ -141,6 +141,18 @@ export type Reading =
       /** The list was read from its beginning, to its end or to `position`. */
       isWhole: boolean;
       /** Records that cannot become items: the first thousand, and how many there were. */
+      invalid: readonly RejectedRecord[];
+      invalidCount: number;
+    }
+  | {
+      /** Items that are made in the transactions that take them in, of what the flow knows by then. */
+      kind: 'records';
+      /** Each makes the items of a few records, in their order. */
+      chunks: Iterable<Produce>;
+      /** Whether the list has a record that can be used. */
+      isAnyUsable: boolean;
+      position: unknown;
+      isWhole: boolean;
       invalid: readonly RejectedRecord[];
       invalidCount: number;
     }

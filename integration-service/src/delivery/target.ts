@@ -51,6 +51,15 @@ export interface Target {
    * last one does not find had no effect.
    */
   lookUpAfterMs: readonly number[];
+  /**
+   * Whether this process may send: where a target has one writer, the others only ingest. Asked before each
+   * claim. Default: each process may.
+   */
+  mayWrite?(): Promise<boolean>;
+  /** Gives up what it holds, when its flow has stopped. Default: it holds nothing. */
+  close?(): Promise<void>;
+  /** Why this process sends nothing although it should, for people; `undefined` when it does. */
+  problem?(): string | undefined;
   /** One attempt for each delivery of the batch. Never throws. */
   send(batch: readonly Claim[], call: Call): Promise<Sent>;
   /**

@@ -33,6 +33,18 @@ export const inventoryUrlOf = (values: z.output<typeof inventoryEnvironment>): U
   values.INVENTORY_API_URL ??
   urlOf(values.INVENTORY_API_HOST, values.INVENTORY_API_PORT, '/package-requests');
 
+/** The URL of the list of products: by default of inventory-api, wherever it listens. */
+export const productsUrlOf = (
+  values: Pick<
+    z.output<typeof inventoryEnvironment>,
+    'INVENTORY_API_HOST' | 'INVENTORY_API_PORT'
+  > & {
+    ANALYTICS_PRODUCTS_URL?: URL | undefined;
+  },
+): URL =>
+  values.ANALYTICS_PRODUCTS_URL ??
+  urlOf(values.INVENTORY_API_HOST, values.INVENTORY_API_PORT, '/products');
+
 /** The URL of a server on this host. A wildcard address cannot be called: it becomes `localhost`. */
 function urlOf(host: string, port: number, path: string): URL {
   const name = ['127.0.0.1', '0.0.0.0', '::'].includes(host) ? 'localhost' : host;

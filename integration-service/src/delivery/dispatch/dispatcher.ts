@@ -165,6 +165,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     sendQueued();
     const limit = Math.min(queue.room(sending), gate.capacity() * batch.atMost);
     if (limit <= 0 || stopping.signal.aborted) return;
+    if (target.mayWrite && !(await target.mayWrite())) return;
     onEvent({ flow, kind: 'claiming' });
     const claims = await leases.take(() =>
       ledger.claim(flow, { limit, now: now(), order, batch: batchRule }),

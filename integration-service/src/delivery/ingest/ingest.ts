@@ -29,16 +29,19 @@ export interface IngestContext {
   now: () => number;
 }
 
-export interface ListOptions {
-  /** What people call an item: `customer`. */
-  noun: string;
-  guard: SurgeGuard;
+export interface ChunkOptions {
   /** Written with the last chunk. Default: nothing more is written. */
   together?: Together | undefined;
   /** Stops after a chunk, without writing `together`. Default: never. */
   signal?: AbortSignal | undefined;
   /** Called before new items are logged. */
   onFresh?: () => void;
+}
+
+export interface ListOptions extends ChunkOptions {
+  /** What people call an item: `customer`. */
+  noun: string;
+  guard: SurgeGuard;
 }
 
 /** Writes items into the ledger. Each is new only once, whichever source shows it first. */
@@ -49,6 +52,12 @@ export interface Ingest {
    * @throws {LedgerError} when items cannot be committed
    */
   list(items: Iterable<Item>, options: ListOptions): Promise<IngestCounts>;
+  /**
+   * Takes what each of `produces` makes, in their order, each in a transaction.
+   *
+   * @throws {LedgerError}, or what one of them throws; those before it are committed then
+   */
+  chunks(produces: Iterable<Produce>, options: ChunkOptions): Promise<IngestCounts>;
   /**
    * Takes what `produce` makes, in one transaction with whatever else it writes.
    *
@@ -72,31 +81,49 @@ export function createIngest(context: IngestContext): Ingest {
   }
 
   async function list(items: Iterable<Item>, options: ListOptions): Promise<IngestCounts> {
-    const { noun, guard, together, signal, onFresh } = options;
-    const total: IngestCounts = { new: 0, known: 0, held: 0, superseded: 0 };
+    const { noun, guard, signal } = options;
     const isHeld = await guard.isSurge(items, signal);
     // In one transaction, if they are held: after a crash half way, the rest would be too few to be held.
-    const chunks = isHeld ? [items].values() : chunksOf(items, CHUNK);
-    for (let next = chunks.next(), isLast = false; !isLast && !signal?.aborted; ) {
-      const chunk = next.value ?? [];
-      next = chunks.next();
-      isLast = next.done === true;
-      const { items: fresh, ...counts } = await write(async (transaction) => {
-        if (isLast) await together?.(transaction);
-        return signal && isHeld ? whileNotAborted(chunk, signal) : chunk;
-      }, isHeld);
-      for (const result of INGEST_RESULTS) total[result] += counts[result];
-      if (fresh.length > 0) onFresh?.();
+    const parts = isHeld ? [items].values() : chunksOf(items, CHUNK);
+    const produces = parts.map((part): Produce => {
+      return async () => (signal && isHeld ? whileNotAborted(part, signal) : part);
+    });
+    const total = await chunks(produces, { ...options, isHeld }, (fresh) => {
       for (const { label = 'unnamed', lane } of fresh) {
         logLimited(`new ${noun}s`, `Found new ${noun}: ${label} (ID: ${lane})`);
       }
-      await yieldToOthers();
-    }
+    });
     guard.count(total);
     return total;
   }
 
-  return { list, change: (produce) => write(produce) };
+  async function chunks(
+    produces: Iterator<Produce>,
+    { together, signal, onFresh, isHeld = false }: ChunkOptions & { isHeld?: boolean },
+    onNew: (items: readonly Item[]) => void = () => {},
+  ): Promise<IngestCounts> {
+    const total: IngestCounts = { new: 0, known: 0, held: 0, superseded: 0 };
+    for (let next = produces.next(), isLast = false; !isLast && !signal?.aborted; ) {
+      const produce = next.value;
+      next = produces.next();
+      isLast = next.done === true;
+      const { items: fresh, ...counts } = await write(async (transaction) => {
+        if (isLast) await together?.(transaction);
+        return (await produce?.(transaction)) ?? [];
+      }, isHeld);
+      for (const result of INGEST_RESULTS) total[result] += counts[result];
+      if (fresh.length > 0) onFresh?.();
+      onNew(fresh);
+      await yieldToOthers();
+    }
+    return total;
+  }
+
+  return {
+    list,
+    chunks: (produces, options) => chunks(produces[Symbol.iterator](), options),
+    change: (produce) => write(produce),
+  };
 }
 
 function* whileNotAborted(items: Iterable<Item>, signal: AbortSignal): Generator<Item> {

@@ -6,7 +6,7 @@ import { INGEST_RESULTS, type Ledger, type Progress, type SourceId } from '../le
 import { LedgerError } from '../ledger/ledger-error.ts';
 import { nameSome } from '../name-some.ts';
 import { createCycleLog } from './cycle-log.ts';
-import type { Ingest } from './ingest.ts';
+import type { ChunkOptions, Ingest } from './ingest.ts';
 import type { PollMetrics } from './metrics.ts';
 import { createPollHealth } from './poll-health.ts';
 import { createPollLease } from './poll-lease.ts';
@@ -47,7 +47,8 @@ export interface Poller {
   checkReadiness(): Readiness;
 }
 
-type Items = Extract<Reading, { kind: 'items' }>;
+/** What a source shows, to be taken in. */
+type Shown = Extract<Reading, { kind: 'items' | 'records' }>;
 type Comparison = Extract<Reading, { kind: 'compared' }>;
 
 /** The longest wait between polls while the source refuses our credentials. */
@@ -181,7 +182,8 @@ export function createPoller(options: PollerOptions): Poller {
     if (reading.kind === 'items' && Object.is(reading.items[Symbol.iterator](), reading.items)) {
       throw new Error(`The items of ${flow.name}/${source.name} can be read only once.`);
     }
-    const useless = reading.kind === 'items' ? uselessness(reading, system) : undefined;
+    const isShown = reading.kind === 'items' || reading.kind === 'records';
+    const useless = isShown ? uselessness(reading, system) : undefined;
     refusals = isFailed && reading.isUnauthorized ? refusals + 1 : 0;
     metrics.ended(!isFailed && useless === undefined);
     if (isFailed) health.failed(reading.reason);
@@ -193,22 +195,26 @@ export function createPoller(options: PollerOptions): Poller {
     return reading;
   }
 
-  async function record(reading: Items, from: unknown) {
-    const { items, position, isWhole, invalidCount } = reading;
+  async function record(reading: Shown, from: unknown) {
+    const { position, isWhole, invalidCount } = reading;
     // Before the position is stored, because these records are not read again after that.
     await reject(reading);
     const isUseless = uselessness(reading, system) !== undefined;
     const isNew = JSON.stringify(position) !== JSON.stringify(from);
     const isFurther = isNew || (isWhole && from !== undefined);
-    const counts = await ingest.list(items, {
-      ...{ noun, guard, signal: stopping.signal, onFresh: cycleLog.show },
+    const options: ChunkOptions = {
+      ...{ signal: stopping.signal, onFresh: cycleLog.show },
       // A list without a usable record is read again from its beginning, until it has one.
       ...(isFurther &&
         !isUseless && {
           together: (transaction) =>
             ledger.writeProgress(transaction, of, { position, isWhole }, now()),
         }),
-    });
+    };
+    const counts =
+      reading.kind === 'records'
+        ? await ingest.chunks(reading.chunks, options)
+        : await ingest.list(reading.items, { ...options, noun, guard });
     const isAnyNew = counts.new + counts.held > 0;
     if (isAnyNew) cycleLog.show();
     for (const result of INGEST_RESULTS) metrics.saw(result, counts[result]);
@@ -225,7 +231,7 @@ export function createPoller(options: PollerOptions): Poller {
   }
 
   /** Writes the unusable records of a poll into the ledger, and logs each of them once. */
-  async function reject({ invalid, isWhole }: Items): Promise<void> {
+  async function reject({ invalid, isWhole }: Shown): Promise<void> {
     // A position among the records since the last poll says nothing about the position in the list.
     const records = isWhole ? invalid : invalid.map((each) => ({ ...each, position: null }));
     const rejected = await ledger.reject(of, records, now());

@@ -9,11 +9,17 @@ export function describeUnusable({ position, id, reason }: RejectedRecord): stri
 
 /** Says that a whole list has no usable record, and why; `undefined` if it has one, is empty or partial. */
 export function uselessness(
-  reading: Extract<Reading, { kind: 'items' }>,
+  reading: Extract<Reading, { kind: 'items' | 'records' }>,
   system: string,
 ): string | undefined {
-  const { items, invalid, invalidCount, isWhole } = reading;
+  const { invalid, invalidCount, isWhole } = reading;
   const [first] = invalid;
-  if (!first || !isWhole || !items[Symbol.iterator]().next().done) return undefined;
+  if (!first || !isWhole || isAnyUsable(reading)) return undefined;
   return `None of the ${invalidCount} records in the list of the ${system} can be used (${describeUnusable(first)}). Nobody is served. npm run audit lists them.`;
+}
+
+function isAnyUsable(reading: Extract<Reading, { kind: 'items' | 'records' }>): boolean {
+  return reading.kind === 'records'
+    ? reading.isAnyUsable
+    : !reading.items[Symbol.iterator]().next().done;
 }

@@ -8,6 +8,7 @@ import type { HttpClient } from '../../http/client.ts';
 import { type ListSource, openPage, type PageRequest, readPages } from '../../http/pages.ts';
 import { withoutExcerpt } from '../../http/response.ts';
 import { createTrail } from '../../http/trail.ts';
+import { fingerprintOfList, restoreUrl } from '../position-url.ts';
 import {
   type Customer,
   type CustomerList,
@@ -15,7 +16,6 @@ import {
   parseRecord,
 } from './customer-list.ts';
 import { type PageRead, type Position, positionAfter, positionSchema } from './position.ts';
-import { fingerprintOfList, restoreUrl } from './position-url.ts';
 
 /**
  * A poll ends after this many pages, and the next poll continues there: a list that grows as fast as it is

@@ -8,7 +8,7 @@ import { hideSecrets } from '../../http/hide-secrets.ts';
 import { outcomeOfFailure, outcomeOfResponse } from '../../http/outcome.ts';
 import { describeResponse } from '../../http/response.ts';
 import { canonicalId, idFlaw } from '../customer-id.ts';
-import { createListReader, type ListReading, type ReadOptions } from './list-reader.ts';
+import { createListReader, type ListReading, type ReadOptions } from '../list-reader.ts';
 
 /** An answer about one customer has no reason to be larger. */
 const MAX_ANSWER_BYTES = 1_000_000;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Page } from '../../http/pages.ts';
 import type { PassedPage } from '../../http/trail.ts';
-import { fingerprintOfList, shortenUrl } from './position-url.ts';
+import { fingerprintOfList, shortenUrl } from '../position-url.ts';
 
 const shortUrlSchema = z.string().regex(/^(<>|\/)/);
 

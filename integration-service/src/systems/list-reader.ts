@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { ReadError } from '../../delivery/target.ts';
-import { type ListSource, MAX_PAGES, openPage, type Page } from '../../http/pages.ts';
-import { createTrail } from '../../http/trail.ts';
+import { ReadError } from '../delivery/target.ts';
+import { type ListSource, MAX_PAGES, openPage, type Page } from '../http/pages.ts';
+import { createTrail } from '../http/trail.ts';
 import { fingerprintOfList, restoreUrl, shortenUrl } from './position-url.ts';
 
 /** A list as it was read: its pages, each with its ETag. Contains nothing of the list's configured URL. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { atPathOf } from '../../http/pages.ts';
+import { atPathOf } from '../http/pages.ts';
 
 /**
  * A URL of a CRM's list in the form in which the ledger may keep it. The configured URL of the list may
