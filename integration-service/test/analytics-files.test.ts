@@ -23,7 +23,7 @@ const HEADER = headerOf(COLUMNS[NAME]);
 const rowOf = (id: string): Row => {
   return { file: NAME, cells: { id, name: `name, of ${id}`, revision: 1 } };
 };
-const lineOf = (id: string) => `${id},"name, of ${id}",,,1,\r\n`;
+const lineOf = (id: string) => `${id},"name, of ${id}",,,1,,\r\n`;
 const linesOf = (...ids: string[]) => ids.map(lineOf).join('');
 
 async function setUp(kind: (typeof LEDGER_KINDS)[number] = 'sqlite') {
@@ -184,18 +184,18 @@ describe('a file that is not what the ledger knows of it', () => {
     [
       'shorter',
       (path: string) => truncateSync(path, 20),
-      /has 20 bytes, and the ledger knows 85\./,
+      /has 20 bytes, and the ledger knows 92\./,
     ],
     [
       'longer by more than a batch',
       (path: string) => appendFileSync(path, 'x'.repeat(101)),
-      /has 186 bytes, and the ledger knows 85\./,
+      /has 193 bytes, and the ledger knows 92\./,
     ],
-    ['gone', (path: string) => rmSync(path), /is not there, and the ledger knows 85 bytes of it\./],
+    ['gone', (path: string) => rmSync(path), /is not there, and the ledger knows 92 bytes of it\./],
     [
       'of other content',
       (path: string) => writeFileSync(path, readFileSync(path, 'utf8').replace('name', 'Name')),
-      /^The first 85 of the 85 bytes of .* are not those that were written\./,
+      /^The first 92 of the 92 bytes of .* are not those that were written\./,
     ],
   ])('stays as it is when it is %s', async (_, change, message) => {
     const { setUpRows, openWriter, path, messages } = await setUp();

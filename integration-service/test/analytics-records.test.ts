@@ -47,7 +47,9 @@ describe.each(LEDGER_KINDS)('records, with a ledger in %s', (kind) => {
         { now },
       );
       return ingested.items.map(({ key, lane, payload }) => {
-        return { key: key.split('/').slice(0, 3).join('/'), lane, ...JSON.parse(payload) };
+        const { hash, ...cells } = JSON.parse(payload);
+        expect(key.endsWith(`/${hash}`)).toBe(true);
+        return { key: key.split('/').slice(0, 3).join('/'), lane, ...cells };
       });
     }
     return { ledger, show };

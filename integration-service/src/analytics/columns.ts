@@ -17,6 +17,7 @@ const number = (name: string, meaning: string): Column => ({ name, type: 'number
 const SEEN: readonly Column[] = [
   number('revision', 'Counts what was seen of this record, from 1: the highest is the latest.'),
   text('seen_at', 'When this state was first seen, UTC.'),
+  text('hash', 'SHA-256 of the record as its system showed it (RFC 8785), in hex.'),
 ];
 
 export const COLUMNS: Record<FileName, readonly Column[]> = {

@@ -30,7 +30,8 @@ export function* splitLines(csv: string): Generator<string> {
   if (start < csv.length) yield csv.slice(start);
 }
 
-function cellOf({ type }: Column, value: Cells[string] | undefined): string {
+/** A value as the text of its cell, without quotes. */
+export function cellOf({ type }: Column, value: Cells[string] | undefined): string {
   if (value === null || value === undefined) return '';
   const text = String(value);
   // A number that came as a text may be anything.

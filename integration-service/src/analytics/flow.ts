@@ -5,11 +5,12 @@ import type { FlowParts } from '../flow-parts.ts';
 import { canonicalId } from '../systems/customer-id.ts';
 import { crmUrlOf, inventoryUrlOf, productsUrlOf } from '../systems/environment.ts';
 import { createListReader } from '../systems/list-reader.ts';
+import { differencesOf, listIngested, listRows } from './audit.ts';
 import type { AnalyticsSettings } from './environment.ts';
 import { createFilesWriter } from './files/writer.ts';
 import { ANALYTICS } from './join.ts';
 import type { Kind } from './record.ts';
-import { createRecordSource, type RecordList } from './source.ts';
+import { createRecordSource, listUnseen, type RecordList } from './source.ts';
 import { createFilesTarget } from './target.ts';
 
 /** With a backlog, so many rows are written at once. */
@@ -18,9 +19,8 @@ const LONGEST_BACKOFF_MS = 60_000;
 
 export function createFlow(settings: AnalyticsSettings, parts: FlowParts): Flow {
   const { http, log, ledger, now } = parts;
-  const writer = createFilesWriter({
-    ...{ folder: resolve(settings.ANALYTICS_FOLDER), ledger, log, now },
-  });
+  const folder = resolve(settings.ANALYTICS_FOLDER);
+  const writer = createFilesWriter({ folder, ledger, log, now });
   const listOf = (system: string, kind: Kind, what: string, url: URL): RecordList => {
     const maxBytes = settings.MAX_RESPONSE_MEGABYTES * 1_000_000;
     const source = { http, system, what, maxBytes, mayBeOlder: true, now };
@@ -34,17 +34,17 @@ export function createFlow(settings: AnalyticsSettings, parts: FlowParts): Flow 
       maxAttempts: settings.ANALYTICS_MAX_RETRIES,
       retryDelayMs: settings.ANALYTICS_RETRY_SECONDS * 1_000,
     });
+  const crmLists = [listOf('CRM', 'customer', 'customers', crmUrlOf(settings))];
+  // Products first: a package request is joined with its product.
+  const inventoryLists = [
+    listOf('inventory', 'product', 'products', productsUrlOf(settings)),
+    listOf('inventory', 'package-request', 'package requests', inventoryUrlOf(settings)),
+  ];
+  const crm = sourceOf('crm', 'CRM', crmLists);
   return {
     name: ANALYTICS,
-    target: createFilesTarget(writer),
-    sources: [
-      sourceOf('crm', 'CRM', [listOf('CRM', 'customer', 'customers', crmUrlOf(settings))]),
-      // Products first: a package request is joined with its product.
-      sourceOf('inventory', 'inventory', [
-        listOf('inventory', 'product', 'products', productsUrlOf(settings)),
-        listOf('inventory', 'package-request', 'package requests', inventoryUrlOf(settings)),
-      ]),
-    ],
+    target: createFilesTarget(writer, () => listRows(folder, ledger)),
+    sources: [crm, sourceOf('inventory', 'inventory', inventoryLists)],
     policy: {
       ...{ order: 'none', supersedes: false, hasOwnKeys: false, keepsLabels: false },
       batch: {
@@ -58,6 +58,22 @@ export function createFlow(settings: AnalyticsSettings, parts: FlowParts): Flow 
     },
     laneOf: canonicalId,
     describe: ({ key }) => key.split('/').slice(0, 3).join(' '),
-    audit: { kinds: {}, async *expected() {} },
+    audit: {
+      kinds: {
+        missing: 'shown or ingested, not in a file',
+        different: 'in a file, with other cells than were written',
+        doubled: 'in a file more than once',
+        orphaned: 'in a file, not in the ledger',
+        dead: 'given up, until replayed',
+        held: 'kept back, until released',
+        in_flight: 'on their way',
+      },
+      ...{ source: crm.name, intervalMs: crm.intervalMs },
+      async *expected(onUnusable = () => {}) {
+        yield* listUnseen([...crmLists, ...inventoryLists], ledger, onUnusable);
+        yield* listIngested(ledger);
+      },
+      differences: differencesOf,
+    },
   };
 }

@@ -63,13 +63,15 @@ export async function joinRecords(
   return [...items, ...joined, ...(await takeDue(transaction, now))];
 }
 
-function keyOf({ kind, id, revision, hash }: ChangedRecord): string {
+/** Tells each state of each record apart, also when the ledger was lost. */
+export function keyOf(state: Pick<ChangedRecord, 'kind' | 'id' | 'revision' | 'hash'>): string {
+  const { kind, id, revision, hash } = state;
   return `${kind}/${id}/${revision}/${hash}`;
 }
 
 function itemOf(record: ChangedRecord): Item {
-  const { lane, cells, revision, seenAt } = record;
-  const row = { ...cells, revision, seen_at: new Date(seenAt).toISOString() };
+  const { lane, cells, revision, hash, seenAt } = record;
+  const row = { ...cells, revision, seen_at: new Date(seenAt).toISOString(), hash };
   return { key: keyOf(record), lane, payload: JSON.stringify(row) };
 }
 

@@ -3,6 +3,7 @@ import type { FlowMigrations } from '../delivery/ledger/migrations.ts';
 import { createFileTable } from './files/file-table.ts';
 import { createJoinTables } from './join.ts';
 import { createRecordTable } from './record-table.ts';
+import { createViews } from './views.ts';
 
 export const analyticsMigrations: FlowMigrations = {
   '2026-12-01-analytics': {
@@ -10,6 +11,7 @@ export const analyticsMigrations: FlowMigrations = {
       await createRecordTable(db);
       await createJoinTables(db);
       await createFileTable(db);
+      await createViews(db);
     },
   },
 };

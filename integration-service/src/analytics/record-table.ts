@@ -34,16 +34,16 @@ export function hashOf(record: unknown): string {
     .digest('hex');
 }
 
-/**
- * Finds the records that are not as they were last seen, and remembers how they are now. Of a record that comes
- * several times, each change counts.
- */
-export async function noteChanges(
-  transaction: LedgerTransaction,
-  records: readonly (SourceRecord & { hash: string })[],
+/** A record with the hash of how its system shows it. */
+export type HashedRecord = SourceRecord & { hash: string };
+
+/** The records that are not as they were last seen. Of a record that comes several times, each change counts. */
+export async function findChanges(
+  db: Kysely<unknown>,
+  records: readonly HashedRecord[],
   seenAt: number,
 ): Promise<ChangedRecord[]> {
-  const last = await lastStates(transaction, records);
+  const last = await lastStates(db, records);
   const changed: ChangedRecord[] = [];
   for (const record of records) {
     const name = nameOf(record);
@@ -52,6 +52,16 @@ export async function noteChanges(
     changed.push({ ...record, revision: revision + 1, seenAt });
     last.set(name, { hash: record.hash, revision: revision + 1 });
   }
+  return changed;
+}
+
+/** Finds the changes, and remembers them. */
+export async function noteChanges(
+  transaction: LedgerTransaction,
+  records: readonly HashedRecord[],
+  seenAt: number,
+): Promise<ChangedRecord[]> {
+  const changed = await findChanges(transaction, records, seenAt);
   if (changed.length === 0) return [];
   const values = new Map(
     changed.map(({ kind, id, revision, hash }) => [
@@ -74,7 +84,7 @@ interface State {
 }
 
 async function lastStates(
-  transaction: LedgerTransaction,
+  db: Kysely<unknown>,
   records: readonly SourceRecord[],
 ): Promise<Map<string, State>> {
   const states = new Map<string, State>();
@@ -83,7 +93,7 @@ async function lastStates(
     const ids = new Set(some.map(({ id }) => id));
     const { rows } = await sql<State & { id: string }>`
       select id, hash, revision from analytics_records
-      where kind = ${kind} and id in ${textsOf(transaction, ids)}`.execute(transaction);
+      where kind = ${kind} and id in ${textsOf(db, ids)}`.execute(db);
     for (const { id, ...state } of rows) states.set(nameOf({ kind, id }), state);
   }
   return states;

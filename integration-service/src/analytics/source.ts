@@ -2,17 +2,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { chunksOf } from '../delivery/chunks.ts';
+import type { Item } from '../delivery/delivery.ts';
 import type { PolledSource, Reading } from '../delivery/flow.ts';
 import type { CycleLog } from '../delivery/ingest/cycle-log.ts';
-import type { Produce, RejectedRecord } from '../delivery/ledger/ledger.ts';
+import type { Ledger, Produce, RejectedRecord } from '../delivery/ledger/ledger.ts';
 import { unusableRecord } from '../delivery/ledger/record-identity.ts';
 import { ReadError } from '../delivery/target.ts';
 import { withoutExcerpt } from '../http/response.ts';
 import { createCompressedLines } from '../systems/compressed-lines.ts';
 import type { createListReader } from '../systems/list-reader.ts';
-import { joinRecords } from './join.ts';
+import { joinRecords, keyOf } from './join.ts';
 import { type Kind, parseRecord } from './record.ts';
-import { hashOf, noteChanges } from './record-table.ts';
+import { findChanges, type HashedRecord, hashOf, noteChanges } from './record-table.ts';
 
 /** A list that is read. */
 export interface RecordList {
@@ -57,56 +58,20 @@ export function createRecordSource(options: RecordSourceOptions): PolledSource {
   const { lists, maxAttempts, retryDelayMs, now, ...rest } = options;
   const { system, pause } = rest;
 
-  /** Reads the lists that have changed; `undefined` when none has. */
-  async function gather(known: Record<string, unknown>, signal: AbortSignal) {
-    const gathered: Gathered = {
-      ...{ shown: [], position: { ...known }, isAnyUsable: false, invalid: [], invalidCount: 0 },
-    };
-    for (const { kind, reader } of lists) {
-      const reading = await reader.read({ known: known[kind], signal });
-      pause.succeed();
-      if (!reading) continue;
-      const lines = createCompressedLines();
-      let position = 0;
-      for await (const record of reading.records) {
-        const flaw = parseRecord(kind, record);
-        if (typeof flaw === 'string') {
-          gathered.invalidCount += 1;
-          if (gathered.invalid.length < MAX_INVALID)
-            gathered.invalid.push(unusableRecord(record, position, flaw));
-        } else {
-          gathered.isAnyUsable = true;
-          lines.add(JSON.stringify(record));
-        }
-        position += 1;
-      }
-      gathered.position[kind] = reading.snapshot();
-      gathered.shown.push({ kind, lines });
-    }
-    return gathered.shown.length > 0 ? gathered : undefined;
-  }
-
   function* produces(shown: readonly Shown[]): Generator<Produce> {
-    for (const { kind, lines } of shown) {
-      for (const chunk of chunksOf(lines, CHUNK)) {
-        yield async (transaction) => {
-          const records = chunk.flatMap((line) => {
-            const record: unknown = JSON.parse(line);
-            const parsed = parseRecord(kind, record);
-            return typeof parsed === 'string' ? [] : [{ ...parsed, hash: hashOf(record) }];
-          });
-          const seenAt = now();
-          const changed = await noteChanges(transaction, records, seenAt);
-          return joinRecords(transaction, changed, seenAt);
-        };
-      }
+    for (const records of hashedChunks(shown)) {
+      yield async (transaction) => {
+        const seenAt = now();
+        const changed = await noteChanges(transaction, records, seenAt);
+        return joinRecords(transaction, changed, seenAt);
+      };
     }
     // Those that have waited long enough, also when nothing else has come.
     yield (transaction) => joinRecords(transaction, [], now());
   }
 
   async function read(known: Record<string, unknown>, signal: AbortSignal): Promise<Reading> {
-    const gathered = await gather(known, signal);
+    const gathered = await gather(lists, known, { signal, onRead: () => pause.succeed() });
     const { shown = [], position = known, ...counts } = gathered ?? {};
     return {
       ...{ kind: 'records', isAnyUsable: true, invalid: [], invalidCount: 0 },
@@ -147,4 +112,77 @@ export function createRecordSource(options: RecordSourceOptions): PolledSource {
     ...rest,
     read: (from, signal, log) => readPatiently(positionSchema.parse(from ?? {}), signal, log),
   };
+}
+
+/**
+ * Reads the lists that have changed; `undefined` when none has.
+ *
+ * @param onRead called when a system has answered
+ * @throws {ReadError}
+ */
+async function gather(
+  lists: readonly RecordList[],
+  known: Record<string, unknown>,
+  { signal, onRead }: { signal?: AbortSignal; onRead?: () => void } = {},
+): Promise<Gathered | undefined> {
+  const gathered: Gathered = {
+    ...{ shown: [], position: { ...known }, isAnyUsable: false, invalid: [], invalidCount: 0 },
+  };
+  for (const { kind, reader } of lists) {
+    const reading = await reader.read({ known: known[kind], signal });
+    onRead?.();
+    if (!reading) continue;
+    const lines = createCompressedLines();
+    let position = 0;
+    for await (const record of reading.records) {
+      const flaw = parseRecord(kind, record);
+      if (typeof flaw === 'string') {
+        gathered.invalidCount += 1;
+        if (gathered.invalid.length < MAX_INVALID)
+          gathered.invalid.push(unusableRecord(record, position, flaw));
+      } else {
+        gathered.isAnyUsable = true;
+        lines.add(JSON.stringify(record));
+      }
+      position += 1;
+    }
+    gathered.position[kind] = reading.snapshot();
+    gathered.shown.push({ kind, lines });
+  }
+  return gathered.shown.length > 0 ? gathered : undefined;
+}
+
+function* hashedChunks(shown: readonly Shown[]): Generator<HashedRecord[]> {
+  for (const { kind, lines } of shown) {
+    for (const chunk of chunksOf(lines, CHUNK)) {
+      yield chunk.flatMap((line) => {
+        const record: unknown = JSON.parse(line);
+        const parsed = parseRecord(kind, record);
+        return typeof parsed === 'string' ? [] : [{ ...parsed, hash: hashOf(record) }];
+      });
+    }
+  }
+}
+
+/**
+ * Items of what the lists show and the ledger has not taken in, without their content.
+ *
+ * @param onInvalid called with each record that cannot be used
+ * @throws {ReadError}
+ */
+export async function* listUnseen(
+  lists: readonly RecordList[],
+  ledger: Pick<Ledger, 'read'>,
+  onInvalid: (record: RejectedRecord) => void,
+): AsyncGenerator<Item> {
+  const { shown = [], invalid = [] } = (await gather(lists, {})) ?? {};
+  for (const record of invalid) onInvalid(record);
+  for (const records of hashedChunks(shown)) {
+    const changed = await ledger.read((db) => findChanges(db, records, 0));
+    for (const each of changed) {
+      // Of a package request, only the first state is a row.
+      if (each.kind === 'package-request' && each.revision > 1) continue;
+      yield { key: keyOf(each), lane: each.lane, payload: 'null' };
+    }
+  }
 }
