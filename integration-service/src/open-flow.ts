@@ -131,9 +131,10 @@ export function openFlow(flow: Flow, options: OpenFlowOptions): OpenFlow {
     ...{ flow, breaker, gate, ingest, dispatcher, pollers },
     blockedUntil: gate.blockedUntil,
     checkReadiness,
-    tags: pushed.flatMap(({ tag }) => tag ?? []),
+    tags: [flow.routes, ...pushed].flatMap((routes) => routes?.tag ?? []),
     addRoutes(app, guarded) {
       const { blockedUntil } = gate;
+      flow.routes?.add(app, { guarded, blockedUntil });
       for (const source of pushed) source.addRoutes?.(app, { guarded, blockedUntil });
     },
     async run() {

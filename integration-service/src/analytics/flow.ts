@@ -10,6 +10,7 @@ import type { AnalyticsSettings } from './environment.ts';
 import { createFilesWriter } from './files/writer.ts';
 import { ANALYTICS } from './join.ts';
 import type { Kind } from './record.ts';
+import { ANALYTICS_TAG, addAnalyticsRoutes } from './routes.ts';
 import { createRecordSource, listUnseen, type RecordList } from './source.ts';
 import { createFilesTarget } from './target.ts';
 
@@ -57,6 +58,10 @@ export function createFlow(settings: AnalyticsSettings, parts: FlowParts): Flow 
       longestBackoffMs: LONGEST_BACKOFF_MS,
     },
     laneOf: canonicalId,
+    routes: {
+      tag: ANALYTICS_TAG,
+      add: (app, { guarded }) => addAnalyticsRoutes(app, { ...guarded, folder, ledger }),
+    },
     describe: ({ key }) => key.split('/').slice(0, 3).join(' '),
     audit: {
       kinds: {

@@ -30,6 +30,12 @@ export interface Flow {
    */
   adopt?(held: Holding): Item;
   audit: Audited;
+  /** Routes of its own that no source brings. Default: it has none. */
+  routes?: {
+    /** Their heading in the documentation. */
+    tag: { name: string; description: string };
+    add(app: HttpService, parts: RouteParts): void;
+  };
 }
 
 /**

@@ -36,6 +36,24 @@ export async function readFiles(transaction: LedgerTransaction): Promise<Map<Fil
   return new Map(rows.map((row) => [row.name, row]));
 }
 
+/** A file, for people. */
+export interface ShownFile {
+  name: FileName;
+  rows: number;
+  /** In bytes. */
+  length: number;
+  /** Unix time in milliseconds. */
+  changedAt: number;
+}
+
+/** The files as they are committed, in their order. */
+export async function listFiles(db: Kysely<unknown>): Promise<ShownFile[]> {
+  const { rows } = await sql<ShownFile>`
+    select name, row_count as rows, length, changed_at as "changedAt" from analytics_files
+    order by name`.execute(db);
+  return rows;
+}
+
 /** Writes down that a file is begun anew; what was known of one with its name is not known any more. */
 export async function beginFile(
   transaction: LedgerTransaction,
