@@ -73,6 +73,7 @@ body { margin: 0 auto; max-width: 90rem; padding: 1rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .875rem; }
 th, td { border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top; }
-td { max-width: 24rem; overflow-wrap: anywhere; min-width: 5rem; }
+th, td { white-space: nowrap; }
+td { max-width: 20rem; overflow: hidden; text-overflow: ellipsis; }
 .number { font-variant-numeric: tabular-nums; text-align: right; }
 `;
