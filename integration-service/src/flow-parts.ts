@@ -9,7 +9,18 @@ export interface FlowParts extends ClocksAndRandom {
   http: HttpClient;
   log: Logger;
   /** For tables of the flow's own, in the ledger's database, and to correct deliveries. */
-  ledger: Pick<Ledger, 'read' | 'within' | 'list' | 'endedLanes' | 'sendAgain' | 'giveUp'>;
+  ledger: Pick<
+    Ledger,
+    | 'hasOneWriter'
+    | 'read'
+    | 'within'
+    | 'list'
+    | 'endedLanes'
+    | 'sendAgain'
+    | 'giveUp'
+    | 'takePollLease'
+    | 'endPollLease'
+  >;
   /**
    * The pause of a system, one for all flows that call it.
    *

@@ -13,6 +13,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { COLUMNS } from '../src/analytics/columns.ts';
 import { headerOf } from '../src/analytics/csv.ts';
 import { createFilesWriter, type FilesWriter, type Row } from '../src/analytics/files/writer.ts';
+import { createWriterLease } from '../src/analytics/files/writer-lease.ts';
 import { analyticsMigrations } from '../src/analytics/migrations.ts';
 import type { Ledger } from '../src/delivery/ledger/ledger.ts';
 import { LEDGER_KINDS, newLocation, open, temporaryFolder } from './ledgers.ts';
@@ -32,10 +33,20 @@ async function setUp(kind: (typeof LEDGER_KINDS)[number] = 'sqlite') {
   const openLedger = () =>
     open(location, { hasThread: false, flowMigrations: analyticsMigrations });
   const ledger = await openLedger();
+  let clock = Date.now();
   const { log, messages } = captureLog();
   /** As a process does at its start. */
-  const openWriter = (options: { ledger?: Ledger; maxTail?: number } = {}) => {
-    const writer = createFilesWriter({ folder, ledger, log, now: Date.now, ...options });
+  const openWriter = (options: { ledger?: Ledger; folder?: string; maxTail?: number } = {}) => {
+    const { ledger: of = ledger, folder: at = folder, ...rest } = options;
+    const lease = createWriterLease({ ledger: of, flow: 'analytics', now: () => clock });
+    const writer = createFilesWriter({
+      folder: at,
+      ledger: of,
+      log,
+      lease,
+      now: Date.now,
+      ...rest,
+    });
     onTestFinished(() => writer.close());
     return writer;
   };
@@ -53,7 +64,11 @@ async function setUp(kind: (typeof LEDGER_KINDS)[number] = 'sqlite') {
     await commit(writer, 'a', 'b');
     await writer.close();
   }
+  const advance = (ms: number) => {
+    clock += ms;
+  };
   return {
+    advance,
     folder,
     path,
     read,
@@ -275,7 +290,7 @@ it('has one writer: another one waits until its process has ended, and the folde
   const { openWriter, commit, read, messages } = await setUp();
   const [first, second] = [openWriter(), openWriter()];
   expect([await first.isReady(), await second.isReady()]).toEqual([true, false]);
-  expect(second.problem()).toMatch(/^another process writes those in /);
+  expect(second.problem()).toBe('another process writes them.');
   await commit(first, 'a');
   await first.close();
   expect(await second.isReady()).toBe(true);
@@ -295,3 +310,22 @@ it('says what is wrong with a folder, and tries again', async () => {
   rmSync(folder);
   expect(await writer.isReady()).toBe(true);
 });
+
+it.skipIf(!LEDGER_KINDS.includes('postgres'))(
+  'has one writer, also among those that share a ledger and no folder',
+  async () => {
+    const { openWriter, openLedger, commit, read, advance } = await setUp('postgres');
+    const first = openWriter();
+    const second = openWriter({ ledger: await openLedger(), folder: temporaryFolder() });
+    expect([await first.isReady(), await second.isReady()]).toEqual([true, false]);
+    await commit(first, 'a');
+    // The first is stopped for a while; the second one's folder does not have the file.
+    advance(6_000);
+    expect(await second.isReady()).toBe(false);
+    expect(second.problem()).toMatch(/analytics_customers\.csv is not there/);
+    // It has let go of the lease.
+    expect(await first.isReady()).toBe(true);
+    await commit(first, 'b');
+    expect(read()).toBe(HEADER + linesOf('a', 'b'));
+  },
+);

@@ -8,6 +8,7 @@ import { createListReader } from '../systems/list-reader.ts';
 import { differencesOf, listIngested, listRows } from './audit.ts';
 import type { AnalyticsSettings } from './environment.ts';
 import { createFilesWriter } from './files/writer.ts';
+import { createWriterLease } from './files/writer-lease.ts';
 import { ANALYTICS } from './join.ts';
 import type { Kind } from './record.ts';
 import { ANALYTICS_TAG, addAnalyticsRoutes } from './routes.ts';
@@ -21,7 +22,8 @@ const LONGEST_BACKOFF_MS = 60_000;
 export function createFlow(settings: AnalyticsSettings, parts: FlowParts): Flow {
   const { http, log, ledger, now } = parts;
   const folder = resolve(settings.ANALYTICS_FOLDER);
-  const writer = createFilesWriter({ folder, ledger, log, now });
+  const lease = createWriterLease({ ledger, flow: ANALYTICS, now });
+  const writer = createFilesWriter({ folder, ledger, log, lease, now });
   const listOf = (system: string, kind: Kind, what: string, url: URL): RecordList => {
     const maxBytes = settings.MAX_RESPONSE_MEGABYTES * 1_000_000;
     const source = { http, system, what, maxBytes, mayBeOlder: true, now };

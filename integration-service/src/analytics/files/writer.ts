@@ -11,6 +11,7 @@ import { headerOf, linesOf } from '../csv.ts';
 import { type CsvFile, FileProblem, openCsvFile, place, prepareFile } from './csv-file.ts';
 import { advanceFile, beginFile, type FileStep, type KnownFile, readFiles } from './file-table.ts';
 import { type FolderLock, takeFolderLock } from './folder-lock.ts';
+import type { WriterLease } from './writer-lease.ts';
 
 /** More than any batch. */
 const MAX_TAIL = 64 * 1024 * 1024;
@@ -19,6 +20,7 @@ export interface FilesWriterOptions {
   folder: string;
   ledger: Pick<Ledger, 'within'>;
   log: Logger;
+  lease: WriterLease;
   /** The longest tail that is cut off, in bytes. Default: 64 MiB, more than any batch. */
   maxTail?: number;
   /** Unix time in milliseconds. */
@@ -67,11 +69,12 @@ interface Batch {
   isVoid: boolean;
 }
 
+const OTHERS = 'another process writes them.';
 /** How long a batch waits for the commit of the one before. */
 const COMMITTED_WITHIN_MS = 1_000;
 
 export function createFilesWriter(options: FilesWriterOptions): FilesWriter {
-  const { folder, ledger, log, maxTail = MAX_TAIL, now } = options;
+  const { folder, ledger, log, lease, maxTail = MAX_TAIL, now } = options;
   const files = new Map<FileName, CsvFile>();
   let lock: FolderLock | undefined;
   let problem: string | undefined;
@@ -83,15 +86,22 @@ export function createFilesWriter(options: FilesWriterOptions): FilesWriter {
     if (reason === problem) return;
     problem = reason;
     if (reason) log.error(`No rows are written to files: ${reason}`);
-    else log.info(`Writing files in ${folder}.`);
   }
 
-  async function close(): Promise<void> {
+  async function closeFiles(): Promise<void> {
+    // What it wrote may be cut before it is committed.
+    if (last) last.isVoid = true;
+    last = undefined;
     const open = [...files.values()];
     files.clear();
     for (const file of open) await file.close();
+  }
+
+  async function close(): Promise<void> {
+    await closeFiles();
     lock?.release();
     lock = undefined;
+    await lease.release();
   }
 
   /** Opens a file, or begins it anew when the ledger does not know it. */
@@ -116,19 +126,22 @@ export function createFilesWriter(options: FilesWriterOptions): FilesWriter {
   async function openAll(): Promise<void> {
     const known = await ledger.within(readFiles);
     for (const name of FILE_NAMES) files.set(name, await openFile(name, known.get(name)));
+    log.info(`Writing files in ${folder}.`);
   }
 
   const pathOf = (name: string) => join(folder, name);
 
   async function isReady(): Promise<boolean> {
     if (isStopped) return false;
-    if (lock) return true;
     try {
       mkdirSync(folder, { recursive: true });
-      lock = takeFolderLock(folder);
-      if (lock) await openAll();
-      tell(lock ? undefined : `another process writes those in ${folder}.`);
-      return lock !== undefined;
+      lock ??= takeFolderLock(folder);
+      const isMine = lock !== undefined && (await lease.take());
+      // Another process may have written while the lease was not ours.
+      if (!isMine) await closeFiles();
+      else if (files.size === 0) await openAll();
+      tell(isMine ? undefined : OTHERS);
+      return isMine;
     } catch (error) {
       if (error instanceof LedgerError) throw error;
       await fail(error as Error);

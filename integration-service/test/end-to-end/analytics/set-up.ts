@@ -25,13 +25,14 @@ export async function setUp(kind: (typeof LEDGER_KINDS)[number] = 'sqlite') {
   onTestFinished(async () => {
     await Promise.all([crm.close(), inventory.close()]);
   });
-  const settings = parseEnvironment(analyticsEnvironment, {
+  const env = {
     ANALYTICS_FOLDER: folder,
     CRM_API_URL: `${origins[0]}/customers`,
     INVENTORY_API_URL: `${origins[1]}/package-requests`,
     ANALYTICS_PRODUCTS_URL: `${origins[1]}/products`,
     ANALYTICS_BATCH_SECONDS: '0',
-  });
+  };
+  const settings = parseEnvironment(analyticsEnvironment, env);
   const start = () =>
     setUpService({
       ledger: location,
@@ -41,7 +42,7 @@ export async function setUp(kind: (typeof LEDGER_KINDS)[number] = 'sqlite') {
   const post = async (app: typeof crm, url: string, payload: object) =>
     (await app.inject({ method: 'POST', url, payload })).json();
   return {
-    ...{ folder, start },
+    ...{ folder, location, env, start },
     /** The rows of a file, without its header. */
     rows: (name: string) =>
       [...splitLines(readFileSync(join(folder, `analytics_${name}.csv`), 'utf8'))].slice(1),
