@@ -1,6 +1,7 @@
 import { HttpResponse, http } from 'msw';
 import { describe, expect, it, vi } from 'vitest';
 import { LedgerError } from '../src/delivery/ledger/ledger-error.ts';
+import { ingestList } from './ledgers.ts';
 import {
   ALICE,
   BOB,
@@ -8,6 +9,7 @@ import {
   INVENTORY_URL,
   inventoryTakes,
   mockNetwork,
+  POLICY,
   packageRequest,
   type ServiceTestOptions,
   setUpService,
@@ -293,4 +295,36 @@ it('the poller ends the process, too, when the disk reports errors', async () =>
     throw error;
   };
   await expect(service.poller.run()).rejects.toBe(error);
+});
+
+it('sends a batch after the commit of the one before, where both move one thing', async () => {
+  const steps: string[] = [];
+  const service = await setUpService({
+    createFlow: () => ({
+      name: 'rows',
+      target: {
+        ...{ name: 'file', isRepeatable: false, lookUpAfterMs: [0] },
+        async send(batch, { onSend }) {
+          onSend();
+          steps.push('sent');
+          return {
+            outcomes: batch.map(() => ({ kind: 'delivered', targetId: 'there' })),
+            together: async () => void steps.push('committed'),
+          };
+        },
+        lookUp: async () => new Map(),
+      },
+      sources: [],
+      policy: { ...POLICY, order: 'none', concurrency: 1 },
+      laneOf: (id) => id,
+      audit: { kinds: {}, async *expected() {} },
+    }),
+  });
+  const items = Array.from({ length: 30 }, (_, i) => {
+    return { key: `${i}`, lane: `${i}`, payload: '{}' };
+  });
+  await ingestList(service.ledger, 'rows', items, { now: 0 });
+  void service.dispatcher.run();
+  await service.untilDone();
+  expect(steps).toEqual(items.flatMap(() => ['sent', 'committed']));
 });

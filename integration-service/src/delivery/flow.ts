@@ -94,8 +94,8 @@ export interface Policy {
   /** Deliveries are sent when `size` of them wait or one has waited for `waitMs`, up to `atMost` at once. */
   batch: { size: number; waitMs: number; atMost: number };
   /**
-   * Batches under way at the same time in each process. A target that has one writer is also locked by its own
-   * means, from the reading of the place until the commit.
+   * Batches under way at the same time in each process. One that is committed with something else is under way
+   * until then: with 1, each batch finds what became of the one before.
    */
   concurrency: number;
   /** Attempts of one delivery before it is dead. */

@@ -2,7 +2,6 @@
 import { mkdirSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'service-kit/logger';
 import type { Ledger, Together } from '../../delivery/ledger/ledger.ts';
 import { LedgerError } from '../../delivery/ledger/ledger-error.ts';
@@ -63,15 +62,11 @@ export interface Row {
 
 /** A batch that was written, and whose commit is still to come. */
 interface Batch {
-  /** Its commit is under way, or has failed. */
-  isRun: PromiseWithResolvers<void>;
   /** It can never be committed. */
   isVoid: boolean;
 }
 
 const OTHERS = 'another process writes them.';
-/** How long a batch waits for the commit of the one before. */
-const COMMITTED_WITHIN_MS = 1_000;
 
 export function createFilesWriter(options: FilesWriterOptions): FilesWriter {
   const { folder, ledger, log, lease, maxTail = MAX_TAIL, now } = options;
@@ -158,7 +153,6 @@ export function createFilesWriter(options: FilesWriterOptions): FilesWriter {
   /** Makes sure of what became of the batch before: it is committed, or never will be. */
   async function settleLast(): Promise<void> {
     if (!last) return;
-    await Promise.race([last.isRun.promise, sleep(COMMITTED_WITHIN_MS, undefined, { ref: false })]);
     last.isVoid = true;
     last = undefined;
     const known = await ledger.within(readFiles);
@@ -172,16 +166,12 @@ export function createFilesWriter(options: FilesWriterOptions): FilesWriter {
   async function append(rows: readonly Row[]): Promise<Appended> {
     try {
       await settleLast();
-      const batch: Batch = { isRun: Promise.withResolvers(), isVoid: false };
+      const batch: Batch = { isVoid: false };
       const { places, steps } = await write(rows);
       last = batch;
       const together: Together = async (transaction) => {
         if (batch.isVoid) throw new Error('a later batch has taken its place');
-        try {
-          for (const step of steps) await advanceFile(transaction, step, now());
-        } finally {
-          batch.isRun.resolve();
-        }
+        for (const step of steps) await advanceFile(transaction, step, now());
       };
       return { places, together };
     } catch (error) {

@@ -194,12 +194,20 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       const outcome = outcomes[i] as Outcome;
       return { claim, outcome, transition: afterAttempt(claim, outcome, options.flow, moment) };
     });
-    results.add(ended, sent.together);
+    if (sent.together) {
+      results.addBatch(ended, sent.together, endSending);
+      return wake();
+    }
+    results.add(ended);
+    endSending();
+    if (queue.isLow() || gate.isNarrow()) wake();
+    else soon ??= setTimeout(wake, COMMIT_DELAY_MS);
+  }
+
+  function endSending(): void {
     sending -= 1;
     queue.end();
     sendQueued();
-    if (queue.isLow() || gate.isNarrow()) wake();
-    else soon ??= setTimeout(wake, COMMIT_DELAY_MS);
   }
 
   /** Makes deliveries that were claimed and not begun pending again, without counting an attempt. */

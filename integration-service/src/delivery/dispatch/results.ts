@@ -10,7 +10,7 @@ export function createResults(options: DispatcherOptions & { leases: Leases }) {
   const { ledger, leases, log, now, random, onEvent } = options;
   const flow = options.flow.name;
   const waiting: Result[] = [];
-  const batches: { results: Result[]; together: Together }[] = [];
+  const batches: { results: Result[]; together: Together; onEnd: () => void }[] = [];
 
   /**
    * Writes results, all or nothing; gives up their claims, and tells what became of them.
@@ -51,10 +51,16 @@ export function createResults(options: DispatcherOptions & { leases: Leases }) {
   }
 
   return {
-    /** @param together written with these results, or neither is. Default: nothing more is written */
-    add(results: Result[], together?: Together): void {
-      if (together) batches.push({ results, together });
-      else waiting.push(...results);
+    add(results: Result[]): void {
+      waiting.push(...results);
+    },
+
+    /**
+     * @param together written with these results, or neither is
+     * @param onEnd called when they are written, or never can be
+     */
+    addBatch(results: Result[], together: Together, onEnd: () => void): void {
+      batches.push({ results, together, onEnd });
     },
 
     /**
@@ -63,7 +69,9 @@ export function createResults(options: DispatcherOptions & { leases: Leases }) {
      */
     async commit(): Promise<void> {
       for (let batch = batches[0]; batch; batch = batches[0]) {
-        await write(batch.results, () => batches.shift(), batch.together);
+        const { results, together, onEnd } = batch;
+        await write(results, () => batches.shift(), together);
+        onEnd();
       }
       if (waiting.length === 0) return;
       const results = [...waiting];
