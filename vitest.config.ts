@@ -37,7 +37,8 @@ export default defineConfig({
           include: [
             'integration-service/test/deep/*.test.ts',
             'integration-service/test/{state-machine,webhook-mutations}.test.ts',
-            'integration-service/src/http/json-array.test.ts',
+            'integration-service/src/{analytics/csv,http/json-array}.test.ts',
+            'integration-service/test/end-to-end/analytics/kill.test.ts',
             'integration-service/test/end-to-end/{customer-sync,ledger-processes,outage,prove,trio}.test.ts',
           ],
           // Larger amounts than in the other projects: runs, customers, kills, and a minute of outage.
@@ -48,6 +49,10 @@ export default defineConfig({
               SYNC_CHANGES: '10000',
               SYNC_DELETES: '200',
               SYNC_KILLS: '40',
+            },
+            ...{
+              ANALYTICS_CUSTOMERS: '5000',
+              ANALYTICS_KILLS: '40',
             },
           },
           ...patient,

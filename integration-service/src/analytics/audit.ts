@@ -9,9 +9,15 @@ import { cellOf } from './csv.ts';
 import { readFiles } from './files/file-table.ts';
 import { readRows } from './files/read-rows.ts';
 import { ANALYTICS, keyOf } from './join.ts';
-import { KINDS, type Kind } from './record.ts';
+import { KINDS, kindOf } from './record.ts';
 
 const PAGE = 1_000;
+
+/** What a row is, as it is there. */
+interface RowContent {
+  file: FileName;
+  cells: Record<string, string>;
+}
 
 /**
  * The rows of all files, each by the key of its delivery; a row that no key can be made of, by its place.
@@ -28,7 +34,8 @@ export async function* listRows(
       const length = known.get(name)?.length ?? 0;
       for await (const { row, cells } of readRows(join(folder, `${name}.csv`), length)) {
         const targetId = `${name}.csv, row ${row}`;
-        yield { identity: keyOfRow(name, cells) ?? targetId, targetId, content: cells };
+        const content: RowContent = { file: name, cells };
+        yield { identity: keyOfRow(name, cells) ?? targetId, targetId, content };
       }
     } catch (error) {
       throw new ReadError((error as Error).message, { system: 'files', cause: error });
@@ -41,11 +48,6 @@ function keyOfRow(name: FileName, cells: Record<string, string>): string | undef
   const { [KINDS[kind].id]: id, revision, hash } = cells;
   if (!id || !hash || !/^\d+$/.test(revision ?? '')) return undefined;
   return keyOf({ kind, id, revision: Number(revision), hash });
-}
-
-function kindOf(name: FileName): Kind {
-  const kinds = Object.keys(KINDS) as Kind[];
-  return kinds.find((kind) => KINDS[kind].file === name) as Kind;
 }
 
 /** All that the ledger has ingested and not superseded, with what was written of it. */
@@ -62,17 +64,9 @@ export async function* listIngested(ledger: Pick<Ledger, 'list'>): AsyncGenerato
 /** The cells of a row that are not those of its delivery. Nothing is known of a customer who is gone. */
 export function differencesOf(expected: unknown, found: unknown): Difference[] {
   if (expected === null) return [];
-  const cells = found as Record<string, string>;
-  const name = FILE_NAMES.find((each) => KINDS[kindOf(each)].id in cells && isOf(each, cells));
-  if (!name) return [];
-  const written = expected as Cells;
-  return COLUMNS[name].flatMap((column): Difference[] => {
-    const value = cellOf(column, written[column.name]);
-    const there = cells[column.name];
+  const [written, { file, cells }] = [expected as Cells, found as RowContent];
+  return COLUMNS[file].flatMap((column): Difference[] => {
+    const [value, there] = [cellOf(column, written[column.name]), cells[column.name]];
     return value === there ? [] : [{ field: column.name, expected: value, found: there }];
   });
-}
-
-function isOf(name: FileName, cells: Record<string, string>): boolean {
-  return COLUMNS[name].every((column) => column.name in cells);
 }

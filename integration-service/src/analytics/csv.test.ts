@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { runs } from '../../test/runs.ts';
 import { COLUMNS, type Column, FILE_NAMES } from './columns.ts';
 import { headerOf, linesOf, splitLines } from './csv.ts';
 
@@ -77,6 +78,7 @@ it('gives any text back to a reader, but for the guard', () => {
         for (const text of read) expect(text).not.toMatch(/^[=+\-@\t\r\n]/);
       },
     ),
+    { numRuns: runs(30) },
   );
 });
 

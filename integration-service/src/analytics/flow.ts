@@ -46,7 +46,7 @@ export function createFlow(settings: AnalyticsSettings, parts: FlowParts): Flow 
   const crm = sourceOf('crm', 'CRM', crmLists);
   return {
     name: ANALYTICS,
-    target: createFilesTarget(writer, () => listRows(folder, ledger)),
+    target: createFilesTarget(writer),
     sources: [crm, sourceOf('inventory', 'inventory', inventoryLists)],
     policy: {
       ...{ order: 'none', supersedes: false, hasOwnKeys: false, keepsLabels: false },
@@ -80,6 +80,7 @@ export function createFlow(settings: AnalyticsSettings, parts: FlowParts): Flow 
         yield* listUnseen([...crmLists, ...inventoryLists], ledger, onUnusable);
         yield* listIngested(ledger);
       },
+      held: () => listRows(folder, ledger),
       differences: differencesOf,
     },
   };

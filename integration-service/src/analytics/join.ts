@@ -1,7 +1,7 @@
 /** Rows of the files, made of changed records; a package request is joined with its customer and product. */
 import { type Kysely, sql } from 'kysely';
 import type { Item } from '../delivery/delivery.ts';
-import { isSqlite, rowsOf, textsOf, unindexed } from '../delivery/ledger/rows.ts';
+import { isSqlite, numberTypes, rowsOf, textsOf, unindexed } from '../delivery/ledger/rows.ts';
 import type { LedgerTransaction } from '../delivery/ledger/tables.ts';
 import type { Cells } from './columns.ts';
 import type { Kind } from './record.ts';
@@ -21,7 +21,7 @@ interface Waiting {
 }
 
 export async function createJoinTables(db: Kysely<unknown>): Promise<void> {
-  const integer = isSqlite(db) ? 'integer' : 'bigint';
+  const { integer } = numberTypes(db);
   await sql
     .raw(`create table analytics_waiting (
       key text primary key,

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import { type Kysely, sql } from 'kysely';
-import { isSqlite, rowsOf, textsOf } from '../delivery/ledger/rows.ts';
+import { numberTypes, rowsOf, textsOf } from '../delivery/ledger/rows.ts';
 import type { LedgerTransaction } from '../delivery/ledger/tables.ts';
 import type { Kind, SourceRecord } from './record.ts';
 
@@ -16,7 +16,7 @@ export interface ChangedRecord extends SourceRecord {
 }
 
 export async function createRecordTable(db: Kysely<unknown>): Promise<void> {
-  const integer = isSqlite(db) ? 'integer' : 'bigint';
+  const { integer } = numberTypes(db);
   await sql
     .raw(`create table analytics_records (
       kind text not null,

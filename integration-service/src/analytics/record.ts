@@ -50,6 +50,11 @@ export const KINDS: Record<Kind, KindRules> = {
   },
 };
 
+/** The kind of record that a file has rows of. */
+export function kindOf(name: FileName): Kind {
+  return (Object.keys(KINDS) as Kind[]).find((kind) => KINDS[kind].file === name) as Kind;
+}
+
 /** The record as its cells, or why it cannot be used. */
 export function parseRecord(kind: Kind, record: unknown): SourceRecord | string {
   if (record === null || typeof record !== 'object' || Array.isArray(record))

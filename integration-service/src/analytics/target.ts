@@ -1,7 +1,7 @@
 /** The files, as the target of a flow: rows that reach them exactly once. */
 import type { Claim } from '../delivery/delivery.ts';
 import type { Outcome } from '../delivery/outcome.ts';
-import type { Holding, Target } from '../delivery/target.ts';
+import type { Target } from '../delivery/target.ts';
 import type { Cells } from './columns.ts';
 import type { FilesWriter, Place, Row } from './files/writer.ts';
 import { KINDS, type Kind } from './record.ts';
@@ -9,10 +9,8 @@ import { KINDS, type Kind } from './record.ts';
 /** A batch is cut where it grows beyond this; what is behind comes with the next. */
 const MAX_BATCH_CHARACTERS = 16_000_000;
 
-/** @param list all rows that the files have */
-export function createFilesTarget(writer: FilesWriter, list: () => AsyncIterable<Holding>): Target {
+export function createFilesTarget(writer: FilesWriter): Target {
   return {
-    list,
     name: 'files',
     isRepeatable: false,
     // What is not committed is cut off before the next batch: then it was never there.

@@ -2,7 +2,7 @@ import { type Kysely, sql } from 'kysely';
 import { isSqlite } from '../delivery/ledger/rows.ts';
 import { COLUMNS, type Column, FILE_NAMES } from './columns.ts';
 import { ANALYTICS } from './join.ts';
-import { KINDS, type Kind } from './record.ts';
+import { kindOf } from './record.ts';
 
 /**
  * Creates a view for each file, with the same rows: those that are written. Of customers who were deleted, the
@@ -17,12 +17,12 @@ export async function createViews(db: Kysely<unknown>): Promise<void> {
     return `case when ${isNumber} then cast(${text} as numeric) end as ${name}`;
   };
   for (const name of FILE_NAMES) {
-    const kind = (Object.keys(KINDS) as Kind[]).find((each) => KINDS[each].file === name);
+    const prefix = `${kindOf(name)}/`;
     await sql
       .raw(`create view ${name} as
         select ${COLUMNS[name].map(cell).join(', ')} from deliveries
         where flow = '${ANALYTICS}' and status = 'delivered'
-          and substr(key, 1, ${`${kind}/`.length}) = '${kind}/'`)
+          and substr(key, 1, ${prefix.length}) = '${prefix}'`)
       .execute(db);
   }
 }

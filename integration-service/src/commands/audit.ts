@@ -1,7 +1,7 @@
 /** `npm run audit`: compares both ends of each flow with the ledger, and names the records that differ. */
 import { parseArgs } from 'node:util';
 import { print, printError } from 'service-kit/terminal';
-import { type AuditReport, audit } from '../delivery/audit/audit.ts';
+import { type AuditReport, audit, heldIn } from '../delivery/audit/audit.ts';
 import type { AuditEntry } from '../delivery/audit/audit-book.ts';
 import { AUDIT_KINDS } from '../delivery/audit/kinds.ts';
 import { createRejectBook, type RejectBook } from '../delivery/audit/reject-book.ts';
@@ -61,7 +61,7 @@ await runCommand(USAGE, parse, async ({ ledger, flows }, options) => {
   let hasDrift = false;
   for (const flow of chosen) {
     if (chosen.length > 1 && !options.json) print(`${flow.name}:`);
-    if (flow.target.list) hasDrift = (await auditFlow(flow, ledger, options)) || hasDrift;
+    if (heldIn(flow)) hasDrift = (await auditFlow(flow, ledger, options)) || hasDrift;
     else printError(`${flow.name} is not audited: the ${flow.target.name} has no list.`);
   }
   return hasDrift ? 1 : 0;

@@ -1,5 +1,5 @@
 import { type Kysely, sql } from 'kysely';
-import { isSqlite, rowsOf } from '../delivery/ledger/rows.ts';
+import { isSqlite, numberTypes, rowsOf } from '../delivery/ledger/rows.ts';
 import type { LedgerTransaction } from '../delivery/ledger/tables.ts';
 import type { Customer, CustomerInput } from './customer.ts';
 
@@ -24,10 +24,8 @@ export interface Numbered {
 }
 
 export async function createCustomerTable(db: Kysely<unknown>): Promise<void> {
-  // AUTOINCREMENT, because a number is a place in the list: it is not used again.
-  const [integer, serial] = isSqlite(db)
-    ? ['integer', 'integer primary key autoincrement']
-    : ['bigint', 'bigint generated always as identity primary key'];
+  // A number is a place in the list.
+  const { integer, serial } = numberTypes(db);
   await sql
     .raw(`create table customers (
       number ${serial},

@@ -63,6 +63,12 @@ export interface Audited {
    */
   expected(onUnusable?: (record: RejectedRecord) => void): AsyncIterable<Item>;
   /**
+   * What is there. Default: the target's list, which settling reads, too.
+   *
+   * @throws {ReadError}
+   */
+  held?(): AsyncIterable<Holding>;
+  /**
    * In which fields the target differs. Default: that it has something is enough.
    *
    * @param expected the payload, parsed

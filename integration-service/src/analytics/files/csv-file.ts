@@ -174,7 +174,7 @@ export async function prepareFile(path: string, header: string): Promise<FileSta
  * @returns the name under which something was set aside
  */
 export async function place(prepared: string, path: string): Promise<string | undefined> {
-  const aside = (await isThere(path)) ? await freeName(path) : undefined;
+  const aside = (await statOf(path)) ? await freeName(path) : undefined;
   if (aside) await rename(path, aside);
   await rename(prepared, path);
   await syncFolder(dirname(path));
@@ -185,15 +185,11 @@ export async function place(prepared: string, path: string): Promise<string | un
 async function freeName(path: string): Promise<string> {
   for (let number = 1; ; number++) {
     const name = path.replace(/(\.[^./]*)?$/, `-${number}$1`);
-    if (!(await isThere(name))) return name;
+    if (!(await statOf(name))) return name;
   }
 }
 
-/** Whether something has a name, also a link that leads nowhere. Throws when that cannot be known. */
-export async function isThere(path: string): Promise<boolean> {
-  return (await statOf(path)) !== undefined;
-}
-
+/** What has a name, also if it is a link that leads nowhere. Throws when that cannot be known. */
 async function statOf(path: string): Promise<Stats | undefined> {
   return lstat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;

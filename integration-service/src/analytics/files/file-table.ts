@@ -1,5 +1,5 @@
 import { type Kysely, sql } from 'kysely';
-import { isSqlite } from '../../delivery/ledger/rows.ts';
+import { isSqlite, numberTypes } from '../../delivery/ledger/rows.ts';
 import type { LedgerTransaction } from '../../delivery/ledger/tables.ts';
 import type { FileName } from '../columns.ts';
 import type { FileState } from './csv-file.ts';
@@ -12,7 +12,7 @@ export interface KnownFile extends FileState {
 }
 
 export async function createFileTable(db: Kysely<unknown>): Promise<void> {
-  const integer = isSqlite(db) ? 'integer' : 'bigint';
+  const { integer } = numberTypes(db);
   await sql
     .raw(`create table analytics_files (
       name text primary key,

@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, openSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
@@ -9,12 +9,13 @@ export interface FolderLock {
 }
 
 /**
- * Takes the lock of a folder of files, which one process can have; the system releases it however that process
+ * Takes the lock of a folder of files, which it creates if need be. One process can have it; the system releases it however that process
  * ends, and not before. Returns `undefined` when another process has it.
  *
  * @throws when the lock cannot be written
  */
 export function takeFolderLock(folder: string): FolderLock | undefined {
+  mkdirSync(folder, { recursive: true });
   const path = join(folder, '.analytics.lock');
   allowAll(path);
   const lock = new DatabaseSync(path);

@@ -1,5 +1,4 @@
 /** The files of a folder, in the hands of the one process that may write to them. */
-import { mkdirSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'service-kit/logger';
@@ -129,7 +128,6 @@ export function createFilesWriter(options: FilesWriterOptions): FilesWriter {
   async function isReady(): Promise<boolean> {
     if (isStopped) return false;
     try {
-      mkdirSync(folder, { recursive: true });
       lock ??= takeFolderLock(folder);
       const isMine = lock !== undefined && (await lease.take());
       // Another process may have written while the lease was not ours.

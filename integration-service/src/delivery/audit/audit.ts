@@ -4,7 +4,7 @@ import type { Clocks } from '../clocks.ts';
 import type { Item } from '../delivery.ts';
 import type { Flow } from '../flow.ts';
 import type { IngestRules, Ledger, RejectedRecord } from '../ledger/ledger.ts';
-import { ReadError } from '../target.ts';
+import { type Holding, ReadError } from '../target.ts';
 import { type AuditBook, type AuditEntry, createAuditBook } from './audit-book.ts';
 import { shortfallOf, statusesOf } from './compare.ts';
 import { AUDIT_KINDS, type AuditKind, DRIFT } from './kinds.ts';
@@ -66,8 +66,9 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
   try {
     for await (const item of flow.audit.expected(onUnusable)) book.enterSource(item);
     const sequence = await enterLedger(options, 0, book.enterLedger);
-    if (!target.list) throw new ReadError('it has no list', { system: target.name });
-    for await (const holding of target.list()) book.enterTarget(holding);
+    const held = heldIn(flow);
+    if (!held) throw new ReadError('it has no list', { system: target.name });
+    for await (const holding of held()) book.enterTarget(holding);
     if (book.hasUnknown()) await waitForPoll(options, book, sequence);
     await (ofLanes ? lookAgain(options, book) : excuse(options, book));
 
@@ -91,6 +92,14 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
     book.close();
     throw error;
   }
+}
+
+/** What an audit compares a flow with; `undefined` when it cannot be audited. */
+export function heldIn({
+  target,
+  audit: { held },
+}: Pick<Flow, 'target' | 'audit'>): (() => AsyncIterable<Holding>) | undefined {
+  return held ?? target.list;
 }
 
 /** Reads the source once more for what it did not show, and asks whether the records of what is in doubt are gone. */

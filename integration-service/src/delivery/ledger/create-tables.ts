@@ -1,15 +1,13 @@
 import { type Kysely, sql } from 'kysely';
-import { isSqlite } from './rows.ts';
+import { isSqlite, numberTypes } from './rows.ts';
 
 type Run = (statement: string) => Promise<unknown>;
 
 /** Creates the tables; carries over what the version before there were several flows has written. */
 export async function createTables(db: Kysely<unknown>): Promise<void> {
   const run: Run = (statement) => sql.raw(statement).execute(db);
-  // AUTOINCREMENT, because a number that is used again would mix up the histories of two deliveries.
-  const [number, serial] = isSqlite(db)
-    ? ['integer', 'integer primary key autoincrement']
-    : ['bigint', 'bigint generated always as identity primary key'];
+  // A number that is used again would mix up the histories of two deliveries.
+  const { integer: number, serial } = numberTypes(db);
   const isOld = await hasTable(db, 'deliveries');
   if (isOld) await setAside(run);
 

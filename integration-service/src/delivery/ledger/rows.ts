@@ -74,6 +74,13 @@ export function unindexed(condition: RawBuilder<unknown>): RawBuilder<boolean> {
   return sql`coalesce(${condition}, false)`;
 }
 
+/** The type of a whole number, and that of a number which the database gives and does not use again. */
+export function numberTypes(db: Kysely<unknown>): { integer: string; serial: string } {
+  return isSqlite(db)
+    ? { integer: 'integer', serial: 'integer primary key autoincrement' }
+    : { integer: 'bigint', serial: 'bigint generated always as identity primary key' };
+}
+
 /** Of the two databases, only SQLite has a single connection. */
 export function isSqlite(db: Kysely<unknown>): boolean {
   return db.getExecutor().adapter.supportsMultipleConnections === false;
